@@ -1,0 +1,1 @@
+"""Broker topology rendered from agreements."""

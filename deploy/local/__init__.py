@@ -1,0 +1,1 @@
+"""The embedded default: private PostgreSQL and RabbitMQ, two nodes."""

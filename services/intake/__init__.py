@@ -1,0 +1,1 @@
+"""The door: verifies who speaks, and cannot read what they say."""

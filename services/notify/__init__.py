@@ -1,0 +1,1 @@
+"""The voice: tells staff that something waits, and knows no more."""

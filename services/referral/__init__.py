@@ -1,0 +1,1 @@
+"""The desk: decides, and alone reads personal data."""

@@ -1,0 +1,1 @@
+"""What the three services of a node share."""

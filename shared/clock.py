@@ -1,0 +1,24 @@
+"""The one source of time. Pure code is handed a time; the shell asks a clock, so that tests can move it."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+
+class Clock:
+    """Wall-clock time in UTC, plus an offset that a test may change while the node runs."""
+
+    def __init__(self, offset_file: Path | None = None) -> None:
+        """Read the offset, in seconds, from ``offset_file`` at every look at the clock; without a file there is none."""
+        self._offset_file = offset_file
+
+    def now(self) -> datetime:
+        """Return the present moment, timezone-aware, in UTC."""
+        return datetime.now(UTC) + self._offset()
+
+    def _offset(self) -> timedelta:
+        if self._offset_file is None:
+            return timedelta()
+        try:
+            return timedelta(seconds=float(self._offset_file.read_text() or 0))
+        except FileNotFoundError:
+            return timedelta()

@@ -1,0 +1,1 @@
+"""The words that cross a wall: ids, codes, facts, events."""

@@ -1,0 +1,40 @@
+"""Typed identifiers: a bare ``str`` or ``UUID`` never says whose number it is.
+
+Every id is random (RFC 9562, version 4) or a slug that its owner chose; none is derived from a person, and none tells when or in
+which order things were made.
+"""
+
+from typing import Annotated, NewType
+from uuid import UUID
+
+from pydantic import StringConstraints
+
+ORGANISATION_PATTERN = r"^[a-z0-9]+(-[a-z0-9]+)*-[a-z]{2}$"
+"""A lower-case slug that ends in the ISO 3166 country, such as ``ccem-fr``."""
+
+OrganisationId = NewType("OrganisationId", str)
+StaffId = NewType("StaffId", str)
+KeyId = NewType("KeyId", str)
+
+MessageId = NewType("MessageId", UUID)
+FactId = NewType("FactId", UUID)
+ReportId = NewType("ReportId", UUID)
+CaseId = NewType("CaseId", UUID)
+GrantId = NewType("GrantId", UUID)
+ReferralId = NewType("ReferralId", UUID)
+ConversationId = NewType("ConversationId", UUID)
+
+Organisation = Annotated[OrganisationId, StringConstraints(pattern=ORGANISATION_PATTERN, max_length=40)]
+"""An organisation id as a field of a model: checked where it enters."""
+
+Staff = Annotated[StaffId, StringConstraints(pattern=r"^[a-z0-9]+([.-][a-z0-9]+)*$", max_length=40)]
+"""A member of staff, by the name they sign in with."""
+
+
+def public_number(referral: ReferralId) -> str:
+    """Return the short number that people say on the telephone, such as ``R-4F7A-91C2``.
+
+    It is cut from a random id, so that it says nothing about the person, the day or how many came before.
+    """
+    digits = referral.hex[:8].upper()
+    return f"R-{digits[:4]}-{digits[4:]}"

@@ -1,0 +1,1 @@
+"""The batch shell: inbox, outbox, parking, replay."""

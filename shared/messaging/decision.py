@@ -1,0 +1,66 @@
+"""What every rule of the business returns: the next state, what to say and what to write down, or why not.
+
+Pure values. A decision does nothing: the batch shell makes it true, all of it in one transaction, or none of it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Generic, TypeVar
+from uuid import UUID
+
+State = TypeVar("State")
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the audit trail: codes and ids, never prose and never personal data."""
+
+    code: str
+    """A namespaced code in the past tense, such as ``referral.accepted``."""
+    actor: str
+    """A member of staff, an organisation, or ``clock``."""
+    subject: UUID
+    """What it was done to: a case, a referral, a report or a message."""
+    at: datetime
+    detail: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    """Further codes and ids, by name."""
+    case: UUID | None = None
+    """The case under whose key the entry is encrypted, where it has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why nothing happens: a stable code for programs, which the edge puts into the reader's words."""
+
+    code: str
+    detail: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    """Codes and ids that the words need. Never a value that somebody typed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision(Generic[State]):
+    """What follows from what is known and what happened."""
+
+    state: State | None = None
+    """The next state to keep; ``None`` keeps what there is."""
+    says: tuple[object, ...] = ()
+    """Facts for this node and events for partners; the service's post office knows the way for each."""
+    entries: tuple[Entry, ...] = ()
+    refusal: Refusal | None = None
+    """Set when nothing may change. State and says are then empty; entries may record the attempt."""
+
+    @classmethod
+    def refused(cls, code: str, **detail: str) -> "Decision[State]":
+        """Return a decision that changes nothing, for the reason ``code``."""
+        return cls(refusal=Refusal(code, MappingProxyType(detail)))
+
+
+@dataclass(frozen=True, slots=True)
+class Early:
+    """The message came before one that it depends on: keep it, and try again when its subject changes."""
+
+    subject: UUID

@@ -1,0 +1,1 @@
+"""The envelope, keys, key documents, agreements and receipts."""

@@ -1,0 +1,1 @@
+"""Pool, migrations and encryption at rest."""

@@ -1,0 +1,1 @@
+"""The HTTP frame that the services share."""
