@@ -313,6 +313,73 @@ class Finding(StrEnum):
     UNKNOWN = "unknown"
 
 
+class ReporterKind(StrEnum):
+    """Who tells intake of a person."""
+
+    PERSON_CONCERNED = "person_concerned"
+    RELATIVE = "relative"
+    NEIGHBOUR = "neighbour"
+    WITNESS = "witness"
+    HEALTH_WORKER = "health_worker"
+    SOCIAL_WORKER = "social_worker"
+    SCHOOL = "school"
+    LAWYER = "lawyer"
+    ASSOCIATION = "association"
+    TRADE_UNION = "trade_union"
+    LABOUR_INSPECTORATE = "labour_inspectorate"
+    POLICE = "police"
+    EMBASSY = "embassy"
+    PARTNER_SYSTEM = "partner_system"
+    ANONYMOUS = "anonymous"
+    OTHER = "other"
+
+
+class Verdict(StrEnum):
+    """What the screening of a report proposes."""
+
+    URGENT = "urgent"
+    IN_SCOPE = "in_scope"
+    OUT_OF_SCOPE = "out_of_scope"
+
+
+class Reorientation(StrEnum):
+    """Where somebody is sent whose report is out of scope; the addresses are found for the country when it is read."""
+
+    EMERGENCY_SERVICES = "emergency_services"
+    CHILD_PROTECTION = "child_protection"
+    DOMESTIC_VIOLENCE = "domestic_violence"
+    SEXUAL_VIOLENCE = "sexual_violence"
+    LABOUR_INSPECTORATE = "labour_inspectorate"
+    TRADE_UNION = "trade_union"
+    LEGAL_ADVICE = "legal_advice"
+    MIGRANTS_RIGHTS = "migrants_rights"
+    ASYLUM = "asylum"
+    HOMELESSNESS = "homelessness"
+    HEALTH_SERVICES = "health_services"
+    OTHER_TRAFFICKING_ORGANISATION = "other_trafficking_organisation"
+
+
+class Step(StrEnum):
+    """What may happen in the life of a referral, in the past tense; each is also the name of an event and of a fact."""
+
+    OFFERED = "offered"
+    RECEIVED = "received"
+    OPENED = "opened"
+    ASKED = "asked"
+    ANSWERED = "answered"
+    ACCEPTED = "accepted"
+    DISCLOSED = "disclosed"
+    DECLINED = "declined"
+    REDIRECTED = "redirected"
+    ARRIVED = "arrived"
+    MISSED = "missed"
+    RESCHEDULED = "rescheduled"
+    PROGRESSED = "progressed"
+    CLOSED = "closed"
+    WITHDRAWN = "withdrawn"
+    CONSENT_WITHDRAWN = "consent-withdrawn"
+
+
 class AgeBand(StrEnum):
     """How old a person is, in years completed. Doubt counts as a child."""
 

@@ -1,0 +1,23 @@
+"""What every event has that travels in a sealed envelope, whoever says it."""
+
+from typing import Annotated, NewType
+from uuid import UUID
+
+from pydantic import AwareDatetime, StringConstraints
+
+from shared.contracts.personal import Personal
+
+EventId = NewType("EventId", UUID)
+"""An event's own number, which stays the same however often and in however many envelopes it is sent."""
+
+Traceparent = Annotated[str, StringConstraints(pattern=r"^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")]
+"""W3C Trace Context, version 00: the span of the sender to link to, never to continue."""
+
+
+class Event(Personal):
+    """Something that happened. Its text is read by the one it is sealed for and by nobody on the way."""
+
+    id: EventId
+    at: AwareDatetime
+    """When it happened, by the clock of whoever says it."""
+    traceparent: Traceparent | None = None
