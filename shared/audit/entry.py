@@ -1,0 +1,62 @@
+"""The bytes of an audit entry: the same entry always gives the same bytes, and only codes and ids get in.
+
+The encoding is fixed for ever, because commitments are made of it: a JSON object (RFC 8259) in ASCII, without spaces,
+with its members in alphabetical order: ``actor``, ``at`` (RFC 3339, UTC, microseconds, ``Z``), ``case`` (left out
+where there is none), ``code``, ``detail`` (left out where it is empty), ``subject`` and ``v``, which is 1. An entry
+is read back, shown and exported as these very bytes, and never encoded again to check it. What must never happen:
+that a sentence or a name is written here.
+"""
+
+import json
+import re
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Final
+
+from shared.messaging.decision import Entry
+
+VERSION: Final = 1
+
+_CODE: Final = re.compile(r"[a-z-]+(\.[a-z-]+)+")
+_WORD: Final = re.compile(r"[\x21-\x7e]{1,200}")
+"""A code or an id, whoever made it: printable ASCII without a space. Prose has spaces."""
+
+_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class EntryFault(StrEnum):
+    """Why an entry is not written down."""
+
+    MALFORMED = "entry-malformed"
+    """Its code is no code, its time has no time zone, or a detail is no code and no id."""
+
+
+class EntryRefusedError(Exception):
+    """An entry that says more, or less, than an audit trail may. Carries the code, and nothing of the entry."""
+
+    def __init__(self, code: EntryFault) -> None:
+        super().__init__(str(code))
+        self.code: Final = code
+
+
+def encode_entry(entry: Entry) -> bytes:
+    """Return the bytes of an entry.
+
+    Raises:
+        EntryRefusedError: ``entry-malformed``.
+    """
+    words = [entry.actor, *entry.detail, *entry.detail.values()]
+    if _CODE.fullmatch(entry.code) is None or entry.at.tzinfo is None or not all(map(_WORD.fullmatch, words)):
+        raise EntryRefusedError(EntryFault.MALFORMED)
+    members: dict[str, object] = {"actor": entry.actor, "at": _timestamp(entry.at)}
+    if entry.case is not None:
+        members["case"] = str(entry.case)
+    members["code"] = entry.code
+    if entry.detail:
+        members["detail"] = dict(sorted(entry.detail.items()))
+    members |= {"subject": str(entry.subject), "v": VERSION}
+    return _encode(members).encode("ascii")
+
+
+def _timestamp(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
