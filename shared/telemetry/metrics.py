@@ -78,7 +78,9 @@ class _Labels:
         return known if known is not None and len(given) == len(key) else self._admit(key, given)
 
     def _admit(self, key: tuple[object, ...], given: dict[str, object]) -> tuple[str, ...]:
-        said = tuple(map(admit, self.names, key))
+        said = tuple(
+            OTHER if value == OTHER else admit(name, value) for name, value in zip(self.names, key, strict=True)
+        )
         refused = said.count(None) + len(given.keys() - set(self.names))
         values = tuple(OTHER if each is None else str(each) for each in said)
         if len(self._series) >= MOST_SERIES and values not in self._series:

@@ -56,6 +56,9 @@ Kind = SpanKind
 
 NOTHING: Final[Attributes] = {}
 
+NO_SPAN: Final[Span] = INVALID_SPAN
+"""What stands for a span where nothing is traced."""
+
 EXPORT_SECONDS: Final = 2.0
 """How long one batch of spans may take to reach the collector before it is given up."""
 
@@ -223,14 +226,28 @@ def span_from(
 
     What is current around it is left aside. For what came from another organisation, give ``None`` and a link.
     """
+    return _Active(begin_from(traceparent, name, kind, attributes, links))
+
+
+def begin_from(
+    traceparent: str | None,
+    name: str,
+    kind: SpanKind = SpanKind.CONSUMER,
+    attributes: Attributes = NOTHING,
+    links: Iterable[Link | None] = (),
+) -> Span:
+    """Start such a span as ``span_from`` opens, without making it the current one; whoever starts it ends it.
+
+    For a batch, where many spans are open side by side.
+    """
     telemetry = _at_work.get()
     parent = _parse(traceparent)
     if parent is not None and (telemetry is None or not telemetry.records or not parent.trace_flags.sampled):
-        return _Active(NonRecordingSpan(parent))
+        return NonRecordingSpan(parent)
     if telemetry is None or not telemetry.records:
-        return _Active(INVALID_SPAN)
+        return NO_SPAN
     above = _ROOT if parent is None else trace.set_span_in_context(NonRecordingSpan(parent), _ROOT)
-    return _Active(telemetry.begin(name, above, kind, attributes, links))
+    return telemetry.begin(name, above, kind, attributes, links)
 
 
 def db_span(name: str) -> AbstractContextManager[Span]:
@@ -243,9 +260,19 @@ def db_span(name: str) -> AbstractContextManager[Span]:
     return span(name, SpanKind.CLIENT, {"db.system.name": "postgresql"})
 
 
+def no_span() -> AbstractContextManager[Span]:
+    """Return a block that nothing is said about, where a span is expected."""
+    return _ABSENT
+
+
 def current_traceparent() -> str | None:
     """Return the current span as a W3C ``traceparent`` (version 00) to keep with a message, or ``None``."""
-    context = trace.get_current_span().get_span_context()
+    return traceparent_of(trace.get_current_span())
+
+
+def traceparent_of(of: Span) -> str | None:
+    """Return the span ``of`` as a W3C ``traceparent`` (version 00), or ``None`` where nothing is traced."""
+    context = of.get_span_context()
     if not context.is_valid:
         return None
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
