@@ -22,7 +22,7 @@ def asked(root: Path, *, everything: bool) -> set[str]:
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     wanted = list(project["project"]["dependencies"])
     wanted += project["dependency-groups"]["dev"] if everything else []
-    return {re.split(r"[\[<>=~! ;]", name)[0].lower().replace("_", "-") for name in wanted}
+    return {re.split(r"[\[<>=~! ;]", name, maxsplit=1)[0].lower().replace("_", "-") for name in wanted}
 
 
 def disagreements(root: Path) -> list[str]:
