@@ -1,0 +1,95 @@
+"""Takes what has arrived on a queue, up to a limit, waiting for nobody, and acknowledges a whole batch with one frame.
+
+FastStream has no batches on RabbitMQ: it connects, subscribes and limits; the batch is ours.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, Generic, TypeVar
+from weakref import WeakKeyDictionary
+
+from aio_pika.abc import AbstractIncomingMessage
+from faststream.rabbit import RabbitBroker, RabbitMessage
+
+from shared.messaging.delivery import Delivery
+from shared.messaging.frontier import Frontier
+from shared.messaging.rabbit import headers_of, subscribe
+from shared.messaging.shell import Shell
+from shared.telemetry.logs import get_logger
+
+if TYPE_CHECKING:
+    from aiormq.abc import AbstractChannel
+
+What = TypeVar("What")
+State = TypeVar("State")
+
+LARGEST_BATCH = 200
+
+log = get_logger(__name__)
+
+
+class Consumer(Generic[What, State]):
+    """One queue, heard in batches by one shell."""
+
+    def __init__(
+        self,
+        broker: RabbitBroker,
+        queue: str,
+        shell: Shell[What, State],
+        *,
+        description: str,
+        largest_batch: int = LARGEST_BATCH,
+    ) -> None:
+        """Subscribe to ``queue``; nothing comes before the broker starts."""
+        self.queue = queue
+        self.shell = shell
+        self._largest = largest_batch
+        self._arrived: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
+        self._frontiers: WeakKeyDictionary[AbstractChannel, Frontier] = WeakKeyDictionary()
+        subscribe(
+            broker,
+            queue,
+            prefetch=2 * largest_batch,
+            title=queue,
+            description=description,
+            put=self._put,
+        )
+
+    async def run(self) -> None:
+        """Work until stopped. What is not committed by then is not acknowledged, and the broker gives it out again."""
+        while batch := await self._next_batch():
+            await self.shell.take([Delivery(message.body, headers_of(message), self.queue) for message in batch])
+            await self._acknowledge(batch)
+
+    def stop(self) -> None:
+        """Let :meth:`run` end after the batch that it works on."""
+        self._arrived.put_nowait(None)
+
+    async def _put(self, message: RabbitMessage) -> None:
+        self._arrived.put_nowait(message.raw_message)
+
+    async def _next_batch(self) -> list[AbstractIncomingMessage]:
+        """Wait for one message, then take what else is there; empty when it is time to stop."""
+        batch: list[AbstractIncomingMessage] = []
+        message = await self._arrived.get()
+        while message is not None:
+            batch.append(message)
+            if len(batch) == self._largest or self._arrived.empty():
+                return batch
+            message = self._arrived.get_nowait()
+        return []
+
+    async def _acknowledge(self, batch: list[AbstractIncomingMessage]) -> None:
+        """Acknowledge what is finished. On a channel that is gone nothing can be; the inbox will know the messages."""
+        by_channel: dict[AbstractChannel, list[int]] = {}
+        for message in batch:
+            if message.delivery_tag is not None:
+                by_channel.setdefault(message.channel, []).append(message.delivery_tag)
+        for channel, tags in by_channel.items():
+            frontier = self._frontiers.setdefault(channel, Frontier())
+            reached = frontier.finish(*tags)
+            if reached is None or channel.is_closed:
+                continue
+            try:
+                await channel.basic_ack(reached, multiple=True)
+            except Exception as error:  # noqa: BLE001 - the connection went: committed is committed
+                log.warning("acknowledgement.lost", count=len(tags), error=type(error).__name__)

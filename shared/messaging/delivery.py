@@ -1,0 +1,73 @@
+"""A message as it came, before anybody looked inside, and what became of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import sha256
+from typing import Generic, TypeVar
+from uuid import UUID
+
+What = TypeVar("What")
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """What is remembered of a message that was held: since when, how often tried, and whether the inbox has it."""
+
+    id: UUID
+    attempts: int
+    first_at: datetime
+    admitted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The bytes, the headers and where they came from: ``source`` is a queue's name, or ``http``."""
+
+    body: bytes
+    headers: Mapping[str, str]
+    source: str
+    waited: Waited | None = None
+
+    def digest(self) -> bytes:
+        """SHA-256 of the body, 32 bytes."""
+        return sha256(self.body).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Heard(Generic[What]):
+    """A message that could be read: who it is for the inbox, which state it concerns, and what it says."""
+
+    id: UUID
+    """Names the message for ever, whoever repeats it: see :func:`inbox_id`."""
+    digest: bytes
+    """SHA-256 of its bytes: the same id with another digest is a forgery or a fault."""
+    key: UUID
+    """The state that it concerns; a batch loads each once and locks them in one order."""
+    what: What
+    traceparent: str | None = None
+    links: tuple[str, ...] = field(default=())
+    """Traces of other nodes that this one goes on from."""
+
+
+class Unreadable(Exception):  # noqa: N818 - an outcome, not a fault
+    """The message cannot be read or is not allowed: it is parked under ``code``, and nothing of it is shown."""
+
+    def __init__(self, code: str) -> None:
+        """Take the stable reason ``code``."""
+        super().__init__(code)
+        self.code = code
+
+
+class Later(Exception):  # noqa: N818 - an outcome, not a fault
+    """The message cannot be dealt with yet, though nothing is wrong with it: it is tried again, later and later."""
+
+    def __init__(self, code: str) -> None:
+        """Take the stable reason ``code``."""
+        super().__init__(code)
+        self.code = code
+
+
+def inbox_id(sender: str, message: UUID) -> UUID:
+    """Return the inbox's name for ``message``: two senders that choose the same id cannot silence one another."""
+    return UUID(bytes=sha256(sender.encode() + b"\0" + message.bytes).digest()[:16])

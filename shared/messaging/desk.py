@@ -1,0 +1,85 @@
+"""What the batch shell asks of a service. Everything else about receiving, keeping and saying is the shell's.
+
+A service writes one desk for each queue that it hears. ``read`` and ``decide`` are pure; ``load`` and ``save`` are
+one statement a table for the whole batch; ``write`` turns what was decided into letters.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from shared.audit.log import EntryCipher
+from shared.messaging.decision import Decision, Early
+from shared.messaging.delivery import Delivery, Heard
+from shared.messaging.outbox import Letter
+from shared.storage.pool import Connection
+
+What = TypeVar("What")
+State = TypeVar("State")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One thing to say, the trace in which it was decided, and the audit leaf that records it."""
+
+    what: object
+    traceparent: str | None = None
+    leaf: bytes | None = None
+    """The RFC 6962 leaf hash of the decision's first audit entry, 32 bytes: a receipt names it."""
+
+
+class Desk(ABC, Generic[What, State]):
+    """A queue's worth of business."""
+
+    name: str
+    """The consumer's name in held messages, metrics and spans, such as ``referral``."""
+
+    @abstractmethod
+    def read(self, delivery: Delivery) -> Heard[What]:
+        """Decode and verify.
+
+        Raises:
+            Unreadable: it is parked, with the code.
+            Later: it is tried again.
+        """
+
+    @abstractmethod
+    async def load(self, connection: Connection, keys: Sequence[UUID], whats: Sequence[What]) -> dict[UUID, State]:
+        """Return the states there are for ``keys`` (sorted, each once), locked until the transaction ends."""
+
+    @abstractmethod
+    def decide(self, state: State | None, heard: Heard[What], at: datetime) -> Decision[State] | Early:
+        """Say what follows. Pure.
+
+        Raises:
+            Unreadable: a rule of the protocol is broken; the message is parked.
+            Later: it is tried again.
+        """
+
+    def repeated(self, state: State | None, heard: Heard[What], at: datetime) -> Decision[State]:  # noqa: ARG002
+        """Say what follows when the same bytes come again: nothing, unless a desk answers again."""
+        return Decision()
+
+    @abstractmethod
+    async def save(
+        self,
+        connection: Connection,
+        states: Mapping[UUID, State],
+        decisions: Sequence[Decision[State]],
+    ) -> None:
+        """Write the changed ``states``, and what else the ``decisions`` keep: one statement a table."""
+
+    @abstractmethod
+    async def write(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
+        """Return a letter for each thing said: addressed, and sealed where it leaves the node."""
+
+    def parked(self, held: UUID, code: str, at: datetime) -> tuple[object, ...]:  # noqa: ARG002
+        """Return what to say when a message is parked: by default nothing."""
+        return ()
+
+    def cipher(self, states: Mapping[UUID, State]) -> EntryCipher | None:  # noqa: ARG002
+        """Return what encrypts audit entries that belong to a case; ``None`` where a service has no cases."""
+        return None

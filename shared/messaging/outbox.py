@@ -1,0 +1,84 @@
+"""What is decided and not yet confirmed: written in the transaction that decides, deleted when the broker has it.
+
+A letter may be published twice (a crash between the confirm and the delete) and never not at all.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from json import dumps, loads
+from uuid import UUID
+
+from shared.storage.pool import Connection
+
+GRACE = timedelta(seconds=10)
+"""How long the process that wrote a letter has it to itself, before a sweeper may take it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One message on its way out: which broker, where to, and the bytes."""
+
+    id: UUID
+    """The AMQP message id; the receiver's inbox knows the message by it."""
+    broker: str
+    """``node`` or ``exchange``: which of the process's two connections."""
+    exchange: str
+    routing_key: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+PUT = """
+INSERT INTO outbox (id, due_at, broker, exchange, routing_key, headers, body)
+SELECT id, $7, broker, exchange, routing_key, headers, body
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[])
+    AS letter (id, broker, exchange, routing_key, headers, body)
+"""
+
+CONFIRM = "DELETE FROM outbox WHERE id = ANY($1::uuid[])"
+
+CLAIM = """
+UPDATE outbox SET
+    attempts = attempts + 1,
+    due_at = $1::timestamptz + least(interval '5 minutes', interval '5 seconds' * 2 ^ least(attempts, 10))
+WHERE id IN (SELECT id FROM outbox WHERE due_at <= $1 ORDER BY due_at, place LIMIT $2 FOR UPDATE SKIP LOCKED)
+RETURNING id, place, broker, exchange, routing_key, headers, body
+"""
+
+PENDING = "SELECT count(*) FROM outbox"
+
+
+async def put(connection: Connection, letters: Sequence[Letter], at: datetime) -> None:
+    """Write ``letters`` down, in the transaction that decided to send them."""
+    if not letters:
+        return
+    await connection.execute(
+        PUT,
+        [letter.id for letter in letters],
+        [letter.broker for letter in letters],
+        [letter.exchange for letter in letters],
+        [letter.routing_key for letter in letters],
+        [dumps(dict(letter.headers), separators=(",", ":")) for letter in letters],
+        [letter.body for letter in letters],
+        at + GRACE,
+    )
+
+
+async def confirm(connection: Connection, ids: Sequence[UUID]) -> None:
+    """Forget the letters that the broker has confirmed."""
+    await connection.execute(CONFIRM, ids)
+
+
+async def claim(connection: Connection, at: datetime, limit: int) -> list[Letter]:
+    """Return letters that are overdue, in the order they were written, and put their next try off: later each time."""
+    rows = await connection.fetch(CLAIM, at, limit)
+    return [
+        Letter(row["id"], row["broker"], row["exchange"], row["routing_key"], loads(row["headers"]), row["body"])
+        for row in sorted(rows, key=lambda row: int(row["place"]))
+    ]
+
+
+async def pending(connection: Connection) -> int:
+    """Return how many letters wait."""
+    return int(await connection.fetchval(PENDING))

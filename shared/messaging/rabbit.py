@@ -1,0 +1,151 @@
+"""RabbitMQ through FastStream, with every default that loses or leaks turned the other way.
+
+Nothing is declared here: queues and exchanges come from the definitions file, and a service's user may configure
+nothing. What is missing is found at the start (:func:`check_topology`), because a publish to an exchange that is not
+there closes the channel for everybody on it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import aio_pika
+from aio_pika.exceptions import AMQPError, ChannelClosed, DeliveryError, ProbableAuthenticationError
+from faststream import AckPolicy
+from faststream.rabbit import Channel, RabbitBroker, RabbitExchange, RabbitMessage, RabbitQueue
+
+from shared.messaging.outbox import Letter
+from shared.messaging.post import Unroutable
+from shared.storage.pool import pause
+from shared.telemetry.logs import get_logger
+
+HEARTBEAT_SECONDS = 10
+
+log = get_logger(__name__)
+
+
+class BrokerError(Exception):
+    """The broker is not as it must be; ``code`` says how: ``broker-refused-login``, ``broker-topology-missing``."""
+
+    def __init__(self, code: str, name: str) -> None:
+        """Take the stable ``code`` and the ``name`` of the user, queue or exchange."""
+        super().__init__(f"{code}: {name}")
+        self.code = code
+
+
+def make_broker(url: str, *, description: str) -> RabbitBroker:
+    """Return a broker that confirms what it publishes, returns what nobody takes, and logs no message."""
+    return RabbitBroker(
+        url,
+        default_channel=Channel(publisher_confirms=True, on_return_raises=True),
+        apply_types=False,
+        logger=None,
+        graceful_timeout=30.0,
+        description=description,
+    )
+
+
+async def connect(broker: RabbitBroker, name: str) -> None:
+    """Connect as soon as the broker answers, with back-off.
+
+    Raises:
+        BrokerError: ``broker-refused-login``; waiting would not help.
+    """
+    attempt = 0
+    while True:
+        try:
+            await broker.connect()
+        except ProbableAuthenticationError:
+            raise BrokerError("broker-refused-login", name) from None
+        except (OSError, AMQPError, TimeoutError) as error:
+            attempt += 1
+            log.warning("broker.unavailable", dependency=name, attempt=attempt, error=type(error).__name__)
+            await asyncio.sleep(pause(attempt))
+        else:
+            return
+
+
+async def check_topology(broker: RabbitBroker, *, queues: Sequence[str], exchanges: Sequence[str]) -> None:
+    """Make sure that everything is there that the service reads from or writes to.
+
+    Raises:
+        BrokerError: ``broker-topology-missing``.
+    """
+    connection = await broker.connect()
+    for kind, names in (("queue", queues), ("exchange", exchanges)):
+        for name in names:
+            channel = await connection.channel()
+            try:
+                if kind == "queue":
+                    await channel.get_queue(name, ensure=True)
+                else:
+                    await channel.get_exchange(name, ensure=True)
+            except ChannelClosed:
+                raise BrokerError("broker-topology-missing", name) from None
+            finally:
+                if not channel.is_closed:
+                    await channel.close()
+
+
+def subscribe(
+    broker: RabbitBroker,
+    queue: str,
+    *,
+    prefetch: int,
+    title: str,
+    description: str,
+    put: Callable[[RabbitMessage], Awaitable[None]],
+) -> None:
+    """Hear ``queue``: each message goes to ``put``, undecoded and unacknowledged, on a channel of its own."""
+    subscriber = broker.subscriber(
+        RabbitQueue(queue, declare=False),
+        channel=Channel(prefetch_count=prefetch),
+        ack_policy=AckPolicy.MANUAL,
+        decoder=_undecoded,
+        no_reply=True,
+        title=title,
+        description=description,
+    )
+    subscriber(put)
+
+
+async def _undecoded(message: Any) -> Any:  # noqa: ANN401 - whatever FastStream hands over
+    return message
+
+
+class RabbitPublisher:
+    """Publishes letters: persistent, mandatory, with their own ids."""
+
+    def __init__(self, broker: RabbitBroker) -> None:
+        """Take a broker made by :func:`make_broker`."""
+        self._broker = broker
+        self._exchanges: dict[str, RabbitExchange] = {}
+
+    async def publish(self, letter: Letter) -> None:
+        """Return when the broker has confirmed ``letter``.
+
+        Raises:
+            Unroutable: no queue takes it, or a queue is full.
+            OSError, AMQPError: the broker is away, or may be: the outcome is unknown.
+        """
+        exchange = self._exchanges.get(letter.exchange)
+        if exchange is None:
+            exchange = self._exchanges[letter.exchange] = RabbitExchange(letter.exchange, declare=False)
+        try:
+            await self._broker.publish(
+                letter.body,
+                exchange=exchange,
+                routing_key=letter.routing_key,
+                headers=dict(letter.headers),
+                message_id=str(letter.id),
+                content_type="application/octet-stream",
+                persist=True,
+                mandatory=True,
+            )
+        except DeliveryError:
+            raise Unroutable from None
+
+
+def headers_of(message: aio_pika.abc.AbstractIncomingMessage) -> dict[str, str]:
+    """Return the text headers of ``message``; whatever else is in there is not ours."""
+    return {name: value for name, value in message.headers.items() if isinstance(value, str)}

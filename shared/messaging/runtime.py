@@ -1,0 +1,126 @@
+"""One service's moving parts, started in order and stopped in the opposite one.
+
+Start: the database, the broker, a look at the topology, then the loops, and only then the consumers. Stop: no new
+batch, the present one to its end, the letters on the wire, then the broker, and the database last: what was begun is
+finished, what was not stays with the broker.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from faststream.rabbit import RabbitBroker
+
+from shared.messaging.consumer import LARGEST_BATCH, Consumer
+from shared.messaging.loops import come_round
+from shared.messaging.post import PostOffice
+from shared.messaging.rabbit import check_topology, connect
+from shared.storage.pool import Pool
+from shared.telemetry.logs import get_logger
+
+SWEEP_SECONDS = 1.0
+HELD_SECONDS = 1.0
+STOP_SECONDS = 30.0
+READY_SECONDS = 2.0
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A connection to one broker, and what must be there for the service to work."""
+
+    broker: RabbitBroker
+    queues: Sequence[str] = ()
+    exchanges: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Work of the service's own that comes round every ``seconds``, or when ``kick`` is set."""
+
+    name: str
+    step: Callable[[], Awaitable[object]]
+    seconds: float
+    kick: asyncio.Event | None = None
+
+
+@dataclass(slots=True)
+class Runtime:
+    """What runs while a service is up."""
+
+    service: str
+    pool: Pool
+    connections: Mapping[str, Connected]
+    post: PostOffice
+    consumers: Sequence[Consumer[Any, Any]]
+    rounds: Sequence[Round] = ()
+    _working: list[asyncio.Task[None]] = field(default_factory=list)
+    _coming_round: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def start(self) -> None:
+        """Bring everything up; wait, and say so, for what is away.
+
+        Raises:
+            BrokerError: the broker refuses us, or lacks a queue or an exchange.
+        """
+        for name, connected in self.connections.items():
+            await connect(connected.broker, name)
+            await check_topology(connected.broker, queues=connected.queues, exchanges=connected.exchanges)
+        self._working += [asyncio.create_task(consumer.run()) for consumer in self.consumers]
+        self._coming_round += [
+            asyncio.create_task(come_round(each.name, each.step, seconds=each.seconds, kick=each.kick))
+            for each in self._every_round()
+        ]
+        for connected in self.connections.values():
+            await connected.broker.start()
+        log.info("service.started", service=self.service)
+
+    async def stop(self) -> None:
+        """Bring everything down, losing nothing."""
+        for consumer in self.consumers:
+            consumer.stop()
+        if self._working:
+            _, late = await asyncio.wait(self._working, timeout=STOP_SECONDS)
+            await _cancel(late)
+        await _cancel(self._coming_round)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                await self.post.drain()
+        for connected in self.connections.values():
+            await connected.broker.stop()
+        await self.pool.close()
+        log.info("service.stopped", service=self.service)
+
+    async def ready(self) -> dict[str, bool]:
+        """Say for the database and each broker whether it answers now."""
+        answers = {name: await connected.broker.ping(READY_SECONDS) for name, connected in self.connections.items()}
+        answers["consumers"] = bool(self._working or not self.consumers) and not any(t.done() for t in self._working)
+        try:
+            async with asyncio.timeout(READY_SECONDS), self.pool.acquire() as connection:
+                await connection.execute("SELECT 1")
+        except Exception:  # noqa: BLE001 - whatever it is, it does not answer
+            answers["database"] = False
+        else:
+            answers["database"] = True
+        return answers
+
+    def _every_round(self) -> Iterator[Round]:
+        yield Round("sweeper", self.post.sweep, SWEEP_SECONDS)
+        for consumer in self.consumers:
+            yield Round(
+                f"held {consumer.queue}",
+                partial(consumer.shell.take_due, LARGEST_BATCH),
+                HELD_SECONDS,
+                consumer.shell.woken,
+            )
+        yield from self.rounds
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[None]] | set[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

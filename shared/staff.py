@@ -1,0 +1,90 @@
+"""The organisation's own people: who may do what, and how each is told that something waits.
+
+They are read from ``staff.json`` in the node's folder. A member is recognised by a bearer token of which only the
+SHA-256 is kept.
+"""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from hashlib import sha256
+from hmac import compare_digest
+from pathlib import Path
+from secrets import token_urlsafe
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter
+
+from shared.contracts.ids import Staff, StaffId
+
+
+class Role(StrEnum):
+    """What a member of staff is there for, which decides what they may do."""
+
+    CASEWORKER = "caseworker"
+    COORDINATOR = "coordinator"
+    VOLUNTEER = "volunteer"
+    DATA_PROTECTION_OFFICER = "data-protection-officer"
+    OPERATOR = "operator"
+
+
+class StaffMember(BaseModel):
+    """One of the organisation's own people."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: Staff
+    roles: frozenset[Role]
+    languages: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")], ...] = ("fr",)
+    """ISO 639-1, the preferred one first; what they read, not what they speak with people."""
+    email: str | None = None
+    time_zone: str = "Europe/Paris"
+    token_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+    @property
+    def language(self) -> str:
+        """The language that they read first."""
+        return self.languages[0]
+
+
+class StaffBook:
+    """Finds members by token, by id and by role."""
+
+    def __init__(self, members: Iterable[StaffMember]) -> None:
+        """Take everybody."""
+        self.members = tuple(members)
+        self._by_id = {member.id: member for member in self.members}
+        self._by_token = {member.token_sha256: member for member in self.members}
+
+    @classmethod
+    def load(cls, path: Path) -> "StaffBook":
+        """Read ``staff.json``: a list of members."""
+        return cls(TypeAdapter(tuple[StaffMember, ...]).validate_json(path.read_bytes()))
+
+    def save(self, path: Path) -> None:
+        """Write ``staff.json``, readable by the node's own user only."""
+        path.touch(mode=0o600)
+        path.write_bytes(TypeAdapter(tuple[StaffMember, ...]).dump_json(self.members, indent=2))
+
+    def with_token(self, token: str) -> StaffMember | None:
+        """Return the member whose token this is; comparing takes the same time for every wrong one."""
+        digest = token_digest(token)
+        member = self._by_token.get(digest)
+        return member if member is not None and compare_digest(member.token_sha256, digest) else None
+
+    def member(self, staff: StaffId) -> StaffMember | None:
+        """Return the member with the id ``staff``."""
+        return self._by_id.get(staff)
+
+    def with_role(self, role: Role) -> tuple[StaffMember, ...]:
+        """Return everybody who has ``role``."""
+        return tuple(member for member in self.members if role in member.roles)
+
+
+def new_token() -> str:
+    """Return a fresh bearer token: 256 random bits, base64url."""
+    return token_urlsafe(32)
+
+
+def token_digest(token: str) -> str:
+    """Return the lower-case hexadecimal SHA-256 of ``token``, which is all that is kept of it."""
+    return sha256(token.encode()).hexdigest()

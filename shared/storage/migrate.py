@@ -1,0 +1,126 @@
+"""Numbered SQL files, forward only: what a schema is made of, applied once each, in order, by one process at a time.
+
+A file that was applied and then edited stops the next start: history is not rewritten. Each file runs in a
+transaction of its own with a short lock time-out, so that a migration waits for no long reader and no reader waits
+long for a migration.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from shared.storage.pool import Connection
+
+FILE_NAME = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
+NAME = re.compile(r"^[a-z_][a-z0-9_]*$")
+ADVISORY_LOCK = 0x52454C41
+"""Any number, the same everywhere: "RELA"."""
+
+
+class MigrationError(Exception):
+    """A schema cannot be brought up to date; ``code`` says why."""
+
+    def __init__(self, code: str, file: str) -> None:
+        """Take the stable ``code`` and the name of the ``file``."""
+        super().__init__(f"{code}: {file}")
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One file: which part it belongs to, its number there, and its text."""
+
+    source: str
+    number: int
+    file: str
+    text: str
+
+    @property
+    def checksum(self) -> bytes:
+        """SHA-256 of the text, 32 bytes."""
+        return sha256(self.text.encode()).digest()
+
+
+def read_migrations(source: str, folder: Path) -> Iterator[Migration]:
+    """Yield the migrations of ``folder`` in order.
+
+    Raises:
+        MigrationError: ``migration-misnamed`` or ``migration-gap`` when the numbers are not 1, 2, 3 ….
+    """
+    for expected, path in enumerate(sorted(folder.glob("*.sql")), start=1):
+        match = FILE_NAME.match(path.name)
+        if match is None:
+            raise MigrationError("migration-misnamed", path.name)
+        if int(match[1]) != expected:
+            raise MigrationError("migration-gap", path.name)
+        yield Migration(source, expected, path.name, path.read_text(encoding="utf-8"))
+
+
+async def migrate(connection: Connection, *, schema: str, role: str, sources: Mapping[str, Path]) -> int:
+    """Bring ``schema`` up to date and return how many files were applied.
+
+    Args:
+        connection: as the role that owns the schema.
+        schema: made when it is not there.
+        role: the service's role; ``{role}`` in a file stands for it.
+        sources: folders by part, applied in this order (the shell, the audit log, the service itself).
+
+    Raises:
+        MigrationError: a file is misnamed, missing, or was changed after it had been applied (``migration-changed``).
+    """
+    for name in (schema, role):
+        if NAME.match(name) is None:
+            raise MigrationError("migration-bad-name", name)
+    await connection.execute("SELECT pg_advisory_lock($1)", ADVISORY_LOCK)
+    try:
+        await _prepare(connection, schema, role)
+        applied = await _applied(connection)
+        count = 0
+        for source, folder in sources.items():
+            for migration in read_migrations(source, folder):
+                count += await _apply(connection, migration, role, applied.get((source, migration.number)))
+        return count
+    finally:
+        await connection.execute("SELECT pg_advisory_unlock($1)", ADVISORY_LOCK)
+
+
+async def _prepare(connection: Connection, schema: str, role: str) -> None:
+    await connection.execute(
+        f"""
+        CREATE SCHEMA IF NOT EXISTS {schema};
+        GRANT USAGE ON SCHEMA {schema} TO {role};
+        SET search_path = {schema};
+        CREATE TABLE IF NOT EXISTS schema_migration (
+            source text NOT NULL,
+            number integer NOT NULL,
+            checksum bytea NOT NULL,
+            applied_at timestamptz NOT NULL DEFAULT now(),
+            PRIMARY KEY (source, number)
+        );
+        GRANT SELECT ON schema_migration TO {role};
+        """,
+    )
+
+
+async def _applied(connection: Connection) -> dict[tuple[str, int], bytes]:
+    rows = await connection.fetch("SELECT source, number, checksum FROM schema_migration")
+    return {(row["source"], row["number"]): row["checksum"] for row in rows}
+
+
+async def _apply(connection: Connection, migration: Migration, role: str, checksum: bytes | None) -> int:
+    if checksum is not None:
+        if checksum != migration.checksum:
+            raise MigrationError("migration-changed", migration.file)
+        return 0
+    async with connection.transaction():
+        await connection.execute("SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '300s'")
+        await connection.execute(migration.text.replace("{role}", role))
+        await connection.execute(
+            "INSERT INTO schema_migration (source, number, checksum) VALUES ($1, $2, $3)",
+            migration.source,
+            migration.number,
+            migration.checksum,
+        )
+    return 1

@@ -1,0 +1,100 @@
+"""Connections to a service's own schema: opened when the database is there, and never with a statement without an end.
+
+A database that is away is waited for, with back-off, and the log says so: a node that starts before its database must
+come up by itself.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+import asyncpg
+
+from shared.telemetry.logs import get_logger
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+STATEMENT_TIMEOUT_SECONDS = 30
+LOCK_TIMEOUT_SECONDS = 10
+LONGEST_PAUSE_SECONDS = 10.0
+
+log = get_logger(__name__)
+
+UNAVAILABLE: tuple[type[BaseException], ...] = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.InterfaceError,
+    asyncpg.ReadOnlySQLTransactionError,
+    OSError,
+    TimeoutError,
+)
+"""The database is away, full or going down: nothing is wrong with what was asked, so the same is asked again later."""
+
+CONTENDED: tuple[type[BaseException], ...] = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.QueryCanceledError,
+)
+"""Somebody else was in the way: the same is asked again at once, a little later."""
+
+
+def pause(attempt: int, *, first: float = 0.2, longest: float = LONGEST_PAUSE_SECONDS) -> float:
+    """Return how many seconds to wait before try number ``attempt`` (from 1): doubling, capped, half of it random.
+
+    The jitter keeps a hundred consumers from coming back in step (AWS, "Exponential backoff and jitter", 2015).
+    """
+    ceiling = min(longest, first * 2 ** min(attempt - 1, 16))
+    return float(ceiling * (0.5 + random.random() / 2))  # noqa: S311 - spreads load, protects nothing
+
+
+async def open_pool(
+    dsn: str,
+    *,
+    schema: str,
+    application: str,
+    largest: int = 8,
+    on_wait: Callable[[], None] = lambda: None,
+) -> Pool:
+    """Return a pool on ``schema``, as soon as the database answers.
+
+    Args:
+        dsn: where, and as which role; the role can see no other schema.
+        schema: the service's own; SQL names its tables unqualified.
+        application: what the database's own views call us.
+        largest: connections at most.
+        on_wait: called once when the database is not there yet.
+
+    Raises:
+        asyncpg.InvalidAuthorizationSpecificationError: the password is wrong; waiting would not help.
+    """
+    attempt = 0
+    while True:
+        try:
+            return await asyncpg.create_pool(
+                dsn,
+                min_size=1,
+                max_size=largest,
+                timeout=10,
+                server_settings={
+                    "application_name": application,
+                    "search_path": schema,
+                    "statement_timeout": f"{STATEMENT_TIMEOUT_SECONDS}s",
+                    "lock_timeout": f"{LOCK_TIMEOUT_SECONDS}s",
+                    "idle_in_transaction_session_timeout": f"{2 * STATEMENT_TIMEOUT_SECONDS}s",
+                },
+            )
+        except UNAVAILABLE as error:
+            attempt += 1
+            if attempt == 1:
+                on_wait()
+            log.warning("database.unavailable", attempt=attempt, error=type(error).__name__)
+            await asyncio.sleep(pause(attempt))

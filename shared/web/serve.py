@@ -1,0 +1,93 @@
+"""Serves one or more applications in this process until told to stop, on the addresses that the settings name."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import uvicorn
+import uvloop
+from fastapi import FastAPI
+
+BACKLOG = 2048
+
+
+class PortTakenError(Exception):
+    """Another program listens on the address already; ``code`` is ``port-taken``."""
+
+    code = "port-taken"
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """An application and where it listens."""
+
+    app: FastAPI
+    host: str
+    port: int
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to :func:`serve`, which stops all of them in order."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture nothing."""
+        yield
+
+
+def serve(services: Sequence[Served]) -> None:
+    """Run ``services`` until SIGINT or SIGTERM, then stop them gracefully.
+
+    Raises:
+        PortTakenError: an address is in use.
+        SystemExit: a service could not start; it has said why.
+    """
+    uvloop.run(_serve([(each, _listen(each)) for each in services]))
+
+
+async def _serve(services: Sequence[tuple[Served, socket.socket]]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signum, stop.set)
+    servers = [_Server(_config(served)) for served, _ in services]
+    running = [
+        asyncio.create_task(server.serve([listening])) for server, (_, listening) in zip(servers, services, strict=True)
+    ]
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([*running, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    for server, task in zip(servers, running, strict=True):
+        server.should_exit = True
+        if not server.started:  # it waits for its database or its broker, and would go on waiting
+            task.cancel()
+    for result in await asyncio.gather(*running, return_exceptions=True):
+        if isinstance(result, Exception):
+            raise result
+
+
+def _listen(served: Served) -> socket.socket:
+    listening = socket.socket(socket.AF_INET6 if ":" in served.host else socket.AF_INET)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((served.host, served.port))
+    except OSError:
+        listening.close()
+        raise PortTakenError from None
+    listening.listen(BACKLOG)
+    return listening
+
+
+def _config(served: Served) -> uvicorn.Config:
+    return uvicorn.Config(
+        served.app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=10,
+        lifespan="on",
+    )
