@@ -50,6 +50,9 @@ from shared.contracts.report import Criteria, Indicators
 DOCUMENT_BYTES = 20 * 1024 * 1024
 """The largest document, in bytes."""
 
+IDENTIFYING = frozenset(Category) - {Category.SUMMARY, Category.HEALTH, Category.EXPLOITATION, Category.RISK}
+"""The categories with a field for a name, a number, an address or the person's own story: they wait for acceptance."""
+
 Few = Annotated[tuple[Word, ...], Field(max_length=20)]
 Languages = Annotated[tuple[Language, ...], Field(min_length=1, max_length=10)]
 Countries = Annotated[tuple[Country, ...], Field(max_length=10)]
