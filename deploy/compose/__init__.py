@@ -1,0 +1,1 @@
+"""Relais in containers: what Docker Compose starts, and what watches it."""

@@ -1,0 +1,101 @@
+"""What watches the services asks for what they export: dashboard and alerts name metrics and labels that exist.
+
+A dashboard that asks for a metric that was renamed shows an empty panel, and an alert on it never fires: nobody notices
+until the night when it should have.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from deploy.compose import dashboard
+from shared.telemetry import metrics
+from tests.architecture.tree import REPOSITORY
+
+COMPOSE = REPOSITORY / "deploy" / "compose"
+FROM_PROMETHEUS = {"organisation", "job", "instance", "le"}
+METRIC = re.compile(r"\brelais_[a-z_]+")
+LABEL = re.compile(r'(\w+)\s*(?:=~|!=|!~|=)\s*"')
+BY = re.compile(r"\b(?:by|on|without|ignoring)\s*\(([^)]*)\)")
+SPOKEN = re.compile(r"\{\{\s*(?:\$labels\.)?(\w+)\s*\}\}")
+
+
+def exported_labels() -> dict[str, set[str]]:
+    """Return the labels of every metric, by its name as it is exported, read from the definitions."""
+    tree = ast.parse(Path(metrics.__file__).read_text(encoding="utf-8"))
+    found = {}
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        words = [
+            word.value for word in ast.walk(call) if isinstance(word, ast.Constant) and isinstance(word.value, str)
+        ]
+        if words and words[0].startswith("relais_"):
+            found[words[0]] = set(words[2:])
+    return found
+
+
+def exported_names() -> set[str]:
+    """Return the names that the registry exports, without those of the process itself."""
+    families = [family for family in metrics.REGISTRY.collect() if family.name.startswith("relais_")]
+    return {f"{family.name}_total" if family.type == "counter" else family.name for family in families}
+
+
+def alerts() -> list[dict[str, object]]:
+    """Return the alert rules."""
+    return [rule for group in YAML(typ="safe").load(COMPOSE / "alerts.yaml")["groups"] for rule in group["rules"]]
+
+
+def queries() -> Iterator[tuple[str, str]]:
+    """Yield every query with the words that are said about its result."""
+    for row in dashboard.ROWS:
+        for panel in row.panels:
+            yield from panel.queries
+    for rule in alerts():
+        yield str(rule["expr"]), str(rule["annotations"])
+
+
+def faults(query: str, words: str) -> set[str]:
+    """Return the metrics and labels that a query or its words name and that are not exported."""
+    known = exported_labels()
+    names = {re.sub(r"_(bucket|sum|count)$", "", name) for name in METRIC.findall(query)}
+    labels = FROM_PROMETHEUS.union(*(known.get(name, set()) for name in names))
+    asked = set(LABEL.findall(query)) | set(SPOKEN.findall(words))
+    asked |= {label.strip() for labels in BY.findall(query) for label in labels.split(",")}
+    return (names - set(known)) | (asked - labels)
+
+
+def test_definitions_and_registry_say_the_same() -> None:
+    assert set(exported_labels()) == exported_names()
+
+
+def test_the_committed_dashboard_is_the_rendered_one() -> None:
+    assert dashboard.FILE.read_text(encoding="utf-8") == dashboard.render()
+
+
+def test_queries_ask_for_what_is_exported() -> None:
+    assert {query: faults(query, words) for query, words in queries() if faults(query, words)} == {}
+
+
+def test_everything_exported_is_shown() -> None:
+    shown = {re.sub(r"_(bucket|sum|count)$", "", name) for query, _ in queries() for name in METRIC.findall(query)}
+    assert exported_names() - shown == set()
+
+
+def test_every_alert_says_what_to_do() -> None:
+    assert [rule["alert"] for rule in alerts() if "what_to_do" not in str(rule["annotations"])] == []
+
+
+@pytest.mark.parametrize(
+    ("query", "words", "found"),
+    [
+        ("rate(relais_no_such_total[5m])", "", "relais_no_such_total"),
+        ('relais_outbox_pending{service="intake", person="x"}', "", "person"),
+        ("sum by (name) (relais_outbox_pending)", "", "name"),
+        ("relais_outbox_pending", "{{ $labels.colour }}", "colour"),
+    ],
+)
+def test_a_query_for_what_is_not_exported_is_found(query: str, words: str, found: str) -> None:
+    assert faults(query, words) == {found}
