@@ -7,6 +7,7 @@ the others.
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Protocol
 from uuid import UUID
 
@@ -22,7 +23,7 @@ CONFIRM_SECONDS = 10.0
 """How long to wait for a confirm. Without one the outcome is unknown: the same id is published again."""
 
 AT_ONCE = 400
-"""Letters on the wire at once, at most."""
+"""Letters of one batch on the wire at once, at most."""
 
 log = get_logger(__name__)
 
@@ -52,7 +53,6 @@ class PostOffice:
         self._clock = clock
         self._service = service
         self._sending: set[asyncio.Task[int]] = set()
-        self._room = asyncio.Semaphore(AT_ONCE)
 
     def send(self, letters: Sequence[Letter]) -> None:
         """Publish ``letters`` in the background; they are committed, so that a crash from here on loses nothing."""
@@ -79,7 +79,12 @@ class PostOffice:
 
     async def _deliver(self, letters: Sequence[Letter]) -> int:
         """Publish all, forget the confirmed ones, and return how many those were."""
-        confirmed = [id_ for id_ in await asyncio.gather(*map(self._publish, letters)) if id_ is not None]
+        confirmed: list[UUID] = []
+        for start in range(0, len(letters), AT_ONCE):
+            publishing = [self._publish(letter, confirmed) for letter in letters[start : start + AT_ONCE]]
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CONFIRM_SECONDS):
+                    await asyncio.gather(*publishing)
         if confirmed:
             try:
                 async with self._pool.acquire() as connection:
@@ -88,19 +93,20 @@ class PostOffice:
                 log.warning("outbox.unconfirmed", count=len(confirmed), error=type(error).__name__)
         return len(confirmed)
 
-    async def _publish(self, letter: Letter) -> UUID | None:
-        publisher = self._publishers[letter.broker]
+    async def _publish(self, letter: Letter, confirmed: list[UUID]) -> None:
         try:
-            async with self._room, asyncio.timeout(CONFIRM_SECONDS):
-                await publisher.publish(letter)
+            await self._publishers[letter.broker].publish(letter)
+        except asyncio.CancelledError:
+            self._failed(letter, Sent.UNKNOWN, "TimeoutError")
+            raise
+        except Unroutable:
+            self._failed(letter, Sent.UNROUTABLE, "Unroutable")
         except Exception as error:  # noqa: BLE001 - one letter's trouble is its own; it stays in the outbox
-            self._count(Sent.UNROUTABLE if isinstance(error, Unroutable) else Sent.UNKNOWN)
-            log.warning(
-                "letter.unconfirmed", message_id=letter.id, dependency=letter.broker, error=type(error).__name__
-            )
-            return None
-        self._count(Sent.CONFIRMED)
-        return letter.id
+            self._failed(letter, Sent.UNKNOWN, type(error).__name__)
+        else:
+            confirmed.append(letter.id)
+            metrics.PUBLISHED.add(service=self._service, outcome=Sent.CONFIRMED)
 
-    def _count(self, outcome: Sent) -> None:
+    def _failed(self, letter: Letter, outcome: Sent, error: str) -> None:
         metrics.PUBLISHED.add(service=self._service, outcome=outcome)
+        log.warning("letter.unconfirmed", message_id=letter.id, dependency=letter.broker, error=error)

@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMessage
 from aio_pika.exceptions import AMQPError, ChannelClosed, DeliveryError, ProbableAuthenticationError
 from faststream import AckPolicy
-from faststream.rabbit import Channel, RabbitBroker, RabbitExchange, RabbitMessage, RabbitQueue
+from faststream.rabbit import Channel, RabbitBroker, RabbitMessage, RabbitQueue
 
 from shared.messaging.outbox import Letter
 from shared.messaging.post import Unroutable
@@ -114,12 +115,14 @@ async def _undecoded(message: Any) -> Any:  # noqa: ANN401 - whatever FastStream
 
 
 class RabbitPublisher:
-    """Publishes letters: persistent, mandatory, with their own ids."""
+    """Publishes letters: persistent, mandatory, with their own ids, on a channel that does nothing else."""
 
     def __init__(self, broker: RabbitBroker) -> None:
         """Take a broker made by :func:`make_broker`."""
         self._broker = broker
-        self._exchanges: dict[str, RabbitExchange] = {}
+        self._opening = asyncio.Lock()
+        self._channel: AbstractChannel | None = None
+        self._exchanges: dict[str, AbstractExchange] = {}
 
     async def publish(self, letter: Letter) -> None:
         """Return when the broker has confirmed ``letter``.
@@ -128,24 +131,30 @@ class RabbitPublisher:
             Unroutable: no queue takes it, or a queue is full.
             OSError, AMQPError: the broker is away, or may be: the outcome is unknown.
         """
-        exchange = self._exchanges.get(letter.exchange)
-        if exchange is None:
-            exchange = self._exchanges[letter.exchange] = RabbitExchange(letter.exchange, declare=False)
+        exchange = self._exchanges.get(letter.exchange) or await self._open(letter.exchange)
+        message = aio_pika.Message(
+            letter.body,
+            headers=dict(letter.headers),
+            message_id=str(letter.id),
+            content_type="application/octet-stream",
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        )
         try:
-            await self._broker.publish(
-                letter.body,
-                exchange=exchange,
-                routing_key=letter.routing_key,
-                headers=dict(letter.headers),
-                message_id=str(letter.id),
-                content_type="application/octet-stream",
-                persist=True,
-                mandatory=True,
-            )
+            await exchange.publish(message, letter.routing_key, mandatory=True)
         except DeliveryError:
             raise Unroutable from None
 
+    async def _open(self, name: str) -> AbstractExchange:
+        """Return the exchange ``name``, which is there: the start has looked (:func:`check_topology`)."""
+        async with self._opening:
+            if self._channel is None:
+                connection = await self._broker.connect()
+                self._channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+            if name not in self._exchanges:
+                self._exchanges[name] = await self._channel.get_exchange(name, ensure=False)
+        return self._exchanges[name]
 
-def headers_of(message: aio_pika.abc.AbstractIncomingMessage) -> dict[str, str]:
+
+def headers_of(message: AbstractIncomingMessage) -> dict[str, str]:
     """Return the text headers of ``message``; whatever else is in there is not ours."""
     return {name: value for name, value in message.headers.items() if isinstance(value, str)}
