@@ -1,0 +1,374 @@
+"""The broker's whole topology, rendered from who takes part and which agreements are in force: pure, the same each time.
+
+The broker is trusted with availability and nothing else, and each of its users with as little as their work needs:
+
+=================  ===============  ==========================  ======================
+user               virtual host     reads                       writes
+=================  ===============  ==========================  ======================
+``x.intake``       ``x``            nothing                     ``node``
+``x.referral``     ``x``            referral.in, its parked     ``node``
+``x.notify``       ``x``            notify.in, its parked       nothing
+``x.intake``       ``exchange``     ``to.x``, ``parked.x``      ``from.x``
+``x.referral``     ``exchange``     nothing                     ``from.x``
+``x.partner``      ``exchange``     ``to.x``, ``parked.x``      ``from.x``
+=================  ===============  ==========================  ======================
+
+``x.partner`` is there instead of the others for an organisation without a node of its own. Nobody may configure
+anything.
+
+What must never happen: a binding without an agreement. ``from.x`` is a direct exchange, so that its bindings, and
+they alone, say whom x can reach; a message to anybody else comes back as unroutable. RabbitMQ consults topic
+permissions on topic exchanges only; there is none of ours, and the one that every virtual host is born with is closed
+to all.
+
+Nothing is dropped: queues are quorum queues that refuse when full (``reject-publish``), and what is given up on moves
+to a parked queue with at-least-once dead-lettering (RabbitMQ, "Quorum Queues"). Runs on RabbitMQ 3.10 and on 4.x:
+durable quorum queues and direct exchanges only, nothing that 4.x calls deprecated.
+"""
+
+import base64
+import hashlib
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, NewType, TypedDict
+
+from shared.contracts.ids import ORGANISATION_PATTERN, OrganisationId
+
+VirtualHost = NewType("VirtualHost", str)
+UserName = NewType("UserName", str)
+PasswordHash = NewType("PasswordHash", str)
+
+EXCHANGE_HOST: Final = VirtualHost("exchange")
+"""Where organisations meet. No organisation can have this name: theirs end in a country."""
+NODE_EXCHANGE: Final = "node"
+PARKED_EXCHANGE: Final = "parked"
+NOTHING: Final = "^$"
+LONGEST_ORGANISATION: Final = 40
+SALT_BYTES: Final = 4
+NEVER_GIVEN_UP: Final = 1_000_000_000
+"""The delivery limit of parked queues, into which an operator may look as often as they like; RabbitMQ 4 else sets 20."""
+
+
+class BrokerRole(StrEnum):
+    """Who logs in at the broker for an organisation."""
+
+    INTAKE = "intake"
+    REFERRAL = "referral"
+    NOTIFY = "notify"
+    PARTNER = "partner"
+
+
+class TopologyCode(StrEnum):
+    """Why no topology can be rendered."""
+
+    ORGANISATION_MALFORMED = "organisation-malformed"
+    ORGANISATION_TWICE = "organisation-twice"
+    ORGANISATION_UNKNOWN = "organisation-unknown"
+    AGREEMENT_WITH_ITSELF = "agreement-with-itself"
+    PASSWORD_MISSING = "password-missing"  # noqa: S105 - a code, not a password
+
+
+class TopologyError(ValueError):
+    """What was asked for is not a topology."""
+
+    def __init__(self, code: TopologyCode, name: str) -> None:
+        """Take the stable ``code`` and the organisation or user it is about."""
+        super().__init__(f"{code}: {name}")
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An organisation that takes part, with a node of its own or with a system that speaks the protocol by itself."""
+
+    organisation: OrganisationId
+    has_node: bool = True
+
+    @property
+    def roles(self) -> tuple[BrokerRole, ...]:
+        """Who logs in for it."""
+        return (BrokerRole.INTAKE, BrokerRole.REFERRAL, BrokerRole.NOTIFY) if self.has_node else (BrokerRole.PARTNER,)
+
+
+Agreement = tuple[OrganisationId, OrganisationId]
+"""Two organisations between which an agreement is in force; the order says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a queue holds and how often it tries, before it refuses or parks."""
+
+    deliveries: int = 50
+    messages: int = 200_000
+    octets: int = 4 * 1024**3
+
+
+class Host(TypedDict):
+    """A virtual host."""
+
+    name: VirtualHost
+
+
+class User(TypedDict):
+    """A user, without its password."""
+
+    name: UserName
+    password_hash: PasswordHash
+    hashing_algorithm: str
+    tags: str
+
+
+class Permission(TypedDict):
+    """What a user may do on a virtual host: regular expressions over the names of queues and exchanges."""
+
+    user: UserName
+    vhost: VirtualHost
+    configure: str
+    write: str
+    read: str
+
+
+class TopicPermission(TypedDict):
+    """Which routing keys a user may use on a topic exchange."""
+
+    user: UserName
+    vhost: VirtualHost
+    exchange: str
+    write: str
+    read: str
+
+
+class Exchange(TypedDict):
+    """An exchange."""
+
+    name: str
+    vhost: VirtualHost
+    type: str
+    durable: bool
+    auto_delete: bool
+    internal: bool
+    arguments: dict[str, str | int]
+
+
+class Queue(TypedDict):
+    """A queue."""
+
+    name: str
+    vhost: VirtualHost
+    durable: bool
+    auto_delete: bool
+    arguments: dict[str, str | int]
+
+
+class Binding(TypedDict):
+    """What takes a routing key from an exchange to a queue."""
+
+    source: str
+    vhost: VirtualHost
+    destination: str
+    destination_type: str
+    routing_key: str
+    arguments: dict[str, str | int]
+
+
+class Definitions(TypedDict):
+    """A RabbitMQ definitions file (RabbitMQ, "Schema Definition Export and Import")."""
+
+    vhosts: list[Host]
+    users: list[User]
+    permissions: list[Permission]
+    topic_permissions: list[TopicPermission]
+    exchanges: list[Exchange]
+    queues: list[Queue]
+    bindings: list[Binding]
+
+
+def node_host(organisation: OrganisationId) -> VirtualHost:
+    """Return the virtual host of an organisation's own node."""
+    return VirtualHost(organisation)
+
+
+def user_name(organisation: OrganisationId, role: BrokerRole) -> UserName:
+    """Return the broker user of ``role``, such as ``ccem-fr.intake``."""
+    return UserName(f"{organisation}.{role}")
+
+
+def from_exchange(organisation: OrganisationId) -> str:
+    """Return the exchange that only ``organisation`` writes."""
+    return f"from.{organisation}"
+
+
+def to_queue(organisation: OrganisationId) -> str:
+    """Return the queue that only ``organisation`` reads."""
+    return f"to.{organisation}"
+
+
+def parked_queue(name: str) -> str:
+    """Return the dead-letter queue of an organisation on the exchange, or of ``referral`` or ``notify`` on a node."""
+    return f"parked.{name}"
+
+
+def hash_password(password: str, salt: bytes) -> PasswordHash:
+    """Return what RabbitMQ stores: Base64 of salt ‖ SHA-256(salt ‖ password), with four random bytes of salt.
+
+    Source: RabbitMQ, "Credentials and Passwords", rabbit_password_hashing_sha256. One round of SHA-256 is no shelter
+    for a password that a person made up: these must be random, of 128 bits or more.
+    """
+    if len(salt) != SALT_BYTES:
+        message = f"a salt has {SALT_BYTES} bytes"
+        raise ValueError(message)
+    return PasswordHash(base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode())
+
+
+def users_of(members: Iterable[Member]) -> list[UserName]:
+    """Return every user that a topology of ``members`` has, hence the passwords it needs."""
+    return [user_name(member.organisation, role) for member in members for role in member.roles]
+
+
+def render(
+    members: Collection[Member],
+    agreements: Collection[Agreement],
+    passwords: Mapping[UserName, PasswordHash],
+    *,
+    exchange_host: VirtualHost = EXCHANGE_HOST,
+    limits: Limits | None = None,
+) -> Definitions:
+    """Return the definitions of the exchange and of every node on this broker; the same input gives the same output.
+
+    Args:
+        members: the organisations that take part.
+        agreements: the pairs with an agreement in force; no other pair is connected.
+        passwords: a hash for each of `users_of` (members).
+        exchange_host: the virtual host on which they meet.
+        limits: of every queue but the parked ones, which never give a message up.
+
+    Raises:
+        TopologyError: an organisation is malformed, named twice or unknown to ``members``, agrees with itself, or
+            lacks a password.
+    """
+    ordered = sorted(members, key=lambda member: member.organisation)
+    pairs = {frozenset(pair) for pair in agreements}
+    _check(ordered, pairs)
+    limits = limits or Limits()
+    definitions = Definitions(
+        vhosts=[], users=[], permissions=[], topic_permissions=[], exchanges=[], queues=[], bindings=[]
+    )
+    _add_host(definitions, exchange_host)
+    for member in ordered:
+        _add_users(definitions, member, passwords)
+        _add_to_exchange(definitions, exchange_host, member, limits)
+        if member.has_node:
+            _add_node(definitions, member.organisation, limits)
+    for pair in sorted(sorted(pair) for pair in pairs):
+        for sender, receiver in (pair, pair[::-1]):
+            _bind(definitions, exchange_host, from_exchange(sender), to_queue(receiver), receiver)
+    return definitions
+
+
+def _check(members: list[Member], pairs: set[frozenset[OrganisationId]]) -> None:
+    known: set[OrganisationId] = set()
+    for member in members:
+        name = member.organisation
+        if re.fullmatch(ORGANISATION_PATTERN, name) is None or len(name) > LONGEST_ORGANISATION:
+            raise TopologyError(TopologyCode.ORGANISATION_MALFORMED, name)
+        if name in known:
+            raise TopologyError(TopologyCode.ORGANISATION_TWICE, name)
+        known.add(name)
+    for pair in pairs:
+        if len(pair) == 1:
+            raise TopologyError(TopologyCode.AGREEMENT_WITH_ITSELF, next(iter(pair)))
+        for name in sorted(pair - known):
+            raise TopologyError(TopologyCode.ORGANISATION_UNKNOWN, name)
+
+
+def _add_host(definitions: Definitions, host: VirtualHost) -> None:
+    definitions["vhosts"].append(Host(name=host))
+    _add_exchange(definitions, host, PARKED_EXCHANGE)
+
+
+def _add_users(definitions: Definitions, member: Member, passwords: Mapping[UserName, PasswordHash]) -> None:
+    for name in users_of([member]):
+        if name not in passwords:
+            raise TopologyError(TopologyCode.PASSWORD_MISSING, name)
+        definitions["users"].append(
+            User(
+                name=name,
+                password_hash=passwords[name],
+                hashing_algorithm="rabbit_password_hashing_sha256",
+                tags="",
+            )
+        )
+
+
+def _add_to_exchange(definitions: Definitions, host: VirtualHost, member: Member, limits: Limits) -> None:
+    """Give the organisation its way out, its way in and its parked queue."""
+    organisation = member.organisation
+    out, queue, parked = from_exchange(organisation), to_queue(organisation), parked_queue(organisation)
+    _add_exchange(definitions, host, out)
+    _add_queue(definitions, host, queue, parked, limits)
+    reader = BrokerRole.INTAKE if member.has_node else BrokerRole.PARTNER
+    _allow(definitions, host, user_name(organisation, reader), reads=[queue, parked], writes=[out])
+    if member.has_node:
+        _allow(definitions, host, user_name(organisation, BrokerRole.REFERRAL), reads=[], writes=[out])
+
+
+def _add_node(definitions: Definitions, organisation: OrganisationId, limits: Limits) -> None:
+    """Give the organisation's services a virtual host of their own."""
+    host = node_host(organisation)
+    _add_host(definitions, host)
+    _add_exchange(definitions, host, NODE_EXCHANGE)
+    _allow(definitions, host, user_name(organisation, BrokerRole.INTAKE), reads=[], writes=[NODE_EXCHANGE])
+    for role, writes in ((BrokerRole.REFERRAL, [NODE_EXCHANGE]), (BrokerRole.NOTIFY, [])):
+        queue, parked = f"{role}.in", parked_queue(role)
+        _add_queue(definitions, host, queue, parked, limits)
+        _bind(definitions, host, NODE_EXCHANGE, queue, role)
+        _allow(definitions, host, user_name(organisation, role), reads=[queue, parked], writes=writes)
+
+
+def _add_exchange(definitions: Definitions, host: VirtualHost, name: str) -> None:
+    definitions["exchanges"].append(
+        Exchange(name=name, vhost=host, type="direct", durable=True, auto_delete=False, internal=False, arguments={})
+    )
+
+
+def _add_queue(definitions: Definitions, host: VirtualHost, name: str, parked: str, limits: Limits) -> None:
+    """Add a queue, and the parked queue to which it gives what it gives up."""
+    bounds: dict[str, str | int] = {
+        "x-queue-type": "quorum",
+        "x-overflow": "reject-publish",
+        "x-max-length": limits.messages,
+        "x-max-length-bytes": limits.octets,
+    }
+    to_parked: dict[str, str | int] = {
+        "x-delivery-limit": limits.deliveries,
+        "x-dead-letter-exchange": PARKED_EXCHANGE,
+        "x-dead-letter-routing-key": parked,
+        "x-dead-letter-strategy": "at-least-once",
+    }
+    for each, more in ((name, to_parked), (parked, {"x-delivery-limit": NEVER_GIVEN_UP})):
+        definitions["queues"].append(
+            Queue(name=each, vhost=host, durable=True, auto_delete=False, arguments={**bounds, **more})
+        )
+    _bind(definitions, host, PARKED_EXCHANGE, parked, parked)
+
+
+def _bind(definitions: Definitions, host: VirtualHost, source: str, queue: str, key: str) -> None:
+    definitions["bindings"].append(
+        Binding(source=source, vhost=host, destination=queue, destination_type="queue", routing_key=key, arguments={})
+    )
+
+
+def _allow(definitions: Definitions, host: VirtualHost, user: UserName, *, reads: list[str], writes: list[str]) -> None:
+    definitions["permissions"].append(
+        Permission(user=user, vhost=host, configure=NOTHING, write=_exactly(writes), read=_exactly(reads))
+    )
+    definitions["topic_permissions"].append(
+        TopicPermission(user=user, vhost=host, exchange="amq.topic", write=NOTHING, read=NOTHING)
+    )
+
+
+def _exactly(names: list[str]) -> str:
+    """Return a regular expression for these names and no other; RabbitMQ takes a part of a name for a match."""
+    return f"^(?:{'|'.join(re.escape(name) for name in names)})$" if names else NOTHING

@@ -1,0 +1,44 @@
+"""What can go wrong while a private server is brought up: each kind with a code that stays and a sentence that helps.
+
+An error names programs, folders and ports of this machine. It never holds a password, and never a message or a row.
+"""
+
+from enum import StrEnum
+from pathlib import Path
+
+LOG_LINES = 12
+"""How much of a server's log a person is shown when it dies."""
+
+
+class LocalCode(StrEnum):
+    """Stable codes; a program may compare them, a person may look them up."""
+
+    NODE_ALREADY_RUNNING = "node-already-running"
+    FOLDER_UNUSABLE = "folder-unusable"
+    PORT_TAKEN = "port-taken"
+    SERVER_MISSING = "server-missing"
+    SERVER_UNUSABLE = "server-unusable"
+    SERVER_DIED = "server-died"
+    SERVER_SILENT = "server-silent"
+    SERVER_NOT_OURS = "server-not-ours"
+    ADDRESS_INCOMPLETE = "address-incomplete"
+    PACKAGE_FAILED = "package-failed"
+
+
+class LocalError(Exception):
+    """A private server cannot be brought up or driven."""
+
+    def __init__(self, code: LocalCode, sentence: str) -> None:
+        """Take the stable ``code`` and a ``sentence`` that says what is wrong and what helps."""
+        super().__init__(f"{code}: {sentence}")
+        self.code = code
+        self.sentence = sentence
+
+
+def log_tail(log: Path, lines: int = LOG_LINES) -> str:
+    """Return the last ``lines`` non-empty lines of ``log``, or a word that says there is none."""
+    try:
+        text = log.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return "(no log)"
+    return "\n".join([line for line in text.splitlines() if line.strip()][-lines:]) or "(empty log)"

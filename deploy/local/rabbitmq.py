@@ -1,0 +1,274 @@
+"""RabbitMQ for one state folder: given by address, or a private broker that is ours alone and ends with us.
+
+A private broker's first definitions are loaded before it takes its first connection, so that there is no moment
+without permissions and never a user ``guest``. It does not load them again: what has been taken away since, such as
+the binding of an agreement that ended, must not come back with a restart.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final, Protocol
+from urllib.parse import quote, urlsplit
+
+from deploy.broker.management import BrokerError, Management, apply
+from deploy.broker.topology import Definitions, UserName, VirtualHost
+from deploy.local import ports
+from deploy.local.errors import LocalCode, LocalError, log_tail
+from deploy.local.folder import hold
+from deploy.local.processes import Kept, Program
+from deploy.local.progress import Progress, silent, waiting
+from deploy.local.rabbitmq_binaries import RabbitBinaries, find_binaries
+from deploy.local.rabbitmq_files import ADMIN, RabbitFiles, RabbitPorts
+
+ADDRESS_VARIABLE: Final = "RELAIS_RABBITMQ_URL"
+ADMIN_ADDRESS_VARIABLE: Final = "RELAIS_RABBITMQ_ADMIN_URL"
+READY_SECONDS = 90.0
+PORT_ATTEMPTS = 5
+PORT_TAKEN_WORDS = ("eaddrinuse", "address already in use", "another epmd")
+
+
+class RabbitServer(Protocol):
+    """A broker on which virtual hosts and users can be made."""
+
+    @property
+    def admin_url(self) -> str:
+        """Management address with an administrator's name and password, as `deploy.broker.management` takes it."""
+
+    @property
+    def management_url(self) -> str:
+        """Management address to show to people: without a password."""
+
+    def url(self, vhost: VirtualHost, user: UserName, password: str) -> str:
+        """Return the AMQP address of ``user`` on ``vhost``."""
+
+
+class GivenRabbit:
+    """A broker that somebody else keeps."""
+
+    def __init__(self, url: str, admin_url: str) -> None:
+        """Take its AMQP address (scheme, host and port are used) and its management address with an administrator."""
+        self._amqp = urlsplit(url)
+        self.admin_url = admin_url
+
+    @property
+    def management_url(self) -> str:
+        """Management address without a password."""
+        parts = urlsplit(self.admin_url)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+    def url(self, vhost: VirtualHost, user: UserName, password: str) -> str:
+        """Return the AMQP address of ``user`` on ``vhost``."""
+        return _amqp_url(self._amqp.scheme, self._amqp.netloc.rpartition("@")[2], vhost, user, password)
+
+
+class PrivateRabbit:
+    """A broker of our own in one folder; made by `private_rabbitmq`."""
+
+    def __init__(self, folder: Path, binaries: RabbitBinaries, lock: int, progress: Progress) -> None:
+        """Take the held ``folder`` and the ``lock`` that holds it; nothing is started yet."""
+        self._files = RabbitFiles(folder)
+        self._binaries = binaries
+        self._lock = lock
+        self._progress = progress
+        self._mapper: Kept | None = None
+        self._broker: Kept | None = None
+        self._chosen: RabbitPorts | None = None
+
+    @property
+    def ports(self) -> RabbitPorts:
+        """Where it listens; the same after a restart."""
+        if self._chosen is None:
+            raise LocalError(LocalCode.SERVER_SILENT, "RabbitMQ has no address before it has been started")
+        return self._chosen
+
+    @property
+    def log(self) -> Path:
+        """What it prints."""
+        return self._files.log
+
+    @property
+    def pid(self) -> int | None:
+        """The broker's process id, or None while it is down."""
+        return self._broker.pid if self._broker is not None and self._broker.is_running() else None
+
+    @property
+    def management_url(self) -> str:
+        """Management address without a password."""
+        return f"http://{ports.LOOPBACK}:{self.ports.management}"
+
+    @property
+    def admin_url(self) -> str:
+        """Management address with the administrator's name and password."""
+        return f"http://{ADMIN}:{self._files.admin_password()}@{ports.LOOPBACK}:{self.ports.management}"
+
+    def url(self, vhost: VirtualHost, user: UserName, password: str) -> str:
+        """Return the AMQP address of ``user`` on ``vhost``."""
+        return _amqp_url("amqp", f"{ports.LOOPBACK}:{self.ports.amqp}", vhost, user, password)
+
+    def start(self, definitions: Definitions | None = None) -> None:
+        """Start the broker and return when it takes connections; after a stop or a kill on the same ports and data.
+
+        Args:
+            definitions: what it is to be, from before its first connection when the folder is new, otherwise from now
+                on.
+
+        Raises:
+            LocalError: ``port-taken``, ``server-died``, ``server-silent`` or ``server-unusable``.
+        """
+        if self.pid is not None:
+            return
+        with waiting("starting RabbitMQ …", self._progress):
+            was_born = self._files.is_born
+            if self._chosen is not None:
+                self._start_on(self._chosen, definitions)
+            else:
+                self._start_somewhere(definitions)
+            self._files.mark_born()
+            if definitions is not None and was_born:
+                apply(self.admin_url, definitions)
+
+    def stop(self) -> None:
+        """Stop in order, the port mapper last."""
+        with waiting("stopping RabbitMQ …", self._progress):
+            for kept in (self._broker, self._mapper):
+                if kept is not None:
+                    kept.stop()
+
+    def kill(self) -> None:
+        """SIGKILL every process of the broker, as a power cut would."""
+        for kept in (self._broker, self._mapper):
+            if kept is not None:
+                kept.kill()
+
+    def restart(self) -> None:
+        """Stop in order and start again."""
+        self.stop()
+        self.start()
+
+    def _start_somewhere(self, definitions: Definitions | None) -> None:
+        for attempt in range(1, PORT_ATTEMPTS + 1):
+            self._chosen = RabbitPorts.choose()
+            try:
+                self._start_on(self._chosen, definitions)
+            except LocalError as error:
+                self._chosen = None
+                if error.code is not LocalCode.PORT_TAKEN or attempt == PORT_ATTEMPTS:
+                    raise
+            else:
+                return
+
+    def _start_on(self, chosen: RabbitPorts, definitions: Definitions | None) -> None:
+        for port in (chosen.amqp, chosen.management, chosen.distribution, chosen.mapper):
+            if not ports.is_free(port):
+                raise LocalError(LocalCode.PORT_TAKEN, f"port {port} on {ports.LOOPBACK} is taken; stop what holds it")
+        self._files.write(chosen, definitions)
+        mapper = [self._binaries.port_mapper(), "-address", ports.LOOPBACK, "-port", str(chosen.mapper)]
+        try:
+            self._mapper = self._keep("Erlang's port mapper", mapper, chosen)
+            self._await(self._mapper, lambda: _answers(chosen.mapper))
+            self._broker = self._keep("RabbitMQ", [str(self._binaries.server())], chosen)
+            self._await(self._broker, lambda: _answers(chosen.amqp) and self._manages())
+        except BaseException:
+            self.kill()
+            raise
+
+    def _keep(self, name: str, command: list[str], chosen: RabbitPorts) -> Kept:
+        environment = self._files.environment(self._binaries, chosen)
+        return Kept(Program(name, command, environment, self.log), holding=[self._lock])
+
+    def _manages(self) -> bool:
+        """Say whether the management interface lets the administrator in."""
+        try:
+            with Management(self.admin_url) as broker:
+                return bool(broker.get("whoami"))
+        except BrokerError:
+            return False
+
+    def _await(self, kept: Kept, fact: Callable[[], bool]) -> None:
+        """Return once ``fact`` holds; the port opens only when definitions are loaded and queues are there."""
+        deadline = time.monotonic() + READY_SECONDS
+        while kept.is_running():
+            if fact():
+                return
+            if time.monotonic() > deadline:
+                tail = log_tail(self.log)
+                raise LocalError(
+                    LocalCode.SERVER_SILENT, f"{kept.program.name} is not ready after {READY_SECONDS:.0f} s:\n{tail}"
+                )
+            time.sleep(0.02)
+        tail = log_tail(self.log)
+        if any(word in tail.lower() for word in PORT_TAKEN_WORDS):
+            raise LocalError(LocalCode.PORT_TAKEN, f"a port of {self._chosen} is taken; stop what holds it")
+        raise LocalError(
+            LocalCode.SERVER_DIED, f"{kept.program.name} ended while it started; the end of {self.log}:\n{tail}"
+        )
+
+
+@contextmanager
+def private_rabbitmq(
+    folder: Path,
+    *,
+    definitions: Definitions | None = None,
+    progress: Progress = silent,
+) -> Iterator[PrivateRabbit]:
+    """Run a private RabbitMQ on ``folder`` for as long as the block lasts.
+
+    A folder that is already there is started again with what it holds, then brought to ``definitions``. Nothing is
+    left running afterwards, also when this process is killed.
+
+    Raises:
+        LocalError: ``node-already-running``, ``server-missing``, ``package-failed``, ``server-unusable``,
+            ``server-died``, ``port-taken``.
+    """
+    with ExitStack() as stack:
+        lock = stack.enter_context(hold(folder, progress=progress))
+        server = PrivateRabbit(folder, find_binaries(progress=progress), lock, progress)
+        stack.callback(server.stop)
+        server.start(definitions)
+        yield server
+
+
+@contextmanager
+def rabbitmq(
+    folder: Path,
+    *,
+    definitions: Definitions | None = None,
+    progress: Progress = silent,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[GivenRabbit | PrivateRabbit]:
+    """Give the broker that ``RELAIS_RABBITMQ_URL`` and ``RELAIS_RABBITMQ_ADMIN_URL`` name, or else a private one.
+
+    Raises:
+        LocalError: ``address-incomplete`` when one of the two is missing; else see `private_rabbitmq`.
+        BrokerError: the given broker is away or refuses.
+    """
+    variables = os.environ if environment is None else environment
+    url, admin_url = variables.get(ADDRESS_VARIABLE), variables.get(ADMIN_ADDRESS_VARIABLE)
+    if not url and not admin_url:
+        with private_rabbitmq(folder, definitions=definitions, progress=progress) as server:
+            yield server
+        return
+    if not url or not admin_url:
+        raise LocalError(
+            LocalCode.ADDRESS_INCOMPLETE,
+            f"{ADDRESS_VARIABLE} (amqp://…) and {ADMIN_ADDRESS_VARIABLE} (http://name:password@…) go together; set both",
+        )
+    if definitions is not None:
+        apply(admin_url, definitions)
+    yield GivenRabbit(url, admin_url)
+
+
+def _amqp_url(scheme: str, place: str, vhost: VirtualHost, user: UserName, password: str) -> str:
+    return f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{place}/{quote(vhost, safe='')}"
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection((ports.LOOPBACK, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
