@@ -1,0 +1,119 @@
+"""Who our partners are, which keys they have, and what we have agreed, as it stood when it was read. Pure.
+
+Every key in the book was signed by an identity that we pinned, and every agreement by both sides.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+
+from shared.contracts.ids import KeyId, OrganisationId
+from shared.sealing.agreement import Agreement
+from shared.sealing.codes import DirectoryCode, DirectoryError
+from shared.sealing.key_document import KeyDocument, PublishedKey
+from shared.sealing.keys import InboxPublicKey, KeyPurpose, VerifyKey
+from shared.sealing.suites import Suite
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """The answers, each one look into a dictionary."""
+
+    us: OrganisationId
+    documents: Mapping[OrganisationId, KeyDocument]
+    agreements: Mapping[OrganisationId, Agreement]
+    problems: Mapping[str, str]
+    """Why a partner's files were refused: a code, by the partner's id as the file names it."""
+    keys: Mapping[tuple[OrganisationId, KeyId], PublishedKey] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Put every key where one look finds it."""
+        keys = {
+            (organisation, published.id): published
+            for organisation, document in self.documents.items()
+            for published in document.keys
+        }
+        object.__setattr__(self, "keys", MappingProxyType(keys))
+
+    def published(self, organisation: OrganisationId, number: KeyId, at: datetime) -> PublishedKey:
+        """Return the key of ``organisation`` that has this id and holds at ``at``, with its purpose.
+
+        Raises:
+            DirectoryError: ``organisation-unknown``, ``key-unknown`` or ``key-expired``.
+        """
+        published = self.keys.get((organisation, number))
+        if published is None:
+            known = organisation in self.documents
+            raise DirectoryError(DirectoryCode.KEY_UNKNOWN if known else DirectoryCode.ORGANISATION_UNKNOWN)
+        if not published.holds_at(at):
+            raise DirectoryError(DirectoryCode.KEY_EXPIRED)
+        return published
+
+    def verify_key(
+        self,
+        organisation: OrganisationId,
+        number: KeyId,
+        at: datetime,
+        purposes: Collection[KeyPurpose],
+    ) -> VerifyKey:
+        """Return the key that verifies what ``organisation`` signs for one of ``purposes``.
+
+        Raises:
+            DirectoryError: ``organisation-unknown``, ``key-unknown``, ``key-expired`` or ``key-wrong-purpose``.
+        """
+        published = self.published(organisation, number, at)
+        key = published.key
+        if published.purpose not in purposes or not isinstance(key, VerifyKey):
+            raise DirectoryError(DirectoryCode.KEY_WRONG_PURPOSE)
+        return key
+
+    def inbox_key(self, organisation: OrganisationId, at: datetime) -> InboxPublicKey:
+        """Return the key to seal to: an X-Wing key before an X25519 key, then the newest that holds at ``at``.
+
+        Raises:
+            DirectoryError: ``organisation-unknown``, or ``key-unknown`` when it has no inbox key at that time.
+        """
+        document = self.document(organisation)
+        inbox = [
+            (published.key.suite is Suite.X_WING, published.valid_from, published.key)
+            for published in document.for_purpose(KeyPurpose.INBOX, at)
+            if isinstance(published.key, InboxPublicKey)
+        ]
+        if not inbox:
+            raise DirectoryError(DirectoryCode.KEY_UNKNOWN)
+        return max(inbox, key=lambda candidate: candidate[:2])[2]
+
+    def document(self, organisation: OrganisationId) -> KeyDocument:
+        """Return the key document of ``organisation``.
+
+        Raises:
+            DirectoryError: ``organisation-unknown``.
+        """
+        document = self.documents.get(organisation)
+        if document is None:
+            raise DirectoryError(DirectoryCode.ORGANISATION_UNKNOWN)
+        return document
+
+    def agreement(self, partner: OrganisationId, at: datetime) -> Agreement:
+        """Return the agreement in force between us and ``partner`` at ``at``.
+
+        Raises:
+            DirectoryError: ``organisation-unknown``, ``agreement-none`` or ``agreement-expired``.
+        """
+        agreement = self.agreements.get(partner)
+        if agreement is None:
+            known = partner in self.documents
+            raise DirectoryError(DirectoryCode.AGREEMENT_NONE if known else DirectoryCode.ORGANISATION_UNKNOWN)
+        agreement.check_in_force(at)
+        return agreement
+
+    def partners(self, at: datetime) -> tuple[OrganisationId, ...]:
+        """Return those with whom an agreement is in force at ``at`` and whose keys are known, in alphabetical order."""
+        return tuple(
+            sorted(
+                partner
+                for partner, agreement in self.agreements.items()
+                if partner in self.documents and agreement.valid_from <= at < agreement.valid_until
+            ),
+        )
