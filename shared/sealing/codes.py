@@ -65,6 +65,8 @@ class KeyringCode(StrEnum):
     """The passphrase is not the one that it was written with."""
     DAMAGED = "keyring-damaged"
     """The file is not as it was written."""
+    EXISTS = "keyring-exists"
+    """There is a keyring already: making another would throw its keys away."""
     KEY_MISSING = "keyring-key-missing"
     """It holds no key for this purpose at this time."""
 
@@ -80,6 +82,10 @@ class DocumentCode(StrEnum):
     """An identity key that had to sign did not."""
     KEY_REFUSED = "document-key-refused"
     """It publishes a key that enrolment refuses, or the same key twice."""
+    SUPERSEDED = "document-superseded"
+    """A newer key document of the same organisation has been seen: this one is kept out."""
+    MISSING = "document-missing"
+    """There is an agreement, but the partner's key document is not there."""
 
 
 class DirectoryCode(StrEnum):

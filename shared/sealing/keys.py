@@ -60,6 +60,9 @@ KINDS_FOR: Final = {
 }
 """Which kinds of key may serve a purpose."""
 
+ENVELOPE_PURPOSES: Final = frozenset({KeyPurpose.SIGNING, KeyPurpose.RECEIPT})
+"""Whose keys may sign an envelope: referral's for what staff say, intake's for receipts and reports to its own desk."""
+
 
 def key_id(public: bytes) -> KeyId:
     """Return a public key's id: the first 16 bytes of the SHA-256 of its bytes, in lower-case hexadecimal."""
