@@ -86,8 +86,8 @@ def test_a_long_file_is_found_and_a_lock_is_not(tmp_path: Path) -> None:
     "line",
     [
         "https://" + "pypi" + ".org/simple",
-        "https://files." + "pythonhosted.org/packages/a.whl",
-        '"resolved": "https://registry.' + "npmjs.org/htmx" + '"',
+        "https://files.python" + "hosted.org/packages/a.whl",
+        '"resolved": "https://registry.npm' + 'js.org/htmx"',
         "--" + "index-url https://example.org",
         "open('/" + "home/somebody/relais')",
         "cd /" + "tmp/relais",

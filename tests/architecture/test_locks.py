@@ -38,7 +38,7 @@ def disagreements(root: Path) -> list[str]:
 
 def hashes(entry: str) -> tuple[str, ...]:
     """Return an entry's version and hashes, without the condition on which it is installed."""
-    return (entry.split()[0] if entry else "", *re.findall(r"--hash=(\S+)", entry))
+    return (entry.split(maxsplit=1)[0] if entry else "", *re.findall(r"--hash=(\S+)", entry))
 
 
 def test_the_locks_agree_with_the_project() -> None:
