@@ -40,10 +40,15 @@ class Consumer(Generic[What, State]):
         *,
         description: str,
         largest_batch: int = LARGEST_BATCH,
+        parked: bool = False,
     ) -> None:
-        """Subscribe to ``queue``; nothing comes before the broker starts."""
+        """Subscribe to ``queue``; nothing comes before the broker starts.
+
+        A ``parked`` queue holds what the broker has given up on, unopened: it goes to the parking lot as it is.
+        """
         self.queue = queue
         self.shell = shell
+        self.parked = parked
         self._largest = largest_batch
         self._arrived: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
         self._frontiers: WeakKeyDictionary[AbstractChannel, Frontier] = WeakKeyDictionary()
@@ -59,7 +64,8 @@ class Consumer(Generic[What, State]):
     async def run(self) -> None:
         """Work until stopped. What is not committed by then is not acknowledged, and the broker gives it out again."""
         while batch := await self._next_batch():
-            await self.shell.take([Delivery(message.body, headers_of(message), self.queue) for message in batch])
+            deliveries = [Delivery(message.body, headers_of(message), self.queue) for message in batch]
+            await (self.shell.give_up(deliveries) if self.parked else self.shell.take(deliveries))
             await self._acknowledge(batch)
 
     def stop(self) -> None:

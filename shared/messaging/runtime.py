@@ -111,6 +111,8 @@ class Runtime:
     def _every_round(self) -> Iterator[Round]:
         yield Round("sweeper", self.post.sweep, SWEEP_SECONDS)
         for consumer in self.consumers:
+            if consumer.parked:
+                continue
             yield Round(
                 f"held {consumer.queue}",
                 partial(consumer.shell.take_due, LARGEST_BATCH),

@@ -44,6 +44,8 @@ PATIENCE = timedelta(hours=24)
 FAILED = "decision-failed"
 REUSED = "message-id-reused"
 EARLY = "early"
+GIVEN_UP = "delivery-limit"
+"""The broker gave the message out too often: whoever took it died of it, again and again."""
 
 log = get_logger(__name__)
 
@@ -123,6 +125,11 @@ class Shell(Generic[What, State]):
             return (await self._transact([item], [], command=True))[0]
         finally:
             item.span.end()
+
+    async def give_up(self, deliveries: Sequence[Delivery]) -> None:
+        """Park ``deliveries`` unopened: the broker has given up on them."""
+        at = self._clock.now()
+        await self._settle([], [self._park(delivery, GIVEN_UP, at) for delivery in deliveries])
 
     async def take_due(self, limit: int) -> int:
         """Try held messages whose time has come, and return how many there were."""

@@ -1,0 +1,34 @@
+"""What exchanges and queues are called: the one place that the services and the topology share.
+
+Nothing personal and no id of a person, a referral or a message is ever part of a name or a routing key: they become
+span names and metric labels, and the broker's operator sees them.
+"""
+
+from typing import Final
+
+from shared.contracts.ids import OrganisationId
+
+NODE_EXCHANGE: Final = "node"
+"""Direct exchange of a node's own virtual host, keyed by the service that is spoken to."""
+REFERRAL: Final = "referral"
+NOTIFY: Final = "notify"
+
+
+def from_exchange(organisation: OrganisationId) -> str:
+    """Return the exchange that only ``organisation`` writes."""
+    return f"from.{organisation}"
+
+
+def to_queue(organisation: OrganisationId) -> str:
+    """Return the queue that only ``organisation`` reads."""
+    return f"to.{organisation}"
+
+
+def node_queue(service: str) -> str:
+    """Return the queue of ``referral`` or ``notify`` on the node's virtual host."""
+    return f"{service}.in"
+
+
+def parked_queue(name: str) -> str:
+    """Return the dead-letter queue of an organisation on the exchange, or of ``referral`` or ``notify`` on a node."""
+    return f"parked.{name}"
