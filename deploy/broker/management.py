@@ -110,9 +110,9 @@ def administrator(user: UserName, host: VirtualHost) -> Permission:
 
 
 def apply(admin_url: str, definitions: Definitions) -> Removed:
-    """Make the broker at ``admin_url`` what ``definitions`` say, on the virtual hosts they name; return what was removed.
+    """Make the broker at ``admin_url`` what ``definitions`` say, on the virtual hosts they name.
 
-    Running it twice changes nothing. Running it while messages flow loses none.
+    Returns what was removed. Running it twice changes nothing. Running it while messages flow loses none.
 
     Raises:
         BrokerError: ``broker-unreachable`` or ``broker-refused``; what had been removed by then stays removed.

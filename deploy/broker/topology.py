@@ -1,4 +1,4 @@
-"""The broker's whole topology, rendered from who takes part and which agreements are in force: pure, the same each time.
+"""The broker's whole topology, rendered from who takes part and which agreements are in force. Pure.
 
 The broker is trusted with availability and nothing else, and each of its users with as little as their work needs:
 
@@ -48,7 +48,7 @@ NOTHING: Final = "^$"
 LONGEST_ORGANISATION: Final = 40
 SALT_BYTES: Final = 4
 NEVER_GIVEN_UP: Final = 1_000_000_000
-"""The delivery limit of parked queues, into which an operator may look as often as they like; RabbitMQ 4 else sets 20."""
+"""The delivery limit of parked queues, into which an operator may look as often as they like; RabbitMQ 4 has 20."""
 
 
 class BrokerRole(StrEnum):

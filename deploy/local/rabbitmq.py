@@ -28,6 +28,9 @@ ADDRESS_VARIABLE: Final = "RELAIS_RABBITMQ_URL"
 ADMIN_ADDRESS_VARIABLE: Final = "RELAIS_RABBITMQ_ADMIN_URL"
 READY_SECONDS = 90.0
 PORT_ATTEMPTS = 5
+GRACE_SECONDS = 2.0
+"""Listeners, connections and queues end within a tenth of a second. What then still waits for five seconds is the
+management plugin, for an answer that cannot come (RabbitMQ 3.10); a quorum queue has written what it confirmed."""
 PORT_TAKEN_WORDS = ("eaddrinuse", "address already in use", "another epmd")
 
 
@@ -178,7 +181,7 @@ class PrivateRabbit:
 
     def _keep(self, name: str, command: list[str], chosen: RabbitPorts) -> Kept:
         environment = self._files.environment(self._binaries, chosen)
-        return Kept(Program(name, command, environment, self.log), holding=[self._lock])
+        return Kept(Program(name, command, environment, self.log, grace=GRACE_SECONDS), holding=[self._lock])
 
     def _manages(self) -> bool:
         """Say whether the management interface lets the administrator in."""
@@ -255,7 +258,7 @@ def rabbitmq(
     if not url or not admin_url:
         raise LocalError(
             LocalCode.ADDRESS_INCOMPLETE,
-            f"{ADDRESS_VARIABLE} (amqp://…) and {ADMIN_ADDRESS_VARIABLE} (http://name:password@…) go together; set both",
+            f"set both {ADDRESS_VARIABLE} (amqp://…) and {ADMIN_ADDRESS_VARIABLE} (http://name:password@…)",
         )
     if definitions is not None:
         apply(admin_url, definitions)
