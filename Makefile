@@ -1,6 +1,6 @@
 # Relais: one line for each thing that can be asked. Every target sets up what it needs; `make` alone lists them.
 
-PYTHON := .venv/bin/python
+RUN := .venv/bin/python
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
@@ -10,28 +10,28 @@ help:  ## list what can be asked
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 demo: $(READY)  ## hand a person over between two organisations, and print the story
-	@$(PYTHON) -m deploy.cli demo $(ARGS)
+	@$(RUN) -m deploy.cli demo $(ARGS)
 
 test: $(READY)  ## run every check and every test
-	@$(PYTHON) -m tests $(ARGS)
+	@$(RUN) -m tests $(ARGS)
 
 up: $(READY)  ## start the two nodes and leave them running
-	@$(PYTHON) -m deploy.cli up $(ARGS)
+	@$(RUN) -m deploy.cli up $(ARGS)
 
 down: $(READY)  ## stop what `make up` started
-	@$(PYTHON) -m deploy.cli down $(ARGS)
+	@$(RUN) -m deploy.cli down $(ARGS)
 
 bench: $(READY)  ## measure, side by side with the usual way and with the limit
-	@$(PYTHON) -m bench $(ARGS)
+	@$(RUN) -m bench $(ARGS)
 
 setup: $(READY)  ## make .venv from requirements.lock, and nothing else
 	@echo 'Ready: .venv, with the relais command in .venv/bin.'
 
 lock: $(READY)  ## write the locks anew from pyproject.toml
-	@$(PYTHON) -m deploy.setup.lock
+	@$(RUN) -m deploy.setup.lock
 
 format: $(READY)  ## put the code into the project's shape
-	@$(PYTHON) -m ruff check --fix --quiet . ; $(PYTHON) -m ruff format .
+	@$(RUN) -m ruff check --fix --quiet . ; $(RUN) -m ruff format .
 
 clean:  ## remove what was built here; `make down` first
 	@rm -rf build .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
