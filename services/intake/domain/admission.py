@@ -1,0 +1,187 @@
+"""The rules of the door: which verified message is let in, and what is then said.
+
+Whoever comes here has been heard: the envelope has its one form, and its signature holds under a key that the sender
+has published. What is left to decide is whether this sender may speak to us now. The times of the sender's key and of
+the agreement come with the message, so that nothing here has to ask.
+
+What must never happen: a message is let in that is not for us, not covered by an agreement in force, or not signed with
+a key for speaking; a receipt is answered with a receipt, which would never end; the same message has two effects.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from uuid import UUID
+
+from shared.contracts.ids import KeyId, MessageId, OrganisationId
+from shared.messaging.decision import Decision, Entry, Refusal
+from shared.sealing.codes import DirectoryCode, EnvelopeCode
+
+CLOCK_SKEW = timedelta(minutes=10)
+"""How far a sender's clock may be ahead of ours (docs/protocol/envelope.md)."""
+
+REUSED = "message-id-reused"
+"""The sender has given two messages the same id."""
+
+
+class Voice(StrEnum):
+    """Which of its services an organisation spoke with, by the purpose of the key that signed."""
+
+    REFERRAL = "referral"
+    """Its signing key: something to act on, which gets a receipt."""
+    INTAKE = "intake"
+    """Its receipt key: a receipt, which gets none."""
+    NEITHER = "neither"
+    """A key that is published for something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """From when until when something holds."""
+
+    since: datetime
+    until: datetime
+
+    def holds_at(self, at: datetime) -> bool:
+        """Tell whether it holds at ``at``; the end is not part of it."""
+        return self.since <= at < self.until
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A message whose signature holds, and what we know of its sender."""
+
+    id: MessageId
+    inbox: UUID
+    """The message's name in our inbox, which no other sender can choose."""
+    sender: OrganisationId
+    recipient: OrganisationId
+    sequence: int
+    sealed_at: datetime
+    expires: datetime
+    digest: bytes
+    """SHA-256 of the envelope, 32 bytes."""
+    envelope: bytes = field(repr=False)
+    key: KeyId
+    voice: Voice
+    key_holds: Period
+    agreement: Period | None
+    answered: bool = False
+    """Whether the one who brings it waits for the answer, so that the receipt need not be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The receipt that a message has been given."""
+
+    event: UUID
+    note: str
+    """The signed note, the same however often it is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Hand these bytes to the referral service, as they came."""
+
+    id: UUID
+    envelope: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class GiveReceipt:
+    """Sign a receipt for this message, keep it, and send it unless the sender waits for it here."""
+
+    arrival: Arrival
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SendReceiptAgain:
+    """Send the receipt that was given when the message first came."""
+
+    to: OrganisationId
+    message: MessageId
+    given: Given
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """A message's place in what its sender has said to us with one voice."""
+
+    sender: OrganisationId
+    voice: Voice
+    sequence: int
+    message: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Admission(Decision[Given]):
+    """What follows from an arrival. Also what is refused has arrived, and is counted in its sender's sequence."""
+
+    numbered: Numbered | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing is wrong with it but the time."""
+
+    code: str
+
+
+def admit(arrival: Arrival, us: OrganisationId, at: datetime) -> Admission | Wait:
+    """Decide on a message that has not been here before."""
+    if arrival.sealed_at > at + CLOCK_SKEW:
+        return Wait(EnvelopeCode.POSTDATED)
+    fault = _fault(arrival, us, at)
+    if fault is not None:
+        return refuse(arrival, fault, at)
+    speaks = arrival.voice is Voice.REFERRAL
+    forward = Forward(arrival.inbox, arrival.envelope)
+    return Admission(
+        says=(forward, GiveReceipt(arrival, at)) if speaks else (forward,),
+        entries=(_entry("message.received" if speaks else "receipt.received", arrival, at),),
+        numbered=_number(arrival),
+    )
+
+
+def admit_again(arrival: Arrival, given: Given | None) -> Admission:
+    """Decide on a message that comes again with the same bytes: the same receipt, and nothing else."""
+    if given is None or arrival.answered:
+        return Admission()
+    return Admission(says=(SendReceiptAgain(arrival.sender, arrival.id, given),))
+
+
+def refuse(arrival: Arrival, code: str, at: datetime) -> Admission:
+    """Refuse a message for the reason ``code``, and write down that it was there."""
+    return Admission(
+        refusal=Refusal(code),
+        entries=(_entry("message.refused", arrival, at, reason=code),),
+        numbered=_number(arrival),
+    )
+
+
+def _fault(arrival: Arrival, us: OrganisationId, at: datetime) -> str | None:
+    agreement = arrival.agreement
+    faults = (
+        (EnvelopeCode.NOT_FOR_US, arrival.recipient != us),
+        (DirectoryCode.KEY_WRONG_PURPOSE, arrival.voice is Voice.NEITHER),
+        (DirectoryCode.KEY_EXPIRED, not arrival.key_holds.holds_at(at)),
+        (DirectoryCode.AGREEMENT_NONE, agreement is None or at < agreement.since),
+        (DirectoryCode.AGREEMENT_EXPIRED, agreement is not None and at >= agreement.until),
+        (EnvelopeCode.EXPIRED, at >= arrival.expires),
+    )
+    return next((code for code, holds in faults if holds), None)
+
+
+def _number(arrival: Arrival) -> Numbered | None:
+    """Return the message's place, unless it belongs to another conversation than the one between the two of us."""
+    if arrival.voice is Voice.NEITHER:
+        return None
+    return Numbered(arrival.sender, arrival.voice, arrival.sequence, arrival.id)
+
+
+def _entry(code: str, arrival: Arrival, at: datetime, **detail: str) -> Entry:
+    """Return the audit entry of an arrival: who, which message, which bytes."""
+    said = {"digest": arrival.digest.hex(), "key": arrival.key, **detail}
+    return Entry(code, actor=arrival.sender, subject=arrival.id, at=at, detail=MappingProxyType(said))

@@ -1,0 +1,47 @@
+"""How fast one caller may go: a token bucket for each, in memory, forgotten when it is full again.
+
+It keeps a flood from one side from filling our disk or wearing out our staff. It is no accounting: another process has
+buckets of its own, and a restart fills them all.
+
+What must never happen: the buckets grow without limit; a caller that waits as long as it is told is refused again.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime
+
+ROUNDING = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """So many at once, and so many a second in the long run."""
+
+    burst: int
+    a_second: float
+
+
+class Pace:
+    """Counts what callers do, by whatever names them."""
+
+    def __init__(self, limit: Limit, *, most_callers: int = 10_000) -> None:
+        """Allow each caller ``limit``; of more than ``most_callers`` the one that was quiet longest is forgotten."""
+        self._limit = limit
+        self._most = most_callers
+        self._buckets: OrderedDict[str, tuple[float, datetime]] = OrderedDict()
+
+    def wait(self, caller: str, at: datetime) -> int:
+        """Count one more for ``caller`` at ``at`` and return 0; or count nothing and return the seconds to wait."""
+        tokens = self._tokens(caller, at)
+        if tokens < 1 - ROUNDING:
+            return max(1, -int(-(1 - tokens) // self._limit.a_second))
+        self._buckets[caller] = (tokens - 1, at)
+        self._buckets.move_to_end(caller)
+        if len(self._buckets) > self._most:
+            self._buckets.popitem(last=False)
+        return 0
+
+    def _tokens(self, caller: str, at: datetime) -> float:
+        tokens, since = self._buckets.get(caller, (float(self._limit.burst), at))
+        gained = max(0.0, (at - since).total_seconds()) * self._limit.a_second
+        return min(float(self._limit.burst), tokens + gained)

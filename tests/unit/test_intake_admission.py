@@ -1,0 +1,119 @@
+"""The rules of the door: who may speak to us now, and what is said."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from services.intake.domain.admission import (
+    Admission,
+    Arrival,
+    Forward,
+    Given,
+    GiveReceipt,
+    Period,
+    SendReceiptAgain,
+    Voice,
+    Wait,
+    admit,
+    admit_again,
+    refuse,
+)
+from shared.contracts.ids import KeyId, MessageId, OrganisationId
+from shared.sealing.header import CLOCK_SKEW
+
+US, THEM = OrganisationId("abri-be"), OrganisationId("ccem-fr")
+NOW = datetime(2026, 11, 24, 10, 20, tzinfo=UTC)
+DAY = timedelta(days=1)
+ARRIVAL = Arrival(
+    id=MessageId(UUID(int=1)),
+    inbox=UUID(int=2),
+    sender=THEM,
+    recipient=US,
+    sequence=7,
+    sealed_at=NOW,
+    expires=NOW + DAY,
+    digest=b"\x01" * 32,
+    envelope=b"sealed",
+    key=KeyId("ab" * 16),
+    voice=Voice.REFERRAL,
+    key_holds=Period(NOW - DAY, NOW + DAY),
+    agreement=Period(NOW - DAY, NOW + DAY),
+)
+GIVEN = Given(UUID(int=3), "a note\n")
+
+
+def admitted(arrival: Arrival, at: datetime = NOW) -> Admission:
+    decision = admit(arrival, US, at)
+    assert isinstance(decision, Admission)
+    return decision
+
+
+def test_what_is_let_in_goes_on_as_it_came_and_gets_a_receipt() -> None:
+    decision = admitted(ARRIVAL)
+    assert decision.refusal is None
+    assert decision.says == (Forward(ARRIVAL.inbox, b"sealed"), GiveReceipt(ARRIVAL, NOW))
+    (entry,) = decision.entries
+    assert (entry.code, entry.actor, entry.subject) == ("message.received", THEM, ARRIVAL.id)
+    assert entry.detail == {"digest": "01" * 32, "key": "ab" * 16}
+
+
+def test_a_receipt_is_never_answered_with_a_receipt() -> None:
+    decision = admitted(replace(ARRIVAL, voice=Voice.INTAKE))
+    assert decision.says == (Forward(ARRIVAL.inbox, b"sealed"),)
+    assert [entry.code for entry in decision.entries] == ["receipt.received"]
+
+
+@pytest.mark.parametrize(
+    ("arrival", "code"),
+    [
+        (replace(ARRIVAL, recipient=OrganisationId("foyer-fr")), "envelope-not-for-us"),
+        (replace(ARRIVAL, voice=Voice.NEITHER), "key-wrong-purpose"),
+        (replace(ARRIVAL, key_holds=Period(NOW - DAY, NOW)), "key-expired"),
+        (replace(ARRIVAL, key_holds=Period(NOW + DAY, NOW + 2 * DAY)), "key-expired"),
+        (replace(ARRIVAL, agreement=None), "agreement-none"),
+        (replace(ARRIVAL, agreement=Period(NOW + DAY, NOW + 2 * DAY)), "agreement-none"),
+        (replace(ARRIVAL, agreement=Period(NOW - DAY, NOW)), "agreement-expired"),
+        (replace(ARRIVAL, expires=NOW), "envelope-expired"),
+    ],
+)
+def test_what_may_not_come_in_is_refused_and_written_down(arrival: Arrival, code: str) -> None:
+    decision = admitted(arrival)
+    assert decision.refusal is not None
+    assert decision.refusal.code == code
+    assert decision.says == ()
+    (entry,) = decision.entries
+    assert (entry.code, entry.detail["reason"]) == ("message.refused", code)
+
+
+def test_a_clock_that_is_a_little_ahead_is_let_in_and_one_that_is_far_ahead_is_waited_for() -> None:
+    little, far = (
+        replace(ARRIVAL, sealed_at=NOW + CLOCK_SKEW + ahead) for ahead in (timedelta(), timedelta(seconds=1))
+    )
+    assert admitted(little).refusal is None
+    assert admit(far, US, NOW) == Wait("envelope-postdated")
+
+
+def test_what_is_refused_has_arrived_all_the_same() -> None:
+    numbered = admitted(replace(ARRIVAL, expires=NOW)).numbered
+    assert numbered is not None
+    assert (numbered.sender, numbered.voice, numbered.sequence) == (THEM, Voice.REFERRAL, 7)
+    assert admitted(replace(ARRIVAL, voice=Voice.NEITHER)).numbered is None
+
+
+def test_the_same_message_again_gets_the_same_receipt_and_nothing_else() -> None:
+    assert admit_again(ARRIVAL, GIVEN) == Admission(says=(SendReceiptAgain(THEM, ARRIVAL.id, GIVEN),))
+    assert admit_again(ARRIVAL, None) == Admission()
+    assert admit_again(replace(ARRIVAL, answered=True), GIVEN) == Admission()
+
+
+def test_a_message_id_that_is_used_twice_is_written_down() -> None:
+    decision = refuse(ARRIVAL, "message-id-reused", NOW)
+    assert decision.refusal is not None
+    assert decision.entries[0].detail["reason"] == "message-id-reused"
+
+
+def test_an_arrival_does_not_show_its_bytes() -> None:
+    assert "sealed" not in repr(ARRIVAL).replace("sealed_at", "")
+    assert "b'sealed" not in repr(admitted(ARRIVAL))

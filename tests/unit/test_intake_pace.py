@@ -1,0 +1,47 @@
+"""The rate limit: what it says to wait is enough, and it forgets."""
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.intake.domain.pace import Limit, Pace
+
+NOW = datetime(2026, 11, 24, 10, 20, tzinfo=UTC)
+
+
+def test_a_burst_is_allowed_and_then_the_pace() -> None:
+    pace = Pace(Limit(burst=3, a_second=0.5))
+    assert [pace.wait("a", NOW) for _ in range(4)] == [0, 0, 0, 2]
+    assert pace.wait("a", NOW + timedelta(seconds=1)) == 1
+    assert pace.wait("a", NOW + timedelta(seconds=2)) == 0
+    assert pace.wait("a", NOW + timedelta(seconds=2)) == 2
+
+
+def test_one_caller_does_not_slow_another() -> None:
+    pace = Pace(Limit(burst=1, a_second=1))
+    assert [pace.wait(caller, NOW) for caller in ("a", "a", "b")] == [0, 1, 0]
+
+
+def test_quiet_callers_are_forgotten() -> None:
+    pace = Pace(Limit(burst=1, a_second=0.001), most_callers=2)
+    assert [pace.wait(caller, NOW) for caller in ("a", "b", "c")] == [0, 0, 0]
+    assert pace.wait("c", NOW) > 0
+    assert pace.wait("a", NOW) == 0
+
+
+def test_a_clock_that_goes_back_gives_nothing() -> None:
+    pace = Pace(Limit(burst=1, a_second=1))
+    assert pace.wait("a", NOW) == 0
+    assert pace.wait("a", NOW - timedelta(hours=1)) == 1
+
+
+@given(st.integers(1, 20), st.floats(0.01, 50), st.lists(st.floats(0, 10), max_size=30))
+def test_whoever_waits_as_told_is_let_in(burst: int, a_second: float, pauses: list[float]) -> None:
+    pace, at = Pace(Limit(burst, a_second)), NOW
+    for pause in pauses:
+        at += timedelta(seconds=pause)
+        wait = pace.wait("a", at)
+        if wait:
+            at += timedelta(seconds=wait)
+            assert pace.wait("a", at) == 0
