@@ -85,6 +85,10 @@ class Shell(Generic[What, State]):
         self._clock = clock
         self._service = service
 
+    def now(self) -> datetime:
+        """Return the time by which this shell decides."""
+        return self._clock.now()
+
     async def take(self, deliveries: Sequence[Delivery]) -> list[Decision[State]]:
         """Deal with ``deliveries`` and return, in their order, what was decided: for what was parked, a refusal.
 
@@ -104,6 +108,9 @@ class Shell(Generic[What, State]):
             except Later as reason:
                 outcomes[slot] = Decision.refused(reason.code)
                 holds.append(self._retry(delivery, reason.code, at))
+            except Exception as error:  # noqa: BLE001 - a fault of ours in one message must not stop the others
+                outcomes[slot] = self._failed(error)
+                holds.append(self._park(delivery, FAILED, at))
             else:
                 items.append(self._item(slot, delivery, heard))
         outcomes |= await self._settle(items, holds)
@@ -175,10 +182,13 @@ class Shell(Generic[What, State]):
         if not items:
             raise error
         item = items[0]
+        await self._settle([], [*holds, self._park(item.delivery, FAILED, self._clock.now())])
+        return {item.slot: self._failed(error)}
+
+    @staticmethod
+    def _failed(error: Exception) -> Decision[State]:
         log.error("message.failed", reason=FAILED, error=type(error).__name__)
-        parked = [*holds, self._park(item.delivery, FAILED, self._clock.now(), admitted=False)]
-        await self._settle([], parked)
-        return {item.slot: Decision.refused(FAILED)}
+        return Decision.refused(FAILED)
 
     async def _transact(
         self,
@@ -258,6 +268,8 @@ class Shell(Generic[What, State]):
             return Decision.refused(reason.code)
         except Later as reason:
             return self._put_off(work, item, reason.code, at)
+        except Exception as error:  # noqa: BLE001 - a fault of ours in one message must not stop the others
+            return self._failed(error)
         if isinstance(decision, Early):
             return self._put_off(work, item, EARLY, at, decision.subject)
         return decision

@@ -4,13 +4,17 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
-from typing import TypeVar
+from typing import TypeVar, overload
 
 Fact = TypeVar("Fact")
 
 PAUSE_SECONDS = 0.01
 
 
+@overload
+async def until(predicate: Callable[[], Awaitable[Fact]], *, seconds: float = 5.0, what: str = "") -> Fact: ...
+@overload
+async def until(predicate: Callable[[], Fact], *, seconds: float = 5.0, what: str = "") -> Fact: ...
 async def until(
     predicate: Callable[[], Fact | Awaitable[Fact]],
     *,

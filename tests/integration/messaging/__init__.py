@@ -1,0 +1,1 @@
+"""Tests: the batch shell on a real broker and a real database."""

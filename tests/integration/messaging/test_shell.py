@@ -1,0 +1,209 @@
+"""The batch shell on a real broker and a real database: nothing lost, nothing doubled, nothing in the way."""
+
+import asyncio
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from io import StringIO
+from uuid import UUID, uuid4
+
+import pytest
+
+from shared.messaging import held
+from shared.messaging.delivery import Delivery
+from shared.telemetry import logs
+from tests.integration.messaging.conftest import Bench
+from tests.support.parcels import message
+from tests.support.wait import until
+
+
+@pytest.fixture
+def lines() -> Iterator[StringIO]:
+    """Give what this process logs, as it does when a service runs, and more of it: libraries' debugging too."""
+    stream = StringIO()
+    logs.configure("debug", "json", stream)
+    logging.getLogger().setLevel(logging.DEBUG)
+    yield stream
+    logs.restore()
+
+
+async def settled(bench: Bench, inbox: int) -> None:
+    """Wait until the service has taken in ``inbox`` messages and said all that it has to say."""
+
+    async def is_settled() -> bool:
+        return await bench.count("inbox") == inbox and await bench.count("outbox") == 0
+
+    await until(is_settled, seconds=20, what=f"{inbox} in the inbox and nothing in the outbox")
+
+
+async def parked(bench: Bench, count: int = 1) -> list[held.Parked]:
+    """Wait until ``count`` messages are parked, and return them."""
+
+    async def look() -> list[held.Parked]:
+        async with bench.pool.acquire() as connection:
+            found = await held.parked(connection)
+        return found if len(found) == count else []
+
+    return await until(look, seconds=10, what=f"{count} parked")
+
+
+async def test_every_message_has_its_effect_once_however_often_it_comes(bench: Bench) -> None:
+    parcels = [uuid4() for _ in range(7)]
+    messages = [message(parcels[n % 7], 1) for n in range(400)]
+    await bench.send([*messages, *messages[::3], *messages[::5]])
+    await bench.listen()
+    await bench.runtime.start()
+    await settled(bench, 400)
+    assert [await bench.total(parcel) for parcel in parcels] == [58, 57, 57, 57, 57, 57, 57]
+    said = Counter((json.loads(each.body)[1], json.loads(each.body)[2]) for each in bench.said)
+    assert said == Counter({(str(p), n): 1 for i, p in enumerate(parcels) for n in range(1, 58 + (i == 0))})
+    assert await bench.count("audit_leaf") == 400
+
+
+async def test_messages_of_one_parcel_keep_their_order(bench: Bench) -> None:
+    parcel = uuid4()
+    await bench.send(message(parcel, n % 5) for n in range(150))
+    await bench.runtime.start()
+    await settled(bench, 150)
+    assert await bench.pool.fetchval("SELECT steps FROM parcel WHERE id = $1", parcel) == [n % 5 for n in range(150)]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [("unreadable", "parcel-unreadable"), ("forbidden", "parcel-forbidden"), ("bug", "decision-failed")],
+)
+async def test_a_poisoned_message_is_parked_and_the_ones_behind_it_go_on(
+    bench: Bench, trouble: str, reason: str
+) -> None:
+    parcel = uuid4()
+    await bench.send(
+        [*(message(parcel, 1) for _ in range(5)), message(parcel, 500, trouble=trouble), message(parcel, 1)]
+    )
+    await bench.runtime.start()
+    [lot] = await parked(bench)
+    assert lot.reason == reason
+    await until(lambda: bench.total(parcel), seconds=5)
+    await settled(bench, 6 if trouble == "unreadable" else 7)
+    assert await bench.total(parcel) == 6
+
+
+async def test_a_message_that_the_database_refuses_is_found_by_halving(bench: Bench) -> None:
+    good, bad = uuid4(), uuid4()
+    await bench.send(
+        [*(message(good, 1) for _ in range(40)), message(bad, 5000), *(message(good, 1) for _ in range(40))]
+    )
+    await bench.runtime.start()
+    [lot] = await parked(bench)
+    assert lot.reason == "decision-failed"
+    await settled(bench, 80)
+    assert await bench.total(good) == 80
+    assert await bench.total(bad) == 0
+
+
+async def test_a_parked_message_can_be_replayed_once_what_was_wrong_is_mended(bench: Bench) -> None:
+    parcel = uuid4()
+    await bench.send([message(parcel, 3, trouble="bug"), message(parcel, 4, trouble="unreadable")])
+    await bench.runtime.start()
+    lots = await parked(bench, 2)
+    bench.desk.troubles.clear()
+    async with bench.pool.acquire() as connection:
+        for lot in lots:
+            assert await held.replay(connection, lot.id, bench.shell.now())
+    await until(lambda: _is(bench, parcel, 7), seconds=5)
+    assert await bench.count("held") == 0
+    async with bench.pool.acquire() as connection:
+        assert not await held.replay(connection, lots[0].id, bench.shell.now())
+
+
+async def test_a_dropped_message_is_gone(bench: Bench) -> None:
+    await bench.send([message(uuid4(), 3, trouble="forbidden")])
+    await bench.runtime.start()
+    [lot] = await parked(bench)
+    async with bench.pool.acquire() as connection:
+        assert await held.drop(connection, lot.id)
+        assert not await held.drop(connection, lot.id)
+        assert await held.parked(connection) == []
+
+
+async def test_a_message_that_comes_too_early_waits_for_the_one_before_it(bench: Bench) -> None:
+    parcel = uuid4()
+    await bench.runtime.start()
+    await bench.send([message(parcel, 7, after=2), message(parcel, 8, after=1)])
+    await until(lambda: _rows(bench, "held", 2), seconds=5)
+    await bench.send([message(parcel, 9)])
+    await until(lambda: _is(bench, parcel, 24), seconds=10)
+    assert await bench.pool.fetchval("SELECT steps FROM parcel WHERE id = $1", parcel) == [9, 8, 7]
+    assert await bench.count("held") == 0
+
+
+async def test_what_is_not_possible_yet_is_tried_again_and_parked_after_a_day(bench: Bench) -> None:
+    parcel = uuid4()
+    await bench.runtime.start()
+    await bench.send([message(parcel, 2, trouble="later")])
+    await until(lambda: _rows(bench, "held", 1), seconds=5)
+    await until(lambda: _tries(bench, 2), seconds=10)
+    bench.clock_file.write_text("90000")
+    [lot] = await parked(bench)
+    assert lot.reason == "parcel-later"
+    bench.desk.troubles.clear()
+    async with bench.pool.acquire() as connection:
+        await held.replay(connection, lot.id, bench.shell.now())
+    await until(lambda: _is(bench, parcel, 2), seconds=5)
+
+
+async def test_the_same_id_with_other_bytes_is_kept_as_evidence(bench: Bench) -> None:
+    parcel, id_ = uuid4(), uuid4()
+    await bench.send([message(parcel, 1, id_=id_)])
+    await bench.runtime.start()
+    await settled(bench, 1)
+    await bench.send([message(parcel, 100, id_=id_)])
+    [lot] = await parked(bench)
+    assert lot.reason == "message-id-reused"
+    assert await bench.total(parcel) == 1
+
+
+async def test_the_same_id_twice_in_one_batch_counts_once(bench: Bench) -> None:
+    parcel, id_ = uuid4(), uuid4()
+    same = message(parcel, 1, id_=id_)
+    other = message(parcel, 100, id_=id_)
+    outcomes = await bench.shell.take([Delivery(body, {}, "test") for _, body in (same, same, other)])
+    assert [outcome.refusal.code if outcome.refusal else None for outcome in outcomes] == [
+        None,
+        None,
+        "message-id-reused",
+    ]
+    assert await bench.total(parcel) == 1
+
+
+async def test_nothing_of_a_message_is_in_any_log(bench: Bench, lines: StringIO) -> None:
+    canary = b'{"trouble": "unreadable", "name": "Canary Name"}'
+    await bench.send([(uuid4(), canary), message(uuid4(), 1, trouble="bug"), (uuid4(), b"Canary Name, no JSON")])
+    await bench.runtime.start()
+    await parked(bench, 3)
+    assert "parcel-unreadable" in lines.getvalue()
+    assert "Canary" not in lines.getvalue()
+
+
+async def test_two_workers_on_one_queue_double_nothing(bench: Bench) -> None:
+    parcel = uuid4()
+    bodies = [message(parcel, 1)[1] for _ in range(60)]
+    takes = [
+        bench.shell.take([Delivery(body, {}, "test") for body in bodies[start : start + 40]])
+        for start in (0, 20, 0, 20)
+    ]
+    await asyncio.gather(*takes)
+    assert await bench.total(parcel) == 60
+    assert await bench.count("inbox") == 60
+
+
+async def _is(bench: Bench, parcel: UUID, total: int) -> bool:
+    return await bench.total(parcel) == total
+
+
+async def _rows(bench: Bench, table: str, count: int) -> bool:
+    return await bench.count(table) == count
+
+
+async def _tries(bench: Bench, attempts: int) -> bool:
+    return bool(await bench.pool.fetchval("SELECT count(*) FROM held WHERE attempts >= $1", attempts))
