@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import httpx
 
-from deploy.broker.topology import Definitions, Permission, UserName, VirtualHost
+from deploy.broker.definitions import Definitions, Permission, UserName, VirtualHost
 
 TIMEOUT_SECONDS = 30.0
 NOT_FOUND = 404

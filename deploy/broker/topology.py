@@ -26,27 +26,34 @@ to a parked queue with at-least-once dead-lettering (RabbitMQ, "Quorum Queues").
 durable quorum queues and direct exchanges only, nothing that 4.x calls deprecated.
 """
 
-import base64
-import hashlib
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, NewType, TypedDict
+from typing import Final, TypeAlias
 
+from deploy.broker.definitions import (
+    HASHING,
+    Binding,
+    Definitions,
+    Exchange,
+    Host,
+    PasswordHash,
+    Permission,
+    Queue,
+    TopicPermission,
+    User,
+    UserName,
+    VirtualHost,
+)
 from shared.contracts.ids import ORGANISATION_PATTERN, OrganisationId
-
-VirtualHost = NewType("VirtualHost", str)
-UserName = NewType("UserName", str)
-PasswordHash = NewType("PasswordHash", str)
+from shared.messaging.places import NODE_EXCHANGE, from_exchange, node_queue, parked_queue, to_queue
 
 EXCHANGE_HOST: Final = VirtualHost("exchange")
 """Where organisations meet. No organisation can have this name: theirs end in a country."""
-NODE_EXCHANGE: Final = "node"
 PARKED_EXCHANGE: Final = "parked"
 NOTHING: Final = "^$"
 LONGEST_ORGANISATION: Final = 40
-SALT_BYTES: Final = 4
 NEVER_GIVEN_UP: Final = 1_000_000_000
 """The delivery limit of parked queues, into which an operator may look as often as they like; RabbitMQ 4 has 20."""
 
@@ -92,7 +99,7 @@ class Member:
         return (BrokerRole.INTAKE, BrokerRole.REFERRAL, BrokerRole.NOTIFY) if self.has_node else (BrokerRole.PARTNER,)
 
 
-Agreement = tuple[OrganisationId, OrganisationId]
+Agreement: TypeAlias = tuple[OrganisationId, OrganisationId]
 """Two organisations between which an agreement is in force; the order says nothing."""
 
 
@@ -105,86 +112,6 @@ class Limits:
     octets: int = 4 * 1024**3
 
 
-class Host(TypedDict):
-    """A virtual host."""
-
-    name: VirtualHost
-
-
-class User(TypedDict):
-    """A user, without its password."""
-
-    name: UserName
-    password_hash: PasswordHash
-    hashing_algorithm: str
-    tags: str
-
-
-class Permission(TypedDict):
-    """What a user may do on a virtual host: regular expressions over the names of queues and exchanges."""
-
-    user: UserName
-    vhost: VirtualHost
-    configure: str
-    write: str
-    read: str
-
-
-class TopicPermission(TypedDict):
-    """Which routing keys a user may use on a topic exchange."""
-
-    user: UserName
-    vhost: VirtualHost
-    exchange: str
-    write: str
-    read: str
-
-
-class Exchange(TypedDict):
-    """An exchange."""
-
-    name: str
-    vhost: VirtualHost
-    type: str
-    durable: bool
-    auto_delete: bool
-    internal: bool
-    arguments: dict[str, str | int]
-
-
-class Queue(TypedDict):
-    """A queue."""
-
-    name: str
-    vhost: VirtualHost
-    durable: bool
-    auto_delete: bool
-    arguments: dict[str, str | int]
-
-
-class Binding(TypedDict):
-    """What takes a routing key from an exchange to a queue."""
-
-    source: str
-    vhost: VirtualHost
-    destination: str
-    destination_type: str
-    routing_key: str
-    arguments: dict[str, str | int]
-
-
-class Definitions(TypedDict):
-    """A RabbitMQ definitions file (RabbitMQ, "Schema Definition Export and Import")."""
-
-    vhosts: list[Host]
-    users: list[User]
-    permissions: list[Permission]
-    topic_permissions: list[TopicPermission]
-    exchanges: list[Exchange]
-    queues: list[Queue]
-    bindings: list[Binding]
-
-
 def node_host(organisation: OrganisationId) -> VirtualHost:
     """Return the virtual host of an organisation's own node."""
     return VirtualHost(organisation)
@@ -193,33 +120,6 @@ def node_host(organisation: OrganisationId) -> VirtualHost:
 def user_name(organisation: OrganisationId, role: BrokerRole) -> UserName:
     """Return the broker user of ``role``, such as ``ccem-fr.intake``."""
     return UserName(f"{organisation}.{role}")
-
-
-def from_exchange(organisation: OrganisationId) -> str:
-    """Return the exchange that only ``organisation`` writes."""
-    return f"from.{organisation}"
-
-
-def to_queue(organisation: OrganisationId) -> str:
-    """Return the queue that only ``organisation`` reads."""
-    return f"to.{organisation}"
-
-
-def parked_queue(name: str) -> str:
-    """Return the dead-letter queue of an organisation on the exchange, or of ``referral`` or ``notify`` on a node."""
-    return f"parked.{name}"
-
-
-def hash_password(password: str, salt: bytes) -> PasswordHash:
-    """Return what RabbitMQ stores: Base64 of salt ‖ SHA-256(salt ‖ password), with four random bytes of salt.
-
-    Source: RabbitMQ, "Credentials and Passwords", rabbit_password_hashing_sha256. One round of SHA-256 is no shelter
-    for a password that a person made up: these must be random, of 128 bits or more.
-    """
-    if len(salt) != SALT_BYTES:
-        message = f"a salt has {SALT_BYTES} bytes"
-        raise ValueError(message)
-    return PasswordHash(base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode())
 
 
 def users_of(members: Iterable[Member]) -> list[UserName]:
@@ -296,7 +196,7 @@ def _add_users(definitions: Definitions, member: Member, passwords: Mapping[User
             User(
                 name=name,
                 password_hash=passwords[name],
-                hashing_algorithm="rabbit_password_hashing_sha256",
+                hashing_algorithm=HASHING,
                 tags="",
             )
         )
@@ -321,7 +221,7 @@ def _add_node(definitions: Definitions, organisation: OrganisationId, limits: Li
     _add_exchange(definitions, host, NODE_EXCHANGE)
     _allow(definitions, host, user_name(organisation, BrokerRole.INTAKE), reads=[], writes=[NODE_EXCHANGE])
     for role, writes in ((BrokerRole.REFERRAL, [NODE_EXCHANGE]), (BrokerRole.NOTIFY, [])):
-        queue, parked = f"{role}.in", parked_queue(role)
+        queue, parked = node_queue(role), parked_queue(role)
         _add_queue(definitions, host, queue, parked, limits)
         _bind(definitions, host, NODE_EXCHANGE, queue, role)
         _allow(definitions, host, user_name(organisation, role), reads=[queue, parked], writes=writes)

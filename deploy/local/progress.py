@@ -1,5 +1,6 @@
 """What a person sees while something takes longer than a second: one line that says what is being waited for."""
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,12 @@ PATIENCE_SECONDS = 1.0
 
 def silent(_line: str) -> None:
     """Say nothing."""
+
+
+def on_screen(line: str) -> None:
+    """Show the line at once, on standard error."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 @contextmanager

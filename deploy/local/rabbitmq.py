@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import quote, urlsplit
 
+from deploy.broker.definitions import Definitions, UserName, VirtualHost
 from deploy.broker.management import BrokerError, Management, apply
-from deploy.broker.topology import Definitions, UserName, VirtualHost
 from deploy.local import ports
 from deploy.local.errors import LocalCode, LocalError, log_tail
 from deploy.local.folder import hold

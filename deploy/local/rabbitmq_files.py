@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+from deploy.broker.definitions import HASHING, SALT_BYTES, Definitions, User, UserName, hash_password
 from deploy.broker.management import administrator
-from deploy.broker.topology import SALT_BYTES, Definitions, User, UserName, hash_password
 from deploy.local import ports
 from deploy.local.rabbitmq_binaries import RabbitBinaries
 
@@ -128,7 +128,7 @@ class RabbitFiles:
         user = User(
             name=ADMIN,
             password_hash=hash_password(self.admin_password(), secrets.token_bytes(SALT_BYTES)),
-            hashing_algorithm="rabbit_password_hashing_sha256",
+            hashing_algorithm=HASHING,
             tags="administrator",
         )
         rights = [administrator(ADMIN, host["name"]) for host in definitions["vhosts"]]

@@ -4,6 +4,7 @@ Tests share the servers, never what is on them: `broker_pair` gives a module org
 its own, `fresh_database` a database of its own.
 """
 
+import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,31 +13,27 @@ from typing import TypeAlias
 import pytest
 
 from deploy.broker import management
-from deploy.broker.topology import (
-    SALT_BYTES,
-    Agreement,
-    BrokerRole,
-    Definitions,
-    Member,
-    PasswordHash,
-    UserName,
-    VirtualHost,
-    hash_password,
-    node_host,
-    render,
-    user_name,
-    users_of,
-)
+from deploy.broker.definitions import SALT_BYTES, Definitions, PasswordHash, UserName, VirtualHost, hash_password
+from deploy.broker.topology import Agreement, BrokerRole, Limits, Member, node_host, render, user_name, users_of
 from deploy.local.databases import NodeDatabase, drop_database, ensure_database
 from deploy.local.postgres import GivenPostgres, PrivatePostgres
 from deploy.local.postgres import postgres as run_postgres
-from deploy.local.rabbitmq import GivenRabbit, PrivateRabbit
+from deploy.local.progress import on_screen
+from deploy.local.rabbitmq import ADDRESS_VARIABLE, GivenRabbit, PrivateRabbit
 from deploy.local.rabbitmq import rabbitmq as run_rabbitmq
+from deploy.local.rabbitmq_binaries import find_binaries
 from shared.contracts.ids import OrganisationId
 
 Postgres: TypeAlias = GivenPostgres | PrivatePostgres
 Rabbit: TypeAlias = GivenRabbit | PrivateRabbit
 FreshDatabase: TypeAlias = Callable[[str], Awaitable[NodeDatabase]]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Fetch RabbitMQ now, where it is not on this machine: before the first test, whose time-out is for the test."""
+    asked = any("rabbitmq" in getattr(item, "fixturenames", ()) for item in session.items)
+    if asked and not session.config.option.collectonly and ADDRESS_VARIABLE not in os.environ:
+        find_binaries(progress=on_screen)
 
 
 @pytest.fixture(scope="session")
@@ -80,6 +77,7 @@ class BrokerPair:
     ccem: OrganisationId
     abri: OrganisationId
     accueil: OrganisationId
+    limits: Limits
     passwords: Mapping[UserName, str] = field(repr=False)
     hashes: Mapping[UserName, PasswordHash] = field(repr=False)
 
@@ -99,7 +97,7 @@ class BrokerPair:
 
     def definitions(self, *agreements: Agreement) -> Definitions:
         """Return the topology of the three with these ``agreements``."""
-        return render(self.members, agreements, self.hashes, exchange_host=self.exchange)
+        return render(self.members, agreements, self.hashes, exchange_host=self.exchange, limits=self.limits)
 
     def agree(self, *agreements: Agreement) -> management.Removed:
         """Put ``agreements`` in force, and no others."""
@@ -114,14 +112,15 @@ class BrokerPair:
                 broker.delete("users", name)
 
 
-def make_broker_pair(server: Rabbit) -> BrokerPair:
+def make_broker_pair(server: Rabbit, limits: Limits | None = None) -> BrokerPair:
     """Put a new pair on ``server``, with an agreement between ccem and abri; in about a tenth of a second."""
     mark = secrets.token_hex(3)
     ccem, abri, accueil = (unique(name, mark) for name in ("ccem-fr", "abri-be", "accueil-fr"))
     names = users_of([Member(ccem), Member(abri), Member(accueil, has_node=False)])
     passwords = {name: secrets.token_urlsafe(24) for name in names}
     hashes = {name: hash_password(word, secrets.token_bytes(SALT_BYTES)) for name, word in passwords.items()}
-    pair = BrokerPair(server, VirtualHost(f"exchange-{mark}"), ccem, abri, accueil, passwords, hashes)
+    host = VirtualHost(f"exchange-{mark}")
+    pair = BrokerPair(server, host, ccem, abri, accueil, limits or Limits(), passwords, hashes)
     pair.agree((ccem, abri))
     return pair
 
