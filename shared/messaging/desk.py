@@ -20,6 +20,8 @@ from shared.storage.pool import Connection
 What = TypeVar("What")
 State = TypeVar("State")
 
+REUSED = "message-id-reused"
+
 
 @dataclass(frozen=True, slots=True)
 class Said:
@@ -62,6 +64,10 @@ class Desk(ABC, Generic[What, State]):
     def repeated(self, state: State | None, heard: Heard[What], at: datetime) -> Decision[State]:  # noqa: ARG002
         """Say what follows when the same bytes come again: nothing, unless a desk answers again."""
         return Decision()
+
+    def reused(self, state: State | None, heard: Heard[What], at: datetime) -> Decision[State]:  # noqa: ARG002
+        """Say what follows when other bytes come under an id that was taken: a refusal, which parks them."""
+        return Decision.refused(REUSED)
 
     @abstractmethod
     async def save(

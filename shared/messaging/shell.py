@@ -42,7 +42,6 @@ PATIENCE = timedelta(hours=24)
 """How long a message may wait or be retried before a person must look at it."""
 
 FAILED = "decision-failed"
-REUSED = "message-id-reused"
 EARLY = "early"
 GIVEN_UP = "delivery-limit"
 """The broker gave the message out too often: whoever took it died of it, again and again."""
@@ -261,7 +260,7 @@ class Shell(Generic[What, State]):
         if earlier is not None:
             self._handled(Outcome.DUPLICATE)
             same = earlier == heard.digest
-            return self.desk.repeated(state, heard, at) if same else Decision.refused(REUSED)
+            return (self.desk.repeated if same else self.desk.reused)(state, heard, at)
         try:
             decision = self.desk.decide(state, heard, at)
         except Unreadable as reason:
