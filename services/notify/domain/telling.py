@@ -1,0 +1,72 @@
+"""What follows from a fact: one telling for each person who must know, by the bell and perhaps by mail.
+
+This is the whole business of the service, and all of it is pure.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from services.notify.domain.notice import Matter, matter_of
+from services.notify.domain.when import mail_due
+from services.notify.domain.who import Person, on_duty, who
+from shared.contracts.codes import Urgency
+from shared.contracts.facts import Audience, Fact
+from shared.contracts.ids import FactId, OrganisationId, StaffId
+from shared.messaging.decision import Decision, Entry
+
+NOBODY = "nobody-to-tell"
+"""The organisation has nobody for any audience. The fact is parked, and replayed when somebody is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """One person is told once of one fact. No field has room for anything about the person whom it concerns."""
+
+    staff: StaffId
+    fact: FactId
+    subject: UUID
+    urgency: Urgency
+    matter: Matter
+    at: datetime
+    """When it happened."""
+    mail_due: datetime | None
+    """When to mail it, if it is still unread by then; ``None`` for the bell alone."""
+
+
+def tell(fact: Fact, people: Sequence[Person], organisation: OrganisationId, at: datetime) -> Decision[None]:
+    """Say who is told of ``fact``, heard at ``at``, and write that down; ``nobody-to-tell`` where nobody can be."""
+    due = mail_due(fact.code, fact.urgency, at)
+    tellings = tuple(
+        Telling(
+            staff=person.id,
+            fact=fact.id,
+            subject=fact.subject,
+            urgency=fact.urgency,
+            matter=matter_of(fact.code),
+            at=fact.at,
+            mail_due=due if person.has_mail else None,
+        )
+        for person in who(fact, people)
+    )
+    if not tellings:
+        return Decision.refused(NOBODY)
+    return Decision(says=tellings, entries=tuple(_made(telling, organisation, at) for telling in tellings))
+
+
+def tell_parked(held: UUID, people: Sequence[Person], at: datetime) -> tuple[Telling, ...]:
+    """Say which operators hear, by the bell alone, that a message or a mail was parked here as ``held``.
+
+    By the bell alone: where mail is what fails, a mail about it would fail in turn, without an end.
+    """
+    return tuple(
+        Telling(person.id, FactId(held), held, Urgency.URGENT, Matter.PARKED, at, mail_due=None)
+        for person in on_duty(Audience.OPERATOR, people)
+    )
+
+
+def _made(telling: Telling, organisation: OrganisationId, at: datetime) -> Entry:
+    channels = "bell" if telling.mail_due is None else "bell,mail"
+    detail = {"fact": str(telling.fact), "staff": telling.staff, "channels": channels}
+    return Entry("notification.made", organisation, telling.subject, at, detail)

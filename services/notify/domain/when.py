@@ -1,0 +1,57 @@
+"""When a mail is due, and when it is tried again. The bell rings at once and for everything; mail is for what waits.
+
+An immediate or urgent matter is mailed at once. A standard one is mailed only where nobody looked at the bell for an
+hour, so that mail keeps its weight. What merely informs never leaves the bell.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final, assert_never
+
+from shared.contracts.codes import Urgency
+from shared.contracts.facts import FactCode
+
+PATIENCE: Final = timedelta(hours=1)
+"""How long a standard matter waits at the bell before it is mailed."""
+
+FIRST_PAUSE: Final = timedelta(seconds=30)
+LONGEST_PAUSE: Final = timedelta(hours=1)
+TRIES_END: Final = timedelta(hours=24)
+"""How long a mail that the server will not take yet is tried, counted from when it was first due."""
+
+INFORMS: Final = frozenset(
+    {
+        FactCode.REFERRAL_RECEIPTED,
+        FactCode.REFERRAL_OPENED,
+        FactCode.REFERRAL_PROGRESSED,
+        FactCode.REFERRAL_CLOSED,
+    }
+)
+"""What asks nothing of its reader."""
+
+
+def mail_due(code: FactCode, urgency: Urgency, at: datetime) -> datetime | None:
+    """Return when to mail what was heard at ``at``; ``None`` where the bell is enough."""
+    if code in INFORMS:
+        return None
+    match urgency:
+        case Urgency.IMMEDIATE | Urgency.URGENT:
+            return at
+        case Urgency.STANDARD:
+            return at + PATIENCE
+        case _:
+            assert_never(urgency)
+
+
+def next_try(attempts: int, first_due: datetime, at: datetime, jitter: float) -> datetime | None:
+    """Return when to try again a mail that the server would not take at ``at``; ``None`` to give up.
+
+    Args:
+        attempts: how often it was tried, from 1.
+        first_due: when it was due the first time.
+        at: now.
+        jitter: from 0 to 1, a fresh one for each call: it spreads the tries over the second half of the pause.
+    """
+    if at - first_due >= TRIES_END:
+        return None
+    pause = min(LONGEST_PAUSE, FIRST_PAUSE * float(2 ** min(attempts - 1, 16)))
+    return at + pause * (0.5 + jitter / 2)

@@ -1,0 +1,258 @@
+"""Who is told, when it is mailed, and that a notice can say nothing else than a number, an urgency and a link."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.notify.domain.notice import Matter, Notice, matter_of, notice
+from services.notify.domain.retention import KEEP_READ, KEEP_UNREAD, cutoffs
+from services.notify.domain.telling import NOBODY, Telling, tell, tell_parked
+from services.notify.domain.when import (
+    FIRST_PAUSE,
+    INFORMS,
+    LONGEST_PAUSE,
+    PATIENCE,
+    TRIES_END,
+    mail_due,
+    next_try,
+)
+from services.notify.domain.who import INSTEAD, Person, who
+from services.notify.people import people
+from shared.contracts.codes import Urgency
+from shared.contracts.facts import Audience, Fact, FactCode
+from shared.contracts.ids import FactId, OrganisationId, StaffId
+from shared.staff import Role, StaffBook, StaffMember, token_digest
+
+AT = datetime(2026, 11, 24, 8, 12, tzinfo=UTC)
+CCEM = OrganisationId("ccem-fr")
+SITE = "https://relais.example.org"
+
+DUTIES = (Audience.CASEWORKERS, Audience.COORDINATOR, Audience.OPERATOR)
+NAMES = ("ana", "bruno", "chloe", "dalia")
+
+staffs = st.lists(
+    st.builds(
+        lambda name, duties, has_mail: Person(StaffId(name), frozenset(duties), has_mail),
+        st.sampled_from(NAMES),
+        st.sets(st.sampled_from(DUTIES)),
+        st.booleans(),
+    ),
+    unique_by=lambda person: person.id,
+    max_size=len(NAMES),
+)
+facts = st.builds(
+    lambda code, urgency, audience, assignee: Fact(
+        id=FactId(uuid4()),
+        code=code,
+        subject=uuid4(),
+        urgency=urgency,
+        audience=audience,
+        assignee=None if assignee is None else StaffId(assignee),
+        at=AT,
+    ),
+    st.sampled_from(FactCode),
+    st.sampled_from(Urgency),
+    st.sampled_from(Audience),
+    st.none() | st.sampled_from(NAMES),
+)
+
+
+def person(name: str, *duties: Audience, has_mail: bool = True) -> Person:
+    return Person(StaffId(name), frozenset(duties), has_mail)
+
+
+def fact(
+    code: FactCode = FactCode.REFERRAL_ASKED,
+    urgency: Urgency = Urgency.URGENT,
+    audience: Audience = Audience.ASSIGNEE,
+    assignee: str | None = None,
+) -> Fact:
+    return Fact(
+        id=FactId(uuid4()),
+        code=code,
+        subject=uuid4(),
+        urgency=urgency,
+        audience=audience,
+        assignee=None if assignee is None else StaffId(assignee),
+        at=AT,
+    )
+
+
+def names(found: Sequence[Person]) -> list[str]:
+    return [each.id for each in found]
+
+
+ANA = person("ana", Audience.CASEWORKERS)
+BRUNO = person("bruno", Audience.CASEWORKERS)
+CHLOE = person("chloe", Audience.COORDINATOR)
+DALIA = person("dalia", Audience.OPERATOR, has_mail=False)
+VERA = person("vera")
+EVERYBODY = (ANA, BRUNO, CHLOE, DALIA, VERA)
+
+
+@pytest.mark.parametrize(
+    ("audience", "assignee", "told"),
+    [
+        (Audience.ASSIGNEE, "bruno", ["bruno"]),
+        (Audience.ASSIGNEE, None, ["ana", "bruno"]),
+        (Audience.ASSIGNEE, "gone", ["ana", "bruno"]),
+        (Audience.ASSIGNEE, "vera", ["ana", "bruno"]),
+        (Audience.CASEWORKERS, "bruno", ["ana", "bruno"]),
+        (Audience.COORDINATOR, None, ["chloe"]),
+        (Audience.OPERATOR, None, ["dalia"]),
+    ],
+)
+def test_an_audience_finds_its_people(audience: Audience, assignee: str | None, told: list[str]) -> None:
+    assert names(who(fact(audience=audience, assignee=assignee), EVERYBODY)) == told
+
+
+@pytest.mark.parametrize(
+    ("audience", "there", "told"),
+    [
+        (Audience.ASSIGNEE, (CHLOE, DALIA), ["chloe"]),
+        (Audience.CASEWORKERS, (CHLOE, DALIA), ["chloe"]),
+        (Audience.COORDINATOR, (ANA, DALIA), ["ana"]),
+        (Audience.OPERATOR, (ANA, CHLOE), ["chloe"]),
+        (Audience.OPERATOR, (ANA, VERA), ["ana"]),
+    ],
+)
+def test_where_nobody_is_there_the_next_is_told(audience: Audience, there: Sequence[Person], told: list[str]) -> None:
+    assert names(who(fact(audience=audience), there)) == told
+
+
+@given(facts, staffs)
+def test_somebody_is_told_wherever_somebody_has_a_duty(given_fact: Fact, staff: list[Person]) -> None:
+    told = who(given_fact, staff)
+    assert bool(told) == any(each.duties for each in staff)
+    assert all(each.duties for each in told)
+    assert len(set(names(told))) == len(told)
+
+
+def test_every_audience_has_an_order_that_reaches_everybody() -> None:
+    assert {audience: set(order) for audience, order in INSTEAD.items()} == {key: set(DUTIES) for key in Audience}
+
+
+@pytest.mark.parametrize(
+    ("code", "urgency", "due"),
+    [
+        (FactCode.REFERRAL_RECEIVED, Urgency.IMMEDIATE, AT),
+        (FactCode.REFERRAL_RECEIVED, Urgency.URGENT, AT),
+        (FactCode.REFERRAL_RECEIVED, Urgency.STANDARD, AT + PATIENCE),
+        (FactCode.REFERRAL_PROGRESSED, Urgency.IMMEDIATE, None),
+    ],
+)
+def test_mail_goes_by_urgency(code: FactCode, urgency: Urgency, due: datetime | None) -> None:
+    assert mail_due(code, urgency, AT) == due
+
+
+@given(st.sampled_from(FactCode), st.sampled_from(Urgency))
+def test_only_what_merely_informs_stays_at_the_bell(code: FactCode, urgency: Urgency) -> None:
+    assert (mail_due(code, urgency, AT) is None) == (code in INFORMS)
+
+
+@given(facts, staffs)
+def test_a_fact_is_told_to_each_once_and_written_down(given_fact: Fact, staff: list[Person]) -> None:
+    decision = tell(given_fact, staff, CCEM, AT)
+    told = who(given_fact, staff)
+    if not told:
+        assert decision.refusal is not None
+        assert decision.refusal.code == NOBODY
+        return
+    tellings = [said for said in decision.says if isinstance(said, Telling)]
+    assert [telling.staff for telling in tellings] == [each.id for each in told]
+    assert [entry.detail["staff"] for entry in decision.entries] == [each.id for each in told]
+    for telling, each, entry in zip(tellings, told, decision.entries, strict=True):
+        assert (telling.fact, telling.subject, telling.urgency) == (
+            given_fact.id,
+            given_fact.subject,
+            given_fact.urgency,
+        )
+        assert (telling.mail_due is not None) == (each.has_mail and given_fact.code not in INFORMS)
+        assert entry.detail["channels"] == ("bell,mail" if telling.mail_due else "bell")
+        assert (entry.code, entry.actor, entry.subject) == ("notification.made", CCEM, given_fact.subject)
+
+
+def test_operators_hear_of_what_is_parked_by_the_bell_alone() -> None:
+    held = uuid4()
+    [telling] = tell_parked(held, (ANA, person("dalia", Audience.OPERATOR)), AT)
+    assert (telling.staff, telling.subject, telling.matter) == ("dalia", held, Matter.PARKED)
+    assert telling.mail_due is None
+
+
+@given(st.integers(1, 200), st.floats(0, 1, exclude_max=True))
+def test_tries_come_later_and_later_within_limits(attempts: int, jitter: float) -> None:
+    due = next_try(attempts, AT, AT + timedelta(hours=1), jitter)
+    assert due is not None
+    pause = due - AT - timedelta(hours=1)
+    ceiling = min(LONGEST_PAUSE, FIRST_PAUSE * float(2 ** min(attempts - 1, 16)))
+    assert ceiling / 2 <= pause <= ceiling
+
+
+@pytest.mark.parametrize(("waited", "goes_on"), [(TRIES_END - timedelta(seconds=1), True), (TRIES_END, False)])
+def test_after_a_day_it_is_given_up(waited: timedelta, *, goes_on: bool) -> None:
+    assert (next_try(3, AT, AT + waited, 0.5) is not None) == goes_on
+
+
+def test_old_notifications_go() -> None:
+    old = cutoffs(AT)
+    assert (old.read_before, old.made_before) == (AT - KEEP_READ, AT - KEEP_UNREAD)
+
+
+@given(st.uuids(), st.sampled_from(Urgency), st.sampled_from(FactCode))
+def test_a_notice_is_a_number_an_urgency_and_a_link(subject: UUID, urgency: Urgency, code: FactCode) -> None:
+    said = notice(subject, urgency, matter_of(code), SITE)
+    assert said.number == f"R-{subject.hex[:4].upper()}-{subject.hex[4:8].upper()}"
+    assert said.link == f"{SITE}/{matter_of(code).place}/{subject}"
+    assert {field.name for field in fields(Notice)} == {"number", "urgency", "link", "matter"}
+
+
+@pytest.mark.parametrize(
+    ("number", "link"),
+    [
+        ("Aïcha B.", f"{SITE}/referrals/{uuid4()}"),
+        ("R-4F7A-91C2 Aïcha", f"{SITE}/referrals/{uuid4()}"),
+        ("R-4F7A-91C2", f"{SITE}/referrals/{uuid4()}?name=aicha"),
+        ("R-4F7A-91C2", f"{SITE}/referrals/{uuid4()}#aicha"),
+        ("R-4F7A-91C2", f"{SITE}/people/{uuid4()}"),
+        ("R-4F7A-91C2", f"{SITE}/referrals/aicha"),
+        ("R-4F7A-91C2", f"https://aicha@relais.example.org/referrals/{uuid4()}"),
+        ("R-4F7A-91C2", f"javascript:alert(1)//{uuid4()}"),
+    ],
+)
+def test_a_notice_with_anything_else_is_refused_and_not_repeated(number: str, link: str) -> None:
+    with pytest.raises(ValueError, match=r"^notice-says-too-much$"):
+        Notice(number, Urgency.URGENT, link, Matter.REFERRAL)
+
+
+@pytest.mark.parametrize(
+    "site", ["https://relais.example.org", "https://relais.example.org/", "http://127.0.0.1:8080/a/"]
+)
+def test_a_site_is_taken_with_and_without_a_slash(site: str) -> None:
+    subject = uuid4()
+    link = notice(subject, Urgency.STANDARD, Matter.PARKED, site).link
+    assert link == f"{site.rstrip('/')}/parked/{subject}"
+
+
+def test_roles_have_the_duties_of_their_work_and_the_others_none() -> None:
+    book = StaffBook(
+        StaffMember(
+            id=StaffId(f"one-{role}"),
+            roles=frozenset({role}),
+            email="one@example.org" if role is Role.CASEWORKER else None,
+            token_sha256=token_digest(role),
+        )
+        for role in Role
+    )
+    found = {str(each.id): (set(each.duties), each.has_mail) for each in people(book)}
+    assert found == {
+        "one-caseworker": ({Audience.CASEWORKERS}, True),
+        "one-coordinator": ({Audience.COORDINATOR}, False),
+        "one-volunteer": (set(), False),
+        "one-data-protection-officer": (set(), False),
+        "one-operator": ({Audience.OPERATOR}, False),
+    }
