@@ -86,6 +86,7 @@ def make_app(
         max_body_size=largest_body_bytes,
     )
     app.state.words = words
+    app.state.on_stop = []  # functions without arguments; an application with streams puts there what ends them
     app.add_middleware(Secured)
     app.add_middleware(Observed, telemetry=telemetry)
     problem.install(app, words)

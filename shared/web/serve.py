@@ -30,7 +30,21 @@ class Served:
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves signals to :func:`serve`, which stops all of them in order."""
+    """A server that leaves signals to :func:`serve`, which stops all of them in order.
+
+    uvicorn waits for every answer before it ends an application's lifespan, and a stream of events never ends by
+    itself; so the application is told first, through ``app.state.on_stop``.
+    """
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, then everything else."""
+        for end in self._app.state.on_stop:
+            end()
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -53,7 +67,7 @@ async def _serve(services: Sequence[tuple[Served, socket.socket]]) -> None:
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signum, stop.set)
-    servers = [_Server(_config(served)) for served, _ in services]
+    servers = [_Server(_config(served), served.app) for served, _ in services]
     running = [
         asyncio.create_task(server.serve([listening])) for server, (_, listening) in zip(servers, services, strict=True)
     ]
