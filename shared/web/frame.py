@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.telemetry import metrics
-from shared.telemetry.asgi import Observed
+from shared.telemetry.asgi import FASTAPI_OFF, Observed
 from shared.telemetry.traces import Telemetry
 from shared.web import problem
 from shared.words import Words
@@ -83,6 +83,7 @@ def make_app(
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        telemetry=FASTAPI_OFF,
         max_body_size=largest_body_bytes,
     )
     app.state.words = words
