@@ -97,38 +97,41 @@ class Counter:
     """Something that only grows: name it ``relais_…_total``."""
 
     def __init__(self, name: str, says: str, *labels: str) -> None:
-        self._labels = _Labels(*labels)
+        self.labels = labels
+        self._values = _Labels(*labels)
         self._metric = prometheus_client.Counter(name, says, labels, registry=REGISTRY)
 
     def add(self, amount: float = 1, /, **labels: object) -> None:
         """Count ``amount`` more; a negative amount counts nothing."""
         if amount < 0:
             return
-        (self._metric.labels(*self._labels.of(labels)) if self._labels.names else self._metric).inc(amount)
+        (self._metric.labels(*self._values.of(labels)) if self.labels else self._metric).inc(amount)
 
 
 class Gauge:
     """Something that goes up and down."""
 
     def __init__(self, name: str, says: str, *labels: str) -> None:
-        self._labels = _Labels(*labels)
+        self.labels = labels
+        self._values = _Labels(*labels)
         self._metric = prometheus_client.Gauge(name, says, labels, registry=REGISTRY)
 
     def set(self, value: float, /, **labels: object) -> None:
         """Say that it now is ``value``."""
-        (self._metric.labels(*self._labels.of(labels)) if self._labels.names else self._metric).set(value)
+        (self._metric.labels(*self._values.of(labels)) if self.labels else self._metric).set(value)
 
 
 class Histogram:
     """How large or how long something is, in buckets."""
 
     def __init__(self, name: str, says: str, *labels: str, buckets: tuple[float, ...] = _SECONDS) -> None:
-        self._labels = _Labels(*labels)
+        self.labels = labels
+        self._values = _Labels(*labels)
         self._metric = prometheus_client.Histogram(name, says, labels, registry=REGISTRY, buckets=buckets)
 
     def observe(self, value: float, /, **labels: object) -> None:
         """Count one more of this size, or of this many seconds."""
-        (self._metric.labels(*self._labels.of(labels)) if self._labels.names else self._metric).observe(value)
+        (self._metric.labels(*self._values.of(labels)) if self.labels else self._metric).observe(value)
 
 
 TELEMETRY_DROPPED: Final = prometheus_client.Counter(
