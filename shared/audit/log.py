@@ -29,7 +29,7 @@ Commitment = NewType("Commitment", bytes)
 
 
 class EntryCipher(Protocol):
-    """Encrypts entries under the key of the case that they belong to."""
+    """Encrypts entries under the key of the case that they belong to; ``shared.audit.cases`` has the one in use."""
 
     def seal(self, case: UUID, leaf: Commitment, plaintext: bytes, /) -> bytes:
         """Return ``plaintext`` encrypted under the key of ``case`` and bound to ``leaf``."""
@@ -38,7 +38,7 @@ class EntryCipher(Protocol):
         """Return what ``seal`` was given; ``None`` when the key of the case has been destroyed or is not at hand.
 
         Raises:
-            ValueError: the key is there, and the content is not what ``seal`` returned for this case and leaf.
+            VaultError: the key is there, and the content is not what ``seal`` returned for this case and leaf.
         """
 
 

@@ -16,7 +16,7 @@ GRANT SELECT, INSERT ON audit_leaf TO {role};
 -- over a transaction that commits late, and would be wrong after a restore.
 CREATE TABLE audit_pending (
     leaf_id bigint PRIMARY KEY
-) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000, autovacuum_vacuum_cost_delay = 0);
 GRANT SELECT, INSERT, DELETE ON audit_pending TO {role};
 
 -- Where each leaf stands in the tree: 0, 1, 2 … without a gap. No foreign key: it would lock, and so rewrite, every leaf once

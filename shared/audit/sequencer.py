@@ -1,0 +1,157 @@
+"""Numbering the log: leaves that wait get their positions, and a new checkpoint is signed over all of them.
+
+One step is one transaction under a lock that only one process of a service can hold, so that it may stop at any
+point, and run in any number of processes: either the queue is shorter, the positions continue and a checkpoint covers
+them, or nothing happened. What must never happen: that a checkpoint is signed that does not continue the last one,
+which is looked at each time.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Final
+
+from shared.audit.checkpoint import Checkpoint, open_checkpoint
+from shared.audit.log import Commitment
+from shared.audit.merkle import Frontier, leaf_hash
+from shared.audit.note import NoteVerifier, Signer
+from shared.clock import Clock
+from shared.storage.pool import Connection, Pool
+from shared.telemetry import metrics
+
+LARGEST_STEP: Final = 10_000
+"""Leaves that one transaction numbers at most: some tenths of a second."""
+
+
+class LogAlteredError(Exception):
+    """The tables are not as the sequencer left them. It goes no further; ``relais audit verify`` says what is wrong."""
+
+    code: Final = "audit-log-altered"
+
+
+_LOCK: Final = "SELECT pg_try_advisory_xact_lock(hashtextextended(current_schema() || '.audit_checkpoint', 0))"
+
+_NEWEST: Final = "SELECT size, note, peaks, at FROM audit_checkpoint ORDER BY size DESC LIMIT 1"
+
+# The array and the fence (OFFSET 0) hold the planner to look-ups by key, however long it believes the queue to be.
+_TAKE: Final = """
+    WITH taken AS (
+        DELETE FROM audit_pending
+        WHERE leaf_id = ANY (ARRAY(SELECT leaf_id FROM audit_pending ORDER BY leaf_id LIMIT $1))
+        RETURNING leaf_id
+    )
+    SELECT taken.leaf_id, leaf.commitment
+    FROM taken
+    LEFT JOIN LATERAL (SELECT commitment FROM audit_leaf WHERE id = taken.leaf_id OFFSET 0) AS leaf ON true
+    ORDER BY taken.leaf_id
+"""
+
+_NUMBER: Final = """
+    INSERT INTO audit_position (position, leaf_id)
+    SELECT $1::bigint + place - 1, leaf_id FROM unnest($2::bigint[]) WITH ORDINALITY AS new (leaf_id, place)
+"""
+
+_SIGN: Final = "INSERT INTO audit_checkpoint (size, note, peaks, at) VALUES ($1, $2, $3, $4)"
+
+_PENDING: Final = "SELECT count(*) FROM audit_pending"
+
+
+async def integrate(
+    connection: Connection,
+    signer: Signer,
+    at: datetime,
+    *,
+    limit: int = LARGEST_STEP,
+    former: Iterable[NoteVerifier] = (),
+) -> Checkpoint | None:
+    """Number up to ``limit`` waiting leaves and return the checkpoint that covers them.
+
+    ``None`` when no leaf waits, or when another process is at it.
+
+    Args:
+        connection: outside a transaction.
+        signer: the log's key; its name is the log's origin.
+        at: the time that is noted beside the checkpoint, unless the one before is later.
+        limit: leaves at most.
+        former: earlier keys of the log, which may have signed the checkpoint before.
+
+    Raises:
+        LogAlteredError: a leaf, a position or the newest checkpoint was changed or removed.
+        NoteRefusedError, CheckpointRefusedError: the newest checkpoint is not signed by this log.
+    """
+    async with connection.transaction(isolation="read_committed"):
+        if not await connection.fetchval(_LOCK):
+            return None
+        waiting = await connection.fetch(_TAKE, limit)
+        if not waiting:
+            return None
+        frontier, at = await _continue(connection, (signer.verifier, *former), at)
+        await connection.execute(_NUMBER, frontier.size, [row["leaf_id"] for row in waiting])
+        frontier = _extend(frontier, [row["commitment"] for row in waiting])
+        checkpoint = Checkpoint(signer.name, frontier.size, frontier.root())
+        await connection.execute(_SIGN, checkpoint.size, checkpoint.sign(signer), frontier.to_bytes(), at)
+    return checkpoint
+
+
+async def _continue(
+    connection: Connection, verifiers: Sequence[NoteVerifier], at: datetime
+) -> tuple[Frontier, datetime]:
+    """Return the tree so far, as the newest checkpoint vouches for it, and the time from which to go on."""
+    row = await connection.fetchrow(_NEWEST)
+    if row is None:
+        return Frontier(), at
+    checkpoint = open_checkpoint(row["note"], verifiers)
+    try:
+        frontier = Frontier.from_bytes(row["size"], row["peaks"])
+    except ValueError:
+        raise LogAlteredError from None
+    if (frontier.size, frontier.root()) != (checkpoint.size, checkpoint.root):
+        raise LogAlteredError
+    return frontier, max(at, row["at"])
+
+
+def _extend(frontier: Frontier, commitments: Sequence[Commitment | None]) -> Frontier:
+    present = [commitment for commitment in commitments if commitment is not None]
+    if len(present) < len(commitments):
+        raise LogAlteredError
+    return frontier.extended(map(leaf_hash, present))
+
+
+class Sequencer:
+    """The sequencer of one service, as work that comes round. Every process of the service may run one."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        signer: Signer,
+        clock: Clock,
+        *,
+        limit: int = LARGEST_STEP,
+        former: Sequence[NoteVerifier] = (),
+    ) -> None:
+        """Take what ``integrate`` needs, and where connections come from."""
+        self._pool = pool
+        self._signer = signer
+        self._clock = clock
+        self._limit = limit
+        self._former = former
+        self._size = 0
+        self._service = signer.name.rpartition("/")[2]
+
+    async def step(self) -> bool:
+        """Integrate once, and tell whether more may be waiting: then the next step should not wait.
+
+        Raises:
+            LogAlteredError, NoteRefusedError, CheckpointRefusedError: somebody tampered with the log; entries are still
+                written and wait in the queue.
+            asyncpg.PostgresError, OSError: the database is away; nothing has happened.
+        """
+        async with self._pool.acquire() as connection:
+            checkpoint = await integrate(
+                connection, self._signer, self._clock.now(), limit=self._limit, former=self._former
+            )
+            metrics.AUDIT_PENDING.set(await connection.fetchval(_PENDING), service=self._service)
+        if checkpoint is None:
+            return False
+        grown, self._size = checkpoint.size - self._size, checkpoint.size
+        metrics.AUDIT_SIZE.set(checkpoint.size, service=self._service)
+        return grown >= self._limit
