@@ -12,11 +12,16 @@ PAUSE_SECONDS = 0.01
 
 
 @overload
-async def until(predicate: Callable[[], Awaitable[Fact]], *, seconds: float = 5.0, what: str = "") -> Fact: ...
 @overload
-async def until(predicate: Callable[[], Fact], *, seconds: float = 5.0, what: str = "") -> Fact: ...
+async def until(predicate: Callable[[], Awaitable[Fact | None]], *, seconds: float = ..., what: str = ...) -> Fact: ...
+
+
+@overload
+async def until(predicate: Callable[[], Fact | None], *, seconds: float = ..., what: str = ...) -> Fact: ...
+
+
 async def until(
-    predicate: Callable[[], Fact | Awaitable[Fact]],
+    predicate: Callable[[], Fact | None] | Callable[[], Awaitable[Fact | None]],
     *,
     seconds: float = 5.0,
     what: str = "",

@@ -1,0 +1,1 @@
+"""Tests: integration, the broker's topology."""
