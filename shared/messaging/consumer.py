@@ -4,10 +4,11 @@ FastStream has no batches on RabbitMQ: it connects, subscribes and limits; the b
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Generic, TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary
 
-from aio_pika.abc import AbstractIncomingMessage
+from aiormq.abc import AbstractChannel
 from faststream.rabbit import RabbitBroker, RabbitMessage
 
 from shared.messaging.delivery import Delivery
@@ -15,9 +16,6 @@ from shared.messaging.frontier import Frontier
 from shared.messaging.rabbit import headers_of, subscribe
 from shared.messaging.shell import Shell
 from shared.telemetry.logs import get_logger
-
-if TYPE_CHECKING:
-    from aiormq.abc import AbstractChannel
 
 What = TypeVar("What")
 State = TypeVar("State")
@@ -27,6 +25,15 @@ TURNS = 4
 """Turns of the event loop between a frame in the socket's buffer and its message in ours."""
 
 log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A message and how to acknowledge it; the channel may be gone by then."""
+
+    delivery: Delivery
+    channel: AbstractChannel
+    tag: int
 
 
 class Consumer(Generic[What, State]):
@@ -50,7 +57,7 @@ class Consumer(Generic[What, State]):
         self.shell = shell
         self.parked = parked
         self._largest = largest_batch
-        self._arrived: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
+        self._arrived: asyncio.Queue[Arrived | None] = asyncio.Queue()
         self._frontiers: WeakKeyDictionary[AbstractChannel, Frontier] = WeakKeyDictionary()
         subscribe(
             broker,
@@ -64,7 +71,7 @@ class Consumer(Generic[What, State]):
     async def run(self) -> None:
         """Work until stopped. What is not committed by then is not acknowledged, and the broker gives it out again."""
         while batch := await self._next_batch():
-            deliveries = [Delivery(message.body, headers_of(message), self.queue) for message in batch]
+            deliveries = [arrived.delivery for arrived in batch]
             await (self.shell.give_up(deliveries) if self.parked else self.shell.take(deliveries))
             await self._acknowledge(batch)
 
@@ -73,18 +80,22 @@ class Consumer(Generic[What, State]):
         self._arrived.put_nowait(None)
 
     async def _put(self, message: RabbitMessage) -> None:
-        self._arrived.put_nowait(message.raw_message)
+        raw = message.raw_message
+        if raw.delivery_tag is not None:  # a message that was pushed has one (AMQP 0-9-1, 1.8.3.9)
+            self._arrived.put_nowait(
+                Arrived(Delivery(raw.body, headers_of(raw), self.queue), raw.channel, raw.delivery_tag)
+            )
 
-    async def _next_batch(self) -> list[AbstractIncomingMessage]:
+    async def _next_batch(self) -> list[Arrived]:
         """Wait for one message, then take what else has arrived; empty when it is time to stop."""
-        batch: list[AbstractIncomingMessage] = []
-        message = await self._arrived.get()
+        batch: list[Arrived] = []
+        arrived = await self._arrived.get()
         await self._let_arrive()
-        while message is not None:
-            batch.append(message)
+        while arrived is not None:
+            batch.append(arrived)
             if len(batch) == self._largest or self._arrived.empty():
                 return batch
-            message = self._arrived.get_nowait()
+            arrived = self._arrived.get_nowait()
         return []
 
     async def _let_arrive(self) -> None:
@@ -98,12 +109,11 @@ class Consumer(Generic[What, State]):
             for _ in range(TURNS):
                 await asyncio.sleep(0)
 
-    async def _acknowledge(self, batch: list[AbstractIncomingMessage]) -> None:
+    async def _acknowledge(self, batch: list[Arrived]) -> None:
         """Acknowledge what is finished. On a channel that is gone nothing can be; the inbox will know the messages."""
         by_channel: dict[AbstractChannel, list[int]] = {}
-        for message in batch:
-            if message.delivery_tag is not None:
-                by_channel.setdefault(message.channel, []).append(message.delivery_tag)
+        for arrived in batch:
+            by_channel.setdefault(arrived.channel, []).append(arrived.tag)
         for channel, tags in by_channel.items():
             frontier = self._frontiers.setdefault(channel, Frontier())
             reached = frontier.finish(*tags)

@@ -1,0 +1,219 @@
+"""Every default of the client libraries that loses or leaks, shown to be turned the other way on a real broker.
+
+The numbers are those of ``docs/architecture/messaging.md``.
+"""
+
+import asyncio
+import json
+from typing import Any
+from uuid import uuid4
+
+import aio_pika
+import aiormq
+import httpx
+import pytest
+
+from deploy.broker.topology import BrokerRole, node_host
+from shared.messaging import outbox, places
+from shared.messaging.consumer import LARGEST_BATCH
+from shared.messaging.outbox import Letter
+from shared.messaging.post import PostOffice, Unroutable
+from shared.messaging.rabbit import BrokerError, RabbitPublisher, check_topology, connect, make_broker
+from tests.integration.messaging.conftest import QUEUE, Bench
+from tests.support.parcels import message
+from tests.support.wait import until
+
+
+def letter(routing_key: str = places.NOTIFY, body: bytes = b"{}") -> Letter:
+    """Return a letter to the node."""
+    return Letter(uuid4(), "node", places.NODE_EXCHANGE, routing_key, {"relais-test": "yes"}, body)
+
+
+async def test_1_a_message_whose_batch_fails_stays_on_the_queue_and_is_not_tried_in_a_hot_loop(bench: Bench) -> None:
+    await bench.runtime.start()
+    await bench.pool.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE pid <> pg_backend_pid() AND usename = current_user"
+    )
+    parcel = uuid4()
+    tries = 0
+    original = bench.shell._transact  # noqa: SLF001
+
+    async def failing(*args: object, **kwargs: object) -> object:
+        nonlocal tries
+        tries += 1
+        if tries <= 3:
+            raise ConnectionResetError
+        return await original(*args, **kwargs)  # type: ignore[arg-type]
+
+    bench.shell._transact = failing  # type: ignore[method-assign, assignment]  # noqa: SLF001
+    await bench.send([message(parcel, 1)])
+    await until(lambda: _total_is(bench, parcel, 1), seconds=10)
+    assert tries == 4
+
+
+async def test_2_and_4_what_is_published_is_persistent_and_has_the_letters_own_id(bench: Bench) -> None:
+    await bench.listen()
+    await connect(bench.broker, "node")
+    sent = letter()
+    await RabbitPublisher(bench.broker).publish(sent)
+    await until(lambda: bench.said)
+    [got] = bench.said
+    assert got.delivery_mode == aio_pika.DeliveryMode.PERSISTENT
+    assert got.message_id == str(sent.id)
+    assert got.headers == {"relais-test": "yes"}
+
+
+async def test_3_a_letter_that_no_queue_takes_is_not_taken_for_sent(bench: Bench) -> None:
+    await connect(bench.broker, "node")
+    with pytest.raises(Unroutable):
+        await RabbitPublisher(bench.broker).publish(letter("nobody"))
+    lost, good = letter("nobody"), letter()
+    post = bench.runtime.post
+    async with bench.pool.acquire() as connection:
+        await outbox.put(connection, [lost, good], bench.shell.now())
+    post.send([lost, good])
+    await post.drain()
+    assert [row["id"] for row in await bench.pool.fetch("SELECT id FROM outbox")] == [lost.id]
+
+
+async def test_4_a_confirm_that_never_comes_ends_the_wait_and_keeps_the_letter(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Silent:
+        async def publish(self, letter: Letter) -> None:
+            del letter
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr("shared.messaging.post.CONFIRM_SECONDS", 0.05)
+    post = PostOffice(bench.pool, {"node": Silent()}, bench.runtime.post._clock, "referral")  # noqa: SLF001
+    kept = letter()
+    async with bench.pool.acquire() as connection:
+        await outbox.put(connection, [kept], bench.shell.now())
+    post.send([kept])
+    await post.drain()
+    assert await bench.count("outbox") == 1
+
+
+async def test_6_each_subscriber_has_a_limited_channel_of_its_own(bench: Bench) -> None:
+    await bench.runtime.start()
+    consumers = await until(lambda: _consumers(bench), seconds=10)
+    assert {consumer["queue"]["name"] for consumer in consumers} == {QUEUE, "parked.referral"}
+    assert {consumer["prefetch_count"] for consumer in consumers} == {2 * LARGEST_BATCH}
+    assert len({consumer["channel_details"]["name"] for consumer in consumers}) == 2
+    assert all(consumer["ack_required"] for consumer in consumers)
+
+
+async def test_7_a_missing_queue_or_exchange_is_found_at_the_start(bench: Bench) -> None:
+    await connect(bench.broker, "node")
+    await check_topology(bench.broker, queues=[QUEUE], exchanges=[places.NODE_EXCHANGE])
+    with pytest.raises(BrokerError, match="broker-topology-missing"):
+        await check_topology(bench.broker, queues=["nowhere.in"], exchanges=[])
+    with pytest.raises(BrokerError, match="broker-topology-missing"):
+        await check_topology(bench.broker, queues=[], exchanges=["from.nowhere"])
+
+
+async def test_7_a_wrong_password_is_said_at_once(bench: Bench) -> None:
+    url = httpx.URL(bench.pair.url(bench.pair.ccem, BrokerRole.REFERRAL)).copy_with(password="wrong")
+    broker = make_broker(str(url), description="wrong password")
+    with pytest.raises(BrokerError, match="broker-refused-login"):
+        await connect(broker, "node")
+
+
+async def test_9_a_service_is_ready_only_when_its_consumers_are(bench: Bench) -> None:
+    await connect(bench.broker, "node")
+    assert not all((await bench.runtime.ready()).values())
+    await bench.runtime.start()
+    assert await bench.runtime.ready() == {"node": True, "consumers": True, "database": True}
+
+
+async def test_10_stopping_finishes_the_batch_and_leaves_the_rest_to_the_broker(bench: Bench) -> None:
+    parcel = uuid4()
+    await bench.send([message(parcel, 1) for _ in range(600)])
+    await bench.runtime.start()
+    await until(lambda: bench.desk.decided, seconds=10)
+    await bench.runtime.stop()
+    await until(lambda: _waiting(bench, QUEUE, 600 - len(bench.desk.decided)), seconds=15)
+
+
+async def test_14_a_batch_is_acknowledged_with_one_frame(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames: list[tuple[int, bool]] = []
+    original = aiormq.Channel.basic_ack
+
+    async def counting(self: aiormq.Channel, delivery_tag: int, *, multiple: bool = False, wait: bool = True) -> None:
+        frames.append((delivery_tag, multiple))
+        await original(self, delivery_tag, multiple=multiple, wait=wait)
+
+    monkeypatch.setattr(aiormq.Channel, "basic_ack", counting)
+    await bench.send([message(uuid4(), 1) for _ in range(300)])
+    await bench.runtime.start()
+    await until(lambda: frames and frames[-1] == (300, True), seconds=10)
+    assert len(frames) < 30
+    await until(lambda: _waiting(bench, QUEUE, 0))
+
+
+async def test_15_what_kills_whoever_takes_it_ends_in_the_one_parking_lot(bench: Bench) -> None:
+    id_, body = message(uuid4(), 1)
+    await bench.send([(id_, body)])
+    connection = await aio_pika.connect(bench.pair.url(bench.pair.ccem, BrokerRole.REFERRAL))
+    queue = await (await connection.channel()).get_queue(QUEUE, ensure=False)
+
+    async def give_back() -> bool:
+        """Take it and give it back, as the broker does for a process that dies of it; say when it is gone."""
+        taken = await queue.get(fail=False)
+        if taken is not None:
+            await taken.reject(requeue=True)
+        return taken is None
+
+    await until(give_back, seconds=20)
+    await connection.close()
+    await bench.runtime.start()
+    await until(lambda: _held(bench, "delivery-limit"), seconds=10)
+    row = await bench.pool.fetchrow("SELECT body, due_at FROM held")
+    assert row is not None
+    assert json.loads(row["body"]) == json.loads(body)
+    assert row["due_at"] is None
+
+
+async def test_a_letter_left_by_a_crash_is_swept_up_and_goes_out_once(bench: Bench) -> None:
+    await bench.listen()
+    left = letter(body=b'{"left": "behind"}')
+    async with bench.pool.acquire() as connection:
+        await outbox.put(connection, [left], bench.shell.now())
+    await bench.runtime.start()
+    bench.clock_file.write_text("20")
+    await until(lambda: bench.said, seconds=10)
+    await until(lambda: _outbox_is_empty(bench), seconds=5)
+    assert [each.message_id for each in bench.said] == [str(left.id)]
+
+
+async def _total_is(bench: Bench, parcel: object, total: int) -> bool:
+    return bool(await bench.pool.fetchval("SELECT total = $2 FROM parcel WHERE id = $1", parcel, total))
+
+
+async def _held(bench: Bench, reason: str) -> bool:
+    return bool(await bench.pool.fetchval("SELECT count(*) FROM held WHERE reason = $1", reason))
+
+
+async def _outbox_is_empty(bench: Bench) -> bool:
+    return await bench.count("outbox") == 0
+
+
+async def _consumers(bench: Bench) -> list[dict[str, Any]]:
+    """Ask the broker who consumes on the node; it counts with some delay."""
+    url = httpx.URL(bench.pair.server.admin_url)
+    async with httpx.AsyncClient(trust_env=False, auth=(url.username, url.password)) as client:
+        answer = await client.get(f"http://{url.host}:{url.port}/api/consumers/{node_host(bench.pair.ccem)}")
+    found: list[dict[str, Any]] = answer.json()
+    return found if len(found) == 2 else []
+
+
+async def _waiting(bench: Bench, queue: str, expected: int) -> bool:
+    connection = await aio_pika.connect(
+        bench.pair.url(bench.pair.ccem, BrokerRole.REFERRAL if queue == QUEUE else BrokerRole.NOTIFY)
+    )
+    channel = await connection.channel()
+    declared = await channel.declare_queue(queue, passive=True)
+    await connection.close()
+    count = declared.declaration_result.message_count
+    return count == expected
