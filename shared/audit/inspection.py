@@ -47,7 +47,9 @@ class Finding(StrEnum):
     LOG_UNSIGNED = "log-unsigned"
     """Leaves have positions beyond the last checkpoint."""
     CHECKPOINT_FORGED = "checkpoint-forged"
-    """A checkpoint is not signed by this log's key, is no checkpoint, or was put in the place of another."""
+    """A checkpoint is not signed by this log's key, or is no checkpoint of this log."""
+    CHECKPOINT_MISPLACED = "checkpoint-misplaced"
+    """A checkpoint that the log signed stands after more or fewer leaves than it covers."""
     CHECKPOINT_BACKDATED = "checkpoint-backdated"
     """The time beside a checkpoint is earlier than that of the checkpoint before."""
     FRONTIER_ALTERED = "frontier-altered"
@@ -259,8 +261,8 @@ class Inspection:
         except (NoteRefusedError, CheckpointRefusedError):
             self.note(Finding.CHECKPOINT_FORGED, filed.size)
             return
-        if (checkpoint.size, checkpoint.origin) != (filed.size, self._origin):
-            self.note(Finding.CHECKPOINT_FORGED, filed.size)
+        if checkpoint.size != filed.size:
+            self.note(Finding.CHECKPOINT_MISPLACED, filed.size)
             return
         self._signed = filed.size
         if self._frontier.root() == checkpoint.root:
