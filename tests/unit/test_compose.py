@@ -1,0 +1,110 @@
+"""What is prepared for containers: everything that each needs, and nothing that another has."""
+
+import json
+import stat
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.broker.topology import BrokerRole
+from deploy.compose import prepare
+from deploy.compose.launch import ENVIRONMENT_FILE, read_environment, write_environment
+from shared.clock import Clock
+from shared.sealing.keyring import Holder, read_keyring
+from tests.architecture.test_containers import load
+
+SERVICES = [(organisation, service) for organisation in prepare.ORGANISATIONS for service in prepare.SERVICES]
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the volume as `prepare` leaves it."""
+    root = tmp_path_factory.mktemp("prepared")
+    assert prepare.prepare(root, Clock().now())
+    return root
+
+
+def digests(root: Path) -> Mapping[str, str]:
+    """Return what every file holds, as a digest."""
+    return {str(path): sha256(path.read_bytes()).hexdigest() for path in root.rglob("*") if path.is_file()}
+
+
+def volumes(service: Mapping[str, Any]) -> list[str]:
+    """Return the folders of the prepared volume that a service sees."""
+    return [item["volume"]["subpath"] for item in service.get("volumes", []) if isinstance(item, dict)]
+
+
+def test_every_folder_that_a_container_sees_is_there(prepared: Path) -> None:
+    seen = {folder for service in load()["services"].values() for folder in volumes(service)}
+    assert {folder for folder in seen if not (prepared / folder).is_dir()} == set()
+    assert len(seen) == len(SERVICES) + 3
+
+
+def test_no_container_but_the_one_that_prepares_sees_the_safe() -> None:
+    everything = [
+        name for name, service in load()["services"].items() if "prepared:/prepared" in service.get("volumes", [])
+    ]
+    assert everything == ["prepare"]
+    assert not [folder for service in load()["services"].values() for folder in volumes(service) if "safe" in folder]
+
+
+@pytest.mark.parametrize(("organisation", "service"), SERVICES)
+def test_a_service_has_its_own_keyring_and_no_other(prepared: Path, organisation: str, service: BrokerRole) -> None:
+    folder = prepared / organisation / service
+    assert [path.name for path in folder.glob("*.keys")] == [f"{service}.keys"]
+    passphrase = read_environment(folder / ENVIRONMENT_FILE)[f"RELAIS_{service.upper()}_PASSPHRASE"]
+    assert read_keyring(folder, Holder(service), passphrase).organisation == organisation
+
+
+def test_secrets_are_for_their_own_user(prepared: Path) -> None:
+    open_to_others = {
+        path.relative_to(prepared).as_posix()
+        for path in prepared.rglob("*")
+        if path.is_file() and stat.S_IMODE(path.stat().st_mode) & 0o077
+    }
+    public = {name for name in open_to_others if "/partners/" in name or name.endswith((".vkey", "/done", "done"))}
+    assert open_to_others - public == {"postgres/password", "broker/definitions.json"}
+
+
+def test_the_broker_is_given_no_password(prepared: Path) -> None:
+    definitions = (prepared / "broker" / "definitions.json").read_text()
+    assert len(json.loads(definitions)["users"]) == len(SERVICES)
+    for organisation, service in SERVICES:
+        url = read_environment(prepared / organisation / service / ENVIRONMENT_FILE)[
+            f"RELAIS_{service.upper()}_NODE_BROKER"
+        ]
+        assert url.split(":")[2].split("@")[0] not in definitions
+
+
+def test_preparing_again_changes_nothing(prepared: Path) -> None:
+    before = digests(prepared)
+    assert not prepare.prepare(prepared, Clock().now())
+    assert digests(prepared) == before
+
+
+def test_preparing_what_was_interrupted_starts_again(tmp_path: Path) -> None:
+    (tmp_path / "ccem-fr" / "safe").mkdir(parents=True)
+    (tmp_path / "ccem-fr" / "safe" / "identity.keys").write_text("half")
+    assert prepare.prepare(tmp_path, Clock().now())
+    assert (tmp_path / "ccem-fr" / "safe" / "identity.keys").read_text() != "half"
+
+
+def test_everybody_has_a_token_of_their_own(prepared: Path) -> None:
+    lines = [line.split() for line in prepare.tokens(prepared)]
+    assert len({token for _, _, token in lines}) == len(lines) == len(prepare.STAFF) * len(prepare.ORGANISATIONS)
+
+
+def test_an_environment_is_read_as_it_was_written(tmp_path: Path) -> None:
+    variables = {"RELAIS_A": "postgresql://u:p=x@h/d?a=b", "RELAIS_B": ""}
+    write_environment(tmp_path / "environment", variables)
+    assert read_environment(tmp_path / "environment") == variables
+
+
+@pytest.mark.parametrize("variables", [{"PATH": "/bin"}, {"RELAIS_A": "one\nLD_PRELOAD=two"}])
+def test_an_environment_holds_nothing_else(variables: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="cannot be written"):
+        write_environment(tmp_path / "environment", variables)
+    assert not (tmp_path / "environment").exists()
