@@ -228,6 +228,26 @@ class ConsentWithdrawnData(Personal):
     """The person takes consent back: access ends at once, and the receiver erases or states its legal ground."""
 
 
+EventData: TypeAlias = (
+    OfferedData
+    | OpenedData
+    | AskedData
+    | AnsweredData
+    | AcceptedData
+    | DisclosedData
+    | DeclinedData
+    | RedirectedData
+    | ArrivedData
+    | MissedData
+    | RescheduledData
+    | ProgressedData
+    | ClosedData
+    | WithdrawnData
+    | ConsentWithdrawnData
+)
+"""What one of the events says."""
+
+
 class ReferralEvent(Event):
     """What every event of a referral has besides its own data."""
 
@@ -239,6 +259,7 @@ class ReferralEvent(Event):
     """Its place in the lane of the organisation that says it."""
     seen: Annotated[int, Field(ge=0, le=LANE_LIMIT)]
     """How many events of the other's lane that organisation had seen when it decided."""
+    data: EventData
 
 
 class ReferralOffered(ReferralEvent):
