@@ -1,0 +1,90 @@
+"""Where a referral stands: the moves of both lanes, taken in their one order and put through the table."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from services.referral.domain.lanes import Lanes, Move, in_order
+from services.referral.domain.life import Side, after
+from shared.contracts.codes import Status, Step
+
+NO_TIME = timedelta()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the two lanes come to."""
+
+    status: Status | None = None
+    """``None`` before the offer."""
+    superseded: frozenset[tuple[Side, int]] = frozenset()
+    """The moves without effect, by side and number."""
+    offered_at: datetime | None = None
+    read_at: datetime | None = None
+    """When the receiver first showed that a human had read the offer."""
+    asked_at: datetime | None = None
+    """Since when a question waits for its answer."""
+    paused: timedelta = NO_TIME
+    """How long answered questions have held up the decision."""
+    expected: datetime | None = None
+    """When the person should have come by, as last agreed."""
+    arrived_at: datetime | None = None
+    consent_withdrawn_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+def standing_of(lanes: Lanes) -> Standing:
+    """Work out where a referral stands. The receipt is not in the lanes: ``offered`` may have been received already."""
+    status: Status | None = None
+    superseded: set[tuple[Side, int]] = set()
+    times: dict[str, datetime] = {}
+    paused = NO_TIME
+    for side, number, move in in_order(lanes):
+        reached = after(status, move.step)
+        if reached is None:
+            superseded.add((side, number))
+            continue
+        status = reached
+        paused += _note(times, side, move)
+    return Standing(status=status, superseded=frozenset(superseded), paused=paused, **times)
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """Both lanes, and where they lead: worked out once, when the lanes are put together."""
+
+    lanes: Lanes
+    standing: Standing = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Work out where the referral stands."""
+        object.__setattr__(self, "standing", standing_of(self.lanes))
+
+    def then(self, side: Side, move: Move) -> "Course":
+        """Return the course after ``side`` said one thing more."""
+        return Course(self.lanes.with_move(side, move))
+
+
+def _note(times: dict[str, datetime], side: Side, move: Move) -> timedelta:
+    """Keep the times that ``move`` sets, and return for how long it shows that the decision was held up."""
+    if side is Side.RECEIVER:
+        times.setdefault("read_at", move.at)
+    asked_at = times.pop("asked_at", None)
+    if move.expected is not None:
+        times["expected"] = move.expected
+    match move.step:
+        case Step.OFFERED:
+            times["offered_at"] = move.at
+        case Step.ASKED:
+            times["asked_at"] = move.at
+        case Step.ARRIVED:
+            times["arrived_at"] = move.at
+        case Step.CONSENT_WITHDRAWN:
+            times.setdefault("consent_withdrawn_at", move.at)
+            times.setdefault("ended_at", move.at)
+        case Step.DECLINED | Step.REDIRECTED | Step.CLOSED | Step.WITHDRAWN:
+            times["ended_at"] = move.at
+        case Step.ANSWERED if asked_at is not None:
+            return max(move.at - asked_at, NO_TIME)
+        case _:
+            pass
+    return NO_TIME
