@@ -1,0 +1,129 @@
+"""Until when, how often told, and what holds a clock up. Nothing expires silently, and no clock ends a referral.
+
+Deadlines follow from urgency. ``immediate`` and ``urgent`` run round the clock; ``standard`` counts the receiver's
+working days (weekends are left out; public holidays are not known here). A question to the sender stops the decision
+clock until it is answered. Each deadline rings once, whichever process looks and however often: what has rung is part
+of the state.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, time, timedelta, tzinfo
+from enum import StrEnum
+from types import MappingProxyType
+
+from services.referral.domain.life import Side
+from services.referral.domain.referral import Deadlines, Referral
+from shared.contracts.codes import Status, Urgency
+
+RECEIPT_IN = timedelta(minutes=5)
+FIRST_READ_IN: Mapping[Urgency, timedelta] = MappingProxyType(
+    {Urgency.IMMEDIATE: timedelta(hours=1), Urgency.URGENT: timedelta(hours=24)},
+)
+DECISION_IN: Mapping[Urgency, timedelta] = MappingProxyType(
+    {Urgency.IMMEDIATE: timedelta(hours=4), Urgency.URGENT: timedelta(hours=72)},
+)
+STANDARD_READ_DAYS = 5
+"""Working days."""
+STANDARD_DECISION_IN = timedelta(days=14)
+
+GRACE: Mapping[Side, timedelta] = MappingProxyType(
+    {Side.RECEIVER: timedelta(hours=1), Side.SENDER: timedelta(hours=2)},
+)
+"""How long after the hour agreed a clock says that the person is late. The receiver, who is there, says it first."""
+
+
+class Clock(StrEnum):
+    """What is waited for."""
+
+    RECEIPT = "receipt"
+    FIRST_READ = "first_read"
+    DECISION = "decision"
+    ARRIVAL = "arrival"
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """When an organisation works."""
+
+    zone: tzinfo
+    opens: time = time(9)
+    closes: time = time(18)
+    days: frozenset[int] = field(default=frozenset({0, 1, 2, 3, 4}))
+    """Days of the week, Monday being 0. At least one."""
+
+    def working(self, moment: datetime) -> datetime:
+        """Return ``moment`` in the organisation's own time, or the next moment at which it works."""
+        local = moment.astimezone(self.zone)
+        if local.time() >= self.closes:
+            local = self._opening(local + timedelta(days=1))
+        elif local.time() < self.opens:
+            local = self._opening(local)
+        while local.weekday() not in self.days:
+            local = self._opening(local + timedelta(days=1))
+        return local
+
+    def working_days_after(self, moment: datetime, days: int) -> datetime:
+        """Return the moment ``days`` working days after ``moment``, at the same hour of the day."""
+        local = self.working(moment)
+        weekday, later = local.weekday(), 0
+        while days > 0:
+            later += 1
+            days -= (weekday + later) % 7 in self.days
+        return local + timedelta(days=later)
+
+    def _opening(self, day: datetime) -> datetime:
+        return day.replace(hour=self.opens.hour, minute=self.opens.minute, second=0, microsecond=0)
+
+
+def deadlines(urgency: Urgency, since: datetime, hours: Hours) -> Deadlines:
+    """Return the deadlines, in UTC, of a referral offered at ``since`` to an organisation that works in ``hours``."""
+    receipt = since + RECEIPT_IN
+    if urgency is not Urgency.STANDARD:
+        return Deadlines(receipt, since + FIRST_READ_IN[urgency], since + DECISION_IN[urgency])
+    first_read = hours.working_days_after(since, STANDARD_READ_DAYS)
+    decision = hours.working(since.astimezone(hours.zone) + STANDARD_DECISION_IN)
+    return Deadlines(receipt, first_read.astimezone(UTC), decision.astimezone(UTC))
+
+
+def running(referral: Referral) -> dict[Clock, datetime]:
+    """Return the clocks that run for this copy now, each with its deadline."""
+    status, standing, until = referral.status, referral.standing, referral.deadlines
+    clocks: dict[Clock, datetime] = {}
+    if status is Status.OFFERED:
+        clocks[Clock.RECEIPT] = until.receipt
+    if status in (Status.OFFERED, Status.RECEIVED) and standing.read_at is None:
+        clocks[Clock.FIRST_READ] = until.first_read
+    if status in (Status.OFFERED, Status.RECEIVED, Status.OPENED):
+        clocks[Clock.DECISION] = until.decision + standing.paused
+    if status is Status.DISCLOSED and standing.expected is not None:
+        clocks[Clock.ARRIVAL] = standing.expected + GRACE[referral.side]
+    return clocks
+
+
+def due(referral: Referral, now: datetime) -> dict[Clock, datetime]:
+    """Return the clocks whose deadline has passed and that have not rung for it yet."""
+    return {
+        clock: deadline
+        for clock, deadline in running(referral).items()
+        if deadline <= now and referral.fired.get(clock) != deadline
+    }
+
+
+def next_due(referral: Referral) -> datetime | None:
+    """Return when somebody must look at the clocks again; ``None`` when no clock will ring."""
+    return min(
+        (deadline for clock, deadline in running(referral).items() if referral.fired.get(clock) != deadline),
+        default=None,
+    )
+
+
+def overdue(referral: Referral) -> bool:
+    """Whether a clock has rung for something that is still awaited: a flag, not a status."""
+    return any(referral.fired.get(clock) == deadline for clock, deadline in running(referral).items())
+
+
+def rung(referral: Referral, clocks: Mapping[Clock, datetime]) -> Referral:
+    """Return the referral with ``clocks`` marked as having rung for their deadlines."""
+    marks = {clock.value: deadline for clock, deadline in clocks.items()}
+    return replace(referral, fired=MappingProxyType({**referral.fired, **marks}))

@@ -1,0 +1,152 @@
+"""How an organisation hears what its partner says about a referral.
+
+An event is taken into the partner's lane only if it is the next one and if its author, knowing what it says it knew,
+was allowed to say it. A partner that breaks these rules is refused and the message is parked: it changes nothing
+here. An event that was allowed and lost a race is kept and has no effect; its personal papers are not kept.
+"""
+
+from dataclasses import replace
+
+from services.referral.domain.cases import Case, opened
+from services.referral.domain.clocks import Hours, deadlines
+from services.referral.domain.lanes import Lane, Lanes
+from services.referral.domain.life import SAID_BY, Side, after
+from services.referral.domain.moves import move_of, papers_of
+from services.referral.domain.referral import Referral
+from services.referral.domain.refusals import Refused
+from services.referral.domain.ruling import Act, Ruling
+from services.referral.domain.saying import coded
+from services.referral.domain.standing import Course, standing_of
+from services.referral.domain.telling import conflict, entry, fact, step_facts
+from shared.contracts.codes import Step
+from shared.contracts.exchange import DisclosedData, ReferralEvent, ReferralOffered
+from shared.contracts.facts import FactCode
+from shared.contracts.ids import CaseId, OrganisationId
+from shared.messaging.decision import Early
+
+
+def hear_offer(
+    event: ReferralOffered, speaker: OrganisationId, me: OrganisationId, act: Act, *, case: CaseId, hours: Hours
+) -> Ruling[Referral]:
+    """Take in an offer that ``speaker`` has made to ``me``: open a case for it and start the clocks.
+
+    ``case`` is a fresh id; ``hours`` are when ``me`` works; ``act`` is this organisation's hearing of it.
+    """
+    if speaker == me:
+        return Ruling.refused(Refused.NOT_WITH_ITSELF)
+    if (event.n, event.seen) != (1, 0):
+        return Ruling.refused(Refused.NOT_IN_TABLE)
+    referral = Referral(
+        id=event.referral,
+        conversation=event.conversation,
+        case=case,
+        side=Side.RECEIVER,
+        sender=speaker,
+        receiver=me,
+        kind=event.data.kind,
+        urgency=event.data.urgency,
+        course=Course(Lanes(sender=(move_of(event),))),
+        terms=event.data.terms,
+        deadlines=deadlines(event.data.urgency, min(event.at, act.at), hours),
+        receipt_at=act.at,
+    )
+    by_partner = replace(act, by=speaker)
+    file = Case(case, act.at, speaker, event.referral)
+    return Ruling(
+        state=referral,
+        says=step_facts(referral, Step.OFFERED, act),
+        entries=(opened(file), entry(referral, Step.OFFERED.value, by_partner, kind=referral.kind.value)),
+        papers=papers_of(event, case),
+        opens=file,
+    )
+
+
+def hear(
+    referral: Referral | None, event: ReferralEvent, speaker: OrganisationId, act: Act
+) -> Ruling[Referral] | Early:
+    """Take in what ``speaker`` says about a referral that was offered before, as far as the rules let it."""
+    if referral is None:
+        return _before_the_offer(event)
+    side = referral.side.other
+    lane = referral.lane(side)
+    broken = _broken(referral, event, speaker) or _out_of_place(referral, event, lane)
+    if broken is not None:
+        return Ruling.refused(broken)
+    if event.n <= len(lane):
+        return Ruling()
+    if event.n > len(lane) + 1:
+        return Early(referral.id)
+    return _taken(referral, event, act)
+
+
+def hear_receipt(referral: Referral, act: Act) -> Ruling[Referral]:
+    """Note that the receiver's intake holds the offer; only the first receipt of it changes anything."""
+    if referral.side is Side.RECEIVER or referral.receipt_at is not None:
+        return Ruling()
+    known = replace(referral, receipt_at=act.at)
+    return Ruling(
+        state=known,
+        says=(fact(known, FactCode.REFERRAL_RECEIPTED, act.at, act.ids),) if known.is_open else (),
+        entries=(entry(known, Step.RECEIVED.value, replace(act, by=referral.partner)),),
+    )
+
+
+def _before_the_offer(event: ReferralEvent) -> Ruling[Referral] | Early:
+    """Let the sender's events wait for the offer that they overtook; the receiver's concern what was never offered."""
+    if SAID_BY[event.step] is Side.SENDER and event.n > 1:
+        return Early(event.referral)
+    return Ruling.refused(Refused.UNKNOWN)
+
+
+def _broken(referral: Referral, event: ReferralEvent, speaker: OrganisationId) -> Refused | None:
+    """Return which rule of the protocol ``event`` breaks whatever the referral's course, or ``None``."""
+    if speaker != referral.partner:
+        return Refused.UNKNOWN
+    if SAID_BY[event.step] is referral.side:
+        return Refused.NOT_THIS_SIDE
+    if event.conversation != referral.conversation:
+        return Refused.OTHER_CONVERSATION
+    if event.seen > len(referral.lane(referral.side)):
+        return Refused.SEEN_AHEAD
+    return None
+
+
+def _out_of_place(referral: Referral, event: ReferralEvent, lane: Lane) -> Refused | None:
+    """Return why ``event`` cannot stand in the partner's ``lane``, or ``None`` when it can, did, or is early."""
+    if event.n <= len(lane):
+        return None if lane[event.n - 1] == move_of(event) else Refused.FORKED
+    if event.n > len(lane) + 1:
+        return None
+    if lane and event.seen < lane[-1].seen:
+        return Refused.SEEN_BACK
+    return None if _allowed(referral, event) else Refused.NOT_IN_TABLE
+
+
+def _allowed(referral: Referral, event: ReferralEvent) -> bool:
+    """Tell whether the author of ``event``, knowing what it says it knew, was allowed to say it."""
+    if event.seen == len(referral.lane(referral.side)):
+        known = referral.standing
+    else:
+        known = standing_of(referral.course.lanes.as_seen(referral.side.other, event.seen))
+    return after(known.status, event.step) is not None
+
+
+def _taken(referral: Referral, event: ReferralEvent, act: Act) -> Ruling[Referral]:
+    """Put the event into the partner's lane, tell staff what it changed, and which of their own it made void."""
+    side = referral.side.other
+    data = event.data
+    course = referral.course.then(side, move_of(event))
+    void = (side, event.n) in course.standing.superseded
+    terms = data.terms if isinstance(data, DisclosedData) and not void else referral.terms
+    heard = replace(referral, course=course, terms=terms)
+    by_partner = replace(act, by=referral.partner)
+    says, entries = conflict(referral, heard, by_partner)
+    if void:
+        lost = entry(heard, "superseded", by_partner, step=event.step.value, **coded(data))
+        return Ruling(state=heard, says=says, entries=(*entries, lost))
+    return Ruling(
+        state=heard,
+        says=(*step_facts(heard, event.step, act), *says),
+        entries=(entry(heard, event.step.value, by_partner, **coded(data)), *entries),
+        papers=papers_of(event, heard.case),
+    )

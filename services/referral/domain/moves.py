@@ -1,0 +1,115 @@
+"""What of an event stays in a lane (codes and times), and what of it is a personal paper."""
+
+from collections.abc import Mapping
+from typing import assert_never
+
+from services.referral.domain.lanes import Move
+from services.referral.domain.life import SAID_BY
+from services.referral.domain.ruling import Note, Paper, Words
+from shared.contracts.codes import Category
+from shared.contracts.exchange import (
+    AcceptedData,
+    AnsweredData,
+    ArrivedData,
+    AskedData,
+    ClosedData,
+    ConsentWithdrawnData,
+    DeclinedData,
+    DisclosedData,
+    EventData,
+    MissedData,
+    OfferedData,
+    OpenedData,
+    ProgressedData,
+    RedirectedData,
+    ReferralEvent,
+    RescheduledData,
+    WithdrawnData,
+)
+from shared.contracts.ids import CaseId
+from shared.contracts.packet import Packet
+from shared.contracts.personal import Personal
+
+
+def move_of(event: ReferralEvent) -> Move:
+    """Return what the lane keeps of ``event``."""
+    data = event.data
+    expected = data.expected if isinstance(data, AcceptedData | RescheduledData) else None
+    return Move(event.step, event.id, event.at, event.seen, codes_of(data), expected)
+
+
+def codes_of(data: EventData) -> tuple[str, ...]:
+    """Return what an event says in codes, in a fixed order for each kind of event."""
+    match data:
+        case DeclinedData():
+            return (data.reason.value, data.by.value)
+        case RedirectedData():
+            return (data.reason.value, data.to or "")
+        case MissedData() | WithdrawnData():
+            return (data.reason.value,)
+        case ProgressedData():
+            return (data.code.value,)
+        case ClosedData():
+            return (data.outcome.value,)
+        case (
+            OfferedData()
+            | OpenedData()
+            | AskedData()
+            | AnsweredData()
+            | AcceptedData()
+            | DisclosedData()
+            | ArrivedData()
+            | RescheduledData()
+            | ConsentWithdrawnData()
+        ):
+            return ()
+        case _:
+            assert_never(data)
+
+
+def papers_of(event: ReferralEvent, case: CaseId) -> tuple[Paper, ...]:
+    """Return the personal papers that ``event`` brings, to be kept under the key of ``case``."""
+    side = SAID_BY[event.step]
+    return tuple(
+        Paper(case, event.referral, name, content, side, event.n) for name, content in contents(event.data).items()
+    )
+
+
+def contents(data: EventData) -> dict[Category | Words, Personal]:
+    """Return what an event says that is personal, by the name under which it is kept."""
+    match data:
+        case OfferedData() | AnsweredData():
+            return _packet(data.packet) | _deciding(data)
+        case DisclosedData():
+            return _packet(data.packet)
+        case AcceptedData() | RescheduledData():
+            return {Words.MEETING: data.meeting}
+        case AskedData() | DeclinedData() | RedirectedData() | MissedData() | ProgressedData() | ClosedData():
+            return {_KEPT_WHOLE[type(data)]: data}
+        case OpenedData() | ArrivedData() | WithdrawnData() | ConsentWithdrawnData():
+            return {}
+        case _:
+            assert_never(data)
+
+
+_KEPT_WHOLE: Mapping[type[EventData], Words] = {
+    AskedData: Words.QUESTION,
+    DeclinedData: Words.DECLINE,
+    RedirectedData: Words.REDIRECT,
+    MissedData: Words.MISS,
+    ProgressedData: Words.PROGRESS,
+    ClosedData: Words.CLOSING,
+}
+
+
+def _packet(packet: Packet | None) -> dict[Category | Words, Personal]:
+    return {} if packet is None else dict(packet.parts().items())
+
+
+def _deciding(data: OfferedData | AnsweredData) -> dict[Category | Words, Personal]:
+    words: dict[Category | Words, Personal] = {}
+    if data.identity_reason is not None:
+        words[Words.IDENTITY_REASON] = Note(text=data.identity_reason)
+    if isinstance(data, AnsweredData):
+        words[Words.ANSWER] = Note(text=data.answer)
+    return words

@@ -1,0 +1,103 @@
+"""What the receiver of a referral can do: read it, ask, accept, decline, redirect, confirm arrival, report, close.
+
+When the person's grant runs out while the receiver still decides, reading and deciding wait for a new one; what
+protects the person (to decline, to confirm arrival, to report a miss, to close) never waits.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from services.referral.domain.referral import Referral
+from services.referral.domain.refusals import Refused
+from services.referral.domain.ruling import Act, Ruling
+from services.referral.domain.saying import refusal_of, say
+from services.referral.domain.telling import step_facts
+from shared.contracts.codes import Step
+from shared.contracts.exchange import (
+    AcceptedData,
+    ArrivedData,
+    AskedData,
+    ClosedData,
+    DeclinedData,
+    Meeting,
+    MissedData,
+    OpenedData,
+    ProgressedData,
+    RedirectedData,
+    ReferralAccepted,
+    ReferralArrived,
+    ReferralAsked,
+    ReferralClosed,
+    ReferralDeclined,
+    ReferralMissed,
+    ReferralOpened,
+    ReferralProgressed,
+    ReferralRedirected,
+)
+from shared.contracts.ids import StaffId
+
+
+def terms_ended(referral: Referral, at: datetime) -> bool:
+    """Whether the grant that the packet rests on has run out: its content may not be opened until it is renewed."""
+    return referral.terms.until is not None and at >= referral.terms.until
+
+
+def read_first(referral: Referral, act: Act, by: StaffId) -> Ruling[Referral]:
+    """Note that a human reads the offer for the first time; ``by`` follows it from now on, and the sender is told."""
+    if terms_ended(referral, act.at):
+        return _refused(referral, Step.OPENED, Refused.TERMS_ENDED)
+    return say(replace(referral, assignee=referral.assignee or by), act, ReferralOpened, OpenedData())
+
+
+def ask(referral: Referral, act: Act, question: AskedData) -> Ruling[Referral]:
+    """Ask the sender what must be known to decide; the decision clock stops until it answers."""
+    if terms_ended(referral, act.at):
+        return _refused(referral, Step.ASKED, Refused.TERMS_ENDED)
+    return say(referral, act, ReferralAsked, question)
+
+
+def accept(referral: Referral, act: Act, meeting: Meeting, expected: datetime | None = None) -> Ruling[Referral]:
+    """Take the person in, and say when, where and by whom they are met; a clock watches over ``expected``."""
+    if terms_ended(referral, act.at):
+        return _refused(referral, Step.ACCEPTED, Refused.TERMS_ENDED)
+    return say(referral, act, ReferralAccepted, AcceptedData(meeting=meeting, expected=expected))
+
+
+def decline(referral: Referral, act: Act, why: DeclinedData) -> Ruling[Referral]:
+    """Do not take the person in; access to the packet ends."""
+    return say(referral, act, ReferralDeclined, why)
+
+
+def redirect(referral: Referral, act: Act, where: RedirectedData) -> Ruling[Referral]:
+    """Propose another organisation; the sender and the person decide."""
+    return say(referral, act, ReferralRedirected, where)
+
+
+def arrive(referral: Referral, act: Act) -> Ruling[Referral]:
+    """Confirm that the person is there. Of a transfer, this organisation answers for them from this moment on."""
+    return say(referral, act, ReferralArrived, ArrivedData())
+
+
+def miss(referral: Referral, act: Act, why: MissedData) -> Ruling[Referral]:
+    """Report that the person did not come. It is a safety event: both organisations' staff are alerted at once."""
+    ruling = say(referral, act, ReferralMissed, why)
+    if ruling.state is None:
+        return ruling
+    return replace(ruling, says=(*ruling.says, *step_facts(ruling.state, Step.MISSED, act)))
+
+
+def progress(referral: Referral, act: Act, how: ProgressedData) -> Ruling[Referral]:
+    """Tell the sender how the person is doing, where the person allowed it."""
+    if not referral.terms.feedback or terms_ended(referral, act.at):
+        return _refused(referral, Step.PROGRESSED, Refused.NO_FEEDBACK)
+    return say(referral, act, ReferralProgressed, how)
+
+
+def close(referral: Referral, act: Act, how: ClosedData) -> Ruling[Referral]:
+    """Close the referral with its outcome."""
+    return say(referral, act, ReferralClosed, how)
+
+
+def _refused(referral: Referral, step: Step, code: Refused) -> Ruling[Referral]:
+    """Refuse for the table's reason where it has one, and for ``code`` otherwise."""
+    return Ruling.refused(refusal_of(referral, step) or code, status=referral.status.value)

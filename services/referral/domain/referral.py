@@ -1,0 +1,89 @@
+"""One organisation's own copy of a referral.
+
+Its course is the two lanes and nothing else; where it stands is worked out from them whenever a copy is made, so that
+no stored status can disagree with what was said. What is personal is not here: it is kept in papers, encrypted.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+
+from services.referral.domain.lanes import Lane
+from services.referral.domain.life import OPEN, Side
+from services.referral.domain.standing import Course, Standing
+from shared.contracts.codes import ReferralKind, Status, Urgency
+from shared.contracts.exchange import Terms
+from shared.contracts.ids import CaseId, ConversationId, OrganisationId, ReferralId, StaffId
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Until when each thing should have happened, if nothing holds it up."""
+
+    receipt: datetime
+    first_read: datetime
+    decision: datetime
+
+
+NONE_FIRED: Mapping[str, datetime] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Referral:
+    """A referral as the organisation on ``side`` knows it."""
+
+    id: ReferralId
+    conversation: ConversationId
+    case: CaseId
+    """The organisation's own case, under whose key everything personal of the referral is encrypted."""
+    side: Side
+    sender: OrganisationId
+    receiver: OrganisationId
+    kind: ReferralKind
+    urgency: Urgency
+    course: Course
+    terms: Terms
+    deadlines: Deadlines
+    receipt_at: datetime | None = None
+    """When the receiver's intake took the offer in: at the receiver from the first, at the sender with the receipt."""
+    assignee: StaffId | None = None
+    fired: Mapping[str, datetime] = field(default_factory=lambda: NONE_FIRED)
+    """Which clocks have rung, each with the deadline that it rang for."""
+    version: int = 0
+    """How often the copy has been written; the store lets nobody write over what they have not read."""
+
+    @property
+    def standing(self) -> Standing:
+        """Where both lanes lead."""
+        return self.course.standing
+
+    @property
+    def status(self) -> Status:
+        """Where it stands; the sender's copy is ``offered`` until it knows that the receiver has it."""
+        status = self.standing.status
+        if status is None:
+            raise ValueError(NO_OFFER)
+        return Status.RECEIVED if status is Status.OFFERED and self.receipt_at is not None else status
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody still has something to do."""
+        return self.status in OPEN
+
+    @property
+    def me(self) -> OrganisationId:
+        """The organisation whose copy this is."""
+        return self.sender if self.side is Side.SENDER else self.receiver
+
+    @property
+    def partner(self) -> OrganisationId:
+        """The organisation at the other end."""
+        return self.receiver if self.side is Side.SENDER else self.sender
+
+    def lane(self, side: Side) -> Lane:
+        """Return what ``side`` has said."""
+        return self.course.lanes.of(side)
+
+
+NO_OFFER = "a referral without its offer"

@@ -1,0 +1,35 @@
+"""Why a command or a partner's event changes nothing: the closed list of stable codes; the edge finds the words."""
+
+from enum import StrEnum
+
+
+class Refused(StrEnum):
+    """The reasons, with what whoever reads one can do."""
+
+    NOT_IN_TABLE = "transition-not-in-table"
+    """The referral does not stand where this can happen: look at it again."""
+    NOT_THIS_SIDE = "not-said-by-this-side"
+    """The other organisation says this."""
+    NOT_RELEASED = "not-released"
+    """The detail names each category and why it may not leave: leave it out, or record the grant that is missing."""
+    TERMS_ENDED = "terms-ended"
+    """The person's grant has run out: the sender must renew it first."""
+    NO_FEEDBACK = "feedback-not-granted"
+    """The person does not let the sender know how they are: nothing but arrival and closing goes back."""
+    LANE_FULL = "lane-full"
+    """Too much has been said about this referral: go on with a new one in the same conversation."""
+    ANOTHER_CHOSEN = "another-organisation-chosen"
+    """The person is on the way to another organisation: withdraw that referral first."""
+    NOT_WITH_ITSELF = "referral-to-oneself"
+    UNKNOWN = "referral-unknown"
+    """There is no such referral between these two organisations."""
+    OTHER_CONVERSATION = "conversation-differs"
+    FORKED = "lane-forked"
+    """A partner has said two different things under one number: keep both as evidence and ask it."""
+    SEEN_AHEAD = "seen-ahead"
+    """A partner claims to have seen what this organisation never said: one of the two has lost data."""
+    SEEN_BACK = "seen-went-back"
+    ACCESS_ENDED = "access-ended"
+    """The referral was declined, redirected or withdrawn, or the person took consent back: nobody here may open it."""
+    REPORT_SETTLED = "report-settled"
+    """The report belongs to a case already, or was re-oriented."""

@@ -1,0 +1,139 @@
+"""A referral as one row: clear columns for what queries need, and its course as one JSON text. Nothing personal.
+
+The status, the clocks and the responsible organisation stand in columns for searching only: they are written from the
+lanes and never read back, so that no row can claim what was not said.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from pydantic_core import from_json, to_json
+
+from services.referral.domain.clocks import next_due, overdue
+from services.referral.domain.lanes import Lane, Lanes, Move
+from services.referral.domain.life import Side
+from services.referral.domain.referral import Deadlines, Referral
+from services.referral.domain.responsibility import responsible
+from services.referral.domain.standing import Course
+from shared.contracts.codes import ReferralKind, Step, Urgency
+from shared.contracts.event import EventId
+from shared.contracts.exchange import Terms
+from shared.contracts.ids import CaseId, ConversationId, OrganisationId, ReferralId, StaffId
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class ReferralRow(NamedTuple):
+    """One row, its fields in the order of the table's columns."""
+
+    id: UUID
+    conversation: UUID
+    case_id: UUID
+    side: str
+    partner: str
+    kind: str
+    urgency: str
+    status: str
+    responsible: str
+    assignee: str | None
+    overdue: bool
+    due_at: datetime | None
+    """When a clock must be looked at again."""
+    offered_at: datetime
+    ended_at: datetime | None
+    receipt_at: datetime | None
+    course: str
+    """Both lanes, the terms, the deadlines and which of them have rung, as JSON; times in microseconds since 1970."""
+    version: int
+
+
+def to_row(referral: Referral) -> ReferralRow:
+    """Return the row that keeps ``referral``; ``version`` is the one that was read, for the store to compare."""
+    standing = referral.standing
+    return ReferralRow(
+        id=referral.id,
+        conversation=referral.conversation,
+        case_id=referral.case,
+        side=referral.side.value,
+        partner=referral.partner,
+        kind=referral.kind.value,
+        urgency=referral.urgency.value,
+        status=referral.status.value,
+        responsible=responsible(referral),
+        assignee=referral.assignee,
+        overdue=overdue(referral),
+        due_at=next_due(referral),
+        offered_at=referral.course.lanes.sender[0].at,
+        ended_at=standing.ended_at,
+        receipt_at=referral.receipt_at,
+        course=_course(referral),
+        version=referral.version,
+    )
+
+
+def from_row(row: ReferralRow, me: OrganisationId) -> Referral:
+    """Return the referral that ``row`` of the organisation ``me`` keeps."""
+    side = Side(row.side)
+    partner = OrganisationId(row.partner)
+    course = from_json(row.course)
+    return Referral(
+        id=ReferralId(row.id),
+        conversation=ConversationId(row.conversation),
+        case=CaseId(row.case_id),
+        side=side,
+        sender=me if side is Side.SENDER else partner,
+        receiver=partner if side is Side.SENDER else me,
+        kind=ReferralKind(row.kind),
+        urgency=Urgency(row.urgency),
+        course=Course(Lanes(_lane(course["sender"]), _lane(course["receiver"]))),
+        terms=Terms.model_validate_json(course["terms"]),
+        deadlines=Deadlines(*map(_moment, course["deadlines"])),
+        receipt_at=row.receipt_at,
+        assignee=StaffId(row.assignee) if row.assignee is not None else None,
+        fired=MappingProxyType({clock: _moment(at) for clock, at in course["fired"].items()}),
+        version=row.version,
+    )
+
+
+def _course(referral: Referral) -> str:
+    until = referral.deadlines
+    return to_json(
+        {
+            "sender": [_compact(move) for move in referral.course.lanes.sender],
+            "receiver": [_compact(move) for move in referral.course.lanes.receiver],
+            "terms": referral.terms.model_dump_json(),
+            "deadlines": [_micros(at) for at in (until.receipt, until.first_read, until.decision)],
+            "fired": {clock: _micros(at) for clock, at in referral.fired.items()},
+        },
+    ).decode()
+
+
+def _compact(move: Move) -> list[Any]:
+    expected = None if move.expected is None else _micros(move.expected)
+    return [move.step.value, move.id.hex, _micros(move.at), move.seen, move.codes, expected]
+
+
+def _lane(moves: Sequence[Sequence[Any]]) -> Lane:
+    return tuple(
+        Move(
+            Step(step),
+            EventId(UUID(hex=id_)),
+            _moment(at),
+            seen,
+            tuple(codes),
+            None if expected is None else _moment(expected),
+        )
+        for step, id_, at, seen, codes, expected in moves
+    )
+
+
+def _micros(at: datetime) -> int:
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def _moment(micros: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=micros)

@@ -1,0 +1,86 @@
+"""What a decision of this service holds besides its next state: personal papers to keep, and a case to open."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from services.referral.domain.cases import Actor, Case
+from services.referral.domain.life import Side
+from shared.contracts.codes import Category
+from shared.contracts.exchange import ReferralEvent
+from shared.contracts.ids import CaseId, OrganisationId, ReferralId, ReportId
+from shared.contracts.personal import Personal, Text
+from shared.messaging.decision import Decision, Refusal
+
+State = TypeVar("State")
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Somebody does something: who, when, and fresh ids for what follows from it."""
+
+    by: Actor
+    at: datetime
+    ids: Iterator[UUID]
+    """Random ids, drawn by whoever calls; as many are taken as are needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """An event for a partner: to be sealed for ``to`` and for nobody else."""
+
+    to: OrganisationId
+    event: ReferralEvent
+
+
+class Words(StrEnum):
+    """What a personal paper is that is no category of a packet."""
+
+    IDENTITY_REASON = "identity_reason"
+    QUESTION = "question"
+    ANSWER = "answer"
+    MEETING = "meeting"
+    DECLINE = "decline"
+    REDIRECT = "redirect"
+    MISS = "miss"
+    PROGRESS = "progress"
+    CLOSING = "closing"
+    REPORT = "report"
+
+
+class Note(Personal):
+    """A reason or a remark in somebody's own words."""
+
+    text: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """One personal document: kept encrypted under the key of ``case``, never anywhere else."""
+
+    case: CaseId
+    about: ReferralId | ReportId
+    name: Category | Words
+    content: Personal
+    side: Side | None = None
+    """Whose event of the referral brought it …"""
+    n: int = 0
+    """… and that event's number in its lane; 0 where it came with no event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling(Decision[State], Generic[State]):
+    """A decision of the referral service."""
+
+    papers: tuple[Paper, ...] = ()
+    opens: Case | None = None
+    """A case to open with this decision, before its papers are kept."""
+
+    @classmethod
+    def refused(cls, code: str, **detail: str) -> "Ruling[State]":
+        """Return a ruling that changes nothing, for the reason ``code``."""
+        return cls(refusal=Refusal(code, MappingProxyType(detail)))

@@ -1,0 +1,67 @@
+"""How an organisation says something of its own about a referral: one place for every command.
+
+A command that the table does not allow is refused at once. What is allowed goes to the end of the organisation's own
+lane with all of the partner's lane seen, so that it stands last in the common order and takes effect here and now.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+from services.referral.domain.life import SAID_BY, after
+from services.referral.domain.moves import codes_of, move_of, papers_of
+from services.referral.domain.referral import Referral
+from services.referral.domain.refusals import Refused
+from services.referral.domain.ruling import Act, Ruling, Tell
+from services.referral.domain.telling import entry
+from shared.contracts.codes import Step
+from shared.contracts.event import EventId
+from shared.contracts.exchange import LANE_LIMIT, DisclosedData, EventData, ReferralEvent
+
+RESERVED: Final = 10
+"""Places at the end of a lane, kept for what must always be possible: to withdraw, to confirm arrival, to close."""
+
+_REPEATABLE = frozenset({Step.ASKED, Step.ANSWERED, Step.MISSED, Step.RESCHEDULED, Step.PROGRESSED})
+
+
+def refusal_of(referral: Referral, step: Step) -> Refused | None:
+    """Return why this organisation cannot say ``step`` now, or ``None`` when it can."""
+    if SAID_BY[step] is not referral.side:
+        return Refused.NOT_THIS_SIDE
+    if after(referral.status, step) is None:
+        return Refused.NOT_IN_TABLE
+    if step in _REPEATABLE and len(referral.lane(referral.side)) >= LANE_LIMIT - RESERVED:
+        return Refused.LANE_FULL
+    return None
+
+
+def say(referral: Referral, act: Act, model: type[ReferralEvent], data: EventData, **detail: str) -> Ruling[Referral]:
+    """Say ``data`` about the referral, or refuse. ``detail`` joins the codes of ``data`` in the audit trail."""
+    refusal = refusal_of(referral, model.step)
+    if refusal is not None:
+        return Ruling.refused(refusal, status=referral.status.value)
+    event = model(
+        id=EventId(next(act.ids)),
+        at=act.at,
+        conversation=referral.conversation,
+        referral=referral.id,
+        n=len(referral.lane(referral.side)) + 1,
+        seen=len(referral.lane(referral.side.other)),
+        data=data,
+    )
+    said = replace(
+        referral,
+        course=referral.course.then(referral.side, move_of(event)),
+        terms=data.terms if isinstance(data, DisclosedData) else referral.terms,
+    )
+    return Ruling(
+        state=said,
+        says=(Tell(referral.partner, event),),
+        entries=(entry(said, model.step.value, act, **coded(data), **detail),),
+        papers=papers_of(event, referral.case),
+    )
+
+
+def coded(data: EventData) -> dict[str, str]:
+    """Return the codes of ``data`` for the audit trail."""
+    codes = " ".join(codes_of(data)).strip()
+    return {"codes": codes} if codes else {}

@@ -1,0 +1,194 @@
+"""What the sender of a referral can do: offer, answer, disclose, reschedule, withdraw, withdraw consent.
+
+Whatever discloses goes through the gate, whole or not at all: a packet with one category that nothing covers is refused
+with the reason for each, so that nobody believes to have sent what stayed behind.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.referral.domain.clocks import Hours, deadlines
+from services.referral.domain.lanes import Lanes
+from services.referral.domain.life import Side
+from services.referral.domain.moves import move_of, papers_of
+from services.referral.domain.policy import Grounds, Release, Stage, release
+from services.referral.domain.referral import Referral
+from services.referral.domain.refusals import Refused
+from services.referral.domain.responsibility import MOVES_ON_ARRIVAL
+from services.referral.domain.ruling import Act, Ruling, Tell
+from services.referral.domain.saying import refusal_of, say
+from services.referral.domain.standing import Course
+from services.referral.domain.telling import entry
+from shared.contracts.codes import ReferralKind, Status, Step, Urgency, WithdrawReason
+from shared.contracts.event import EventId
+from shared.contracts.exchange import (
+    AnsweredData,
+    ConsentWithdrawnData,
+    DisclosedData,
+    Meeting,
+    OfferedData,
+    ReferralAnswered,
+    ReferralConsentWithdrawn,
+    ReferralDisclosed,
+    ReferralOffered,
+    ReferralRescheduled,
+    ReferralWithdrawn,
+    RescheduledData,
+    WithdrawnData,
+)
+from shared.contracts.ids import CaseId, ConversationId, OrganisationId, ReferralId, StaffId
+from shared.contracts.packet import Packet
+from shared.contracts.personal import Personal, Text
+
+
+class Offer(Personal):
+    """What a member of staff asks another organisation."""
+
+    kind: ReferralKind
+    urgency: Urgency
+    packet: Packet
+    identity_reason: Text | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """Which referral of which conversation, for which case, and whose."""
+
+    referral: ReferralId
+    conversation: ConversationId
+    case: CaseId
+    sender: OrganisationId
+
+
+def offer(asked: Offer, leg: Leg, act: Act, *, by: StaffId, grounds: Grounds, hours: Hours) -> Ruling[Referral]:
+    """Offer a person to the recipient of ``grounds``, who works in ``hours``; ``by`` follows it from now on."""
+    receiver = grounds.recipient.organisation
+    if receiver == leg.sender:
+        return Ruling.refused(Refused.NOT_WITH_ITSELF)
+    gate = _gate(asked.packet, grounds, Stage.DECIDING, act.at, identity_reason=asked.identity_reason is not None)
+    if not gate.whole:
+        return _not_released(gate)
+    terms = gate.terms(grounds.purpose)
+    event = ReferralOffered(
+        id=EventId(next(act.ids)),
+        at=act.at,
+        conversation=leg.conversation,
+        referral=leg.referral,
+        n=1,
+        seen=0,
+        data=OfferedData(
+            kind=asked.kind,
+            urgency=asked.urgency,
+            packet=asked.packet,
+            terms=terms,
+            identity_reason=asked.identity_reason,
+        ),
+    )
+    referral = Referral(
+        id=leg.referral,
+        conversation=leg.conversation,
+        case=leg.case,
+        side=Side.SENDER,
+        sender=leg.sender,
+        receiver=receiver,
+        kind=asked.kind,
+        urgency=asked.urgency,
+        course=Course(Lanes(sender=(move_of(event),))),
+        terms=terms,
+        deadlines=deadlines(asked.urgency, act.at, hours),
+        assignee=by,
+    )
+    return Ruling(
+        state=referral,
+        says=(Tell(receiver, event),),
+        entries=(
+            entry(referral, Step.OFFERED.value, act, receiver=receiver, kind=asked.kind.value, **_released(gate)),
+        ),
+        papers=papers_of(event, leg.case),
+    )
+
+
+def answer(referral: Referral, act: Act, said: AnsweredData, grounds: Grounds) -> Ruling[Referral]:
+    """Answer the receiver's question; what it discloses passes the same gate as the offer."""
+    refusal = refusal_of(referral, Step.ANSWERED)
+    if refusal is not None or said.packet is None:
+        return say(referral, act, ReferralAnswered, said)
+    reason = said.identity_reason is not None
+    gate = _gate(said.packet, grounds, Stage.DECIDING, act.at, identity_reason=reason)
+    return say(referral, act, ReferralAnswered, said, **_released(gate)) if gate.whole else _not_released(gate)
+
+
+def disclose(
+    referral: Referral, act: Act, packet: Packet, grounds: Grounds, legs: Sequence[Referral] = ()
+) -> Ruling[Referral]:
+    """Give the receiver, who has accepted, what it needs to receive the person.
+
+    ``legs`` are the other referrals of the conversation: while a person is on the way to one organisation, or has
+    arrived there, they are handed to no second one.
+    """
+    refusal = refusal_of(referral, Step.DISCLOSED)
+    if refusal is None and any(_holds_the_person(leg) for leg in legs if leg.id != referral.id):
+        refusal = Refused.ANOTHER_CHOSEN if referral.kind in MOVES_ON_ARRIVAL else None
+    if refusal is not None:
+        return Ruling.refused(refusal, status=referral.status.value)
+    gate = _gate(packet, grounds, Stage.ACCEPTED, act.at, identity_reason=False)
+    if not gate.whole:
+        return _not_released(gate)
+    data = DisclosedData(packet=packet, terms=gate.terms(grounds.purpose))
+    return say(referral, act, ReferralDisclosed, data, **_released(gate))
+
+
+def reschedule(referral: Referral, act: Act, meeting: Meeting, expected: datetime | None = None) -> Ruling[Referral]:
+    """Agree a new meeting after the person did not come."""
+    return say(referral, act, ReferralRescheduled, RescheduledData(meeting=meeting, expected=expected))
+
+
+def withdraw(referral: Referral, act: Act, reason: WithdrawReason) -> Ruling[Referral]:
+    """Take the referral back: always possible until the person has arrived."""
+    return say(referral, act, ReferralWithdrawn, WithdrawnData(reason=reason))
+
+
+def withdraw_consent(referral: Referral, act: Act) -> Ruling[Referral]:
+    """Pass on that the person takes consent back: possible in every state, so that every holder learns of it."""
+    return say(referral, act, ReferralConsentWithdrawn, ConsentWithdrawnData())
+
+
+_ON_THE_WAY = frozenset({Status.DISCLOSED, Status.MISSED, Status.ARRIVED})
+
+
+def _holds_the_person(leg: Referral) -> bool:
+    return leg.side is Side.SENDER and leg.kind in MOVES_ON_ARRIVAL and leg.status in _ON_THE_WAY
+
+
+_WITHDRAWN_FOR_ANOTHER = frozenset({Status.OFFERED, Status.RECEIVED, Status.OPENED, Status.ASKED, Status.ACCEPTED})
+
+
+def withdraw_others(chosen: Referral, candidates: Sequence[Referral], act: Act) -> tuple[Ruling[Referral], ...]:
+    """Withdraw the other candidates of a conversation once one is chosen; none learns who was, nor that one was."""
+    return tuple(
+        withdraw(candidate, act, WithdrawReason.NO_LONGER_NEEDED)
+        for candidate in candidates
+        if candidate.id != chosen.id
+        and candidate.conversation == chosen.conversation
+        and candidate.side is Side.SENDER
+        and candidate.status in _WITHDRAWN_FOR_ANOTHER
+    )
+
+
+def _gate(packet: Packet, grounds: Grounds, stage: Stage, at: datetime, *, identity_reason: bool) -> Release:
+    return release(packet.categories(), grounds, stage=stage, identity_reason=identity_reason, at=at)
+
+
+def _released(gate: Release) -> dict[str, str]:
+    """Return for the audit trail what left and on which basis."""
+    detail = {"categories": " ".join(sorted(gate.goes))}
+    detail["bases"] = " ".join(sorted({cover.basis.value for cover in gate.goes.values()}))
+    grants = sorted({str(cover.grant.id) for cover in gate.goes.values() if cover.grant is not None})
+    return detail | ({"grants": " ".join(grants)} if grants else {})
+
+
+def _not_released(gate: Release) -> Ruling[Referral]:
+    return Ruling.refused(
+        Refused.NOT_RELEASED, **{category.value: reason.value for category, reason in gate.stays.items()}
+    )

@@ -1,0 +1,81 @@
+"""Who is told what: facts for the voice of this node, and the audit trail's line.
+
+A fact says that something happened and where to look. The loser of a race is always told; a person who did not come,
+and consent taken back, reach the coordinator besides whoever follows the referral.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from uuid import UUID
+
+from services.referral.domain.referral import Referral
+from services.referral.domain.ruling import Act
+from shared.contracts.codes import Step, Urgency
+from shared.contracts.facts import Audience, Fact, FactCode
+from shared.contracts.ids import FactId
+from shared.messaging.decision import Entry
+
+_CODES = {step: FactCode(f"referral.{step.value}") for step in Step if step is not Step.OFFERED}
+_ALSO_COORDINATOR = frozenset({Step.MISSED, Step.CONSENT_WITHDRAWN})
+
+
+def fact(
+    referral: Referral,
+    code: FactCode,
+    at: datetime,
+    ids: Iterator[UUID],
+    *,
+    audience: Audience | None = None,
+    urgency: Urgency | None = None,
+) -> Fact:
+    """Return the fact for whoever follows the referral, or for ``audience``."""
+    if audience is None:
+        audience = Audience.CASEWORKERS if referral.assignee is None else Audience.ASSIGNEE
+    return Fact(
+        id=FactId(next(ids)),
+        code=code,
+        subject=referral.id,
+        urgency=urgency or referral.urgency,
+        audience=audience,
+        assignee=referral.assignee if audience is Audience.ASSIGNEE else None,
+        at=at,
+    )
+
+
+def step_facts(referral: Referral, step: Step, act: Act) -> tuple[Fact, ...]:
+    """Return the facts that tell staff of a step of the referral's life; an offer has reached them as *received*."""
+    code = _CODES[Step.RECEIVED if step is Step.OFFERED else step]
+    urgency = _urgency_of(step, referral.urgency)
+    audiences = (None, Audience.COORDINATOR) if step in _ALSO_COORDINATOR else (None,)
+    return tuple(fact(referral, code, act.at, act.ids, audience=who, urgency=urgency) for who in audiences)
+
+
+def _urgency_of(step: Step, urgency: Urgency) -> Urgency:
+    """A person who did not come cannot wait; nor can what must be erased within 72 hours."""
+    if step is Step.MISSED:
+        return Urgency.IMMEDIATE
+    if step is Step.CONSENT_WITHDRAWN and urgency is Urgency.STANDARD:
+        return Urgency.URGENT
+    return urgency
+
+
+def entry(referral: Referral, word: str, act: Act, **detail: str) -> Entry:
+    """Return the audit trail's line ``referral.<word>``."""
+    return Entry(f"referral.{word}", act.by, referral.id, act.at, detail, referral.case)
+
+
+def newly_superseded(before: Referral, after: Referral) -> tuple[int, ...]:
+    """Return the numbers of this organisation's own moves that had an effect before and have none now."""
+    lost = after.standing.superseded - before.standing.superseded
+    return tuple(sorted(number for side, number in lost if side is before.side))
+
+
+def conflict(before: Referral, after: Referral, act: Act) -> tuple[tuple[Fact, ...], tuple[Entry, ...]]:
+    """Tell this organisation's staff, once, that the partner acted at the same time and theirs has no effect."""
+    lost = newly_superseded(before, after)
+    if not lost:
+        return (), ()
+    lane = after.lane(after.side)
+    steps = " ".join(lane[number - 1].step.value for number in lost)
+    told = fact(after, FactCode.REFERRAL_CONFLICTED, act.at, act.ids)
+    return (told,), (entry(after, "conflicted", act, superseded=steps),)
