@@ -1,0 +1,119 @@
+"""Two organisations with a copy each of one referral, and a network between them that loses nothing for ever."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from services.referral.domain.hearing import hear, hear_offer, hear_receipt
+from services.referral.domain.life import Side
+from services.referral.domain.referral import Referral
+from services.referral.domain.ruling import Ruling
+from services.referral.domain.saying import say
+from shared.contracts.codes import ReferralKind, Status, Step
+from shared.contracts.exchange import EVENTS, ReferralEvent, ReferralOffered
+from shared.contracts.ids import CaseId, OrganisationId
+from shared.messaging.decision import Early
+from tests.support.referrals import (
+    BRUSSELS,
+    BY_STEP,
+    FRESH,
+    NOON,
+    NOOR,
+    RECEIVER,
+    SENDER,
+    ZOE,
+    act,
+    offered,
+    state,
+    told,
+)
+
+NAMES: dict[Side, OrganisationId] = {Side.SENDER: SENDER, Side.RECEIVER: RECEIVER}
+
+PATHS: dict[Status, Sequence[Step]] = {
+    Status.OFFERED: (),
+    Status.RECEIVED: (Step.RECEIVED,),
+    Status.OPENED: (Step.OPENED,),
+    Status.ASKED: (Step.ASKED,),
+    Status.ACCEPTED: (Step.ACCEPTED,),
+    Status.DISCLOSED: (Step.ACCEPTED, Step.DISCLOSED),
+    Status.DECLINED: (Step.OPENED, Step.DECLINED),
+    Status.REDIRECTED: (Step.REDIRECTED,),
+    Status.ARRIVED: (Step.ACCEPTED, Step.DISCLOSED, Step.ARRIVED),
+    Status.MISSED: (Step.ACCEPTED, Step.DISCLOSED, Step.MISSED),
+    Status.CLOSED: (Step.ACCEPTED, Step.DISCLOSED, Step.ARRIVED, Step.CLOSED),
+    Status.WITHDRAWN: (Step.WITHDRAWN,),
+}
+"""One way to each status."""
+
+
+@dataclass
+class Pair:
+    """Both copies, and what is under way to each side."""
+
+    sender: Referral
+    receiver: Referral
+    under_way: dict[Side, list[ReferralEvent]] = field(default_factory=lambda: {side: [] for side in Side})
+
+    @classmethod
+    def of(cls, offer: Ruling[Referral]) -> "Pair":
+        """Return the two copies after the offer has come."""
+        sent = told(offer)
+        assert isinstance(sent, ReferralOffered)
+        heard = hear_offer(sent, SENDER, RECEIVER, act(ZOE, sent.at), case=CaseId(next(FRESH)), hours=BRUSSELS)
+        return cls(state(offer), state(heard))
+
+    def copy(self, side: Side) -> Referral:
+        """Return one side's copy."""
+        return self.sender if side is Side.SENDER else self.receiver
+
+    def keep(self, side: Side, referral: Referral | None) -> None:
+        """Keep a new state, if there is one."""
+        if referral is not None and side is Side.SENDER:
+            self.sender = referral
+        elif referral is not None:
+            self.receiver = referral
+
+    def say(self, side: Side, step: Step, at: datetime = NOON) -> Ruling[Referral]:
+        """Let one side say ``step``; what it tells the other is under way."""
+        by = NOOR if side is Side.SENDER else ZOE
+        ruling = say(self.copy(side), act(by, at), EVENTS[step], BY_STEP[step])
+        self.keep(side, ruling.state)
+        if ruling.state is not None:
+            self.under_way[side.other].append(told(ruling))
+        return ruling
+
+    def deliver(self, side: Side, event: ReferralEvent, at: datetime = NOON) -> Ruling[Referral] | Early:
+        """Bring an event to ``side``."""
+        heard = hear(self.copy(side), event, NAMES[side.other], act(NAMES[side.other], at))
+        if isinstance(heard, Ruling):
+            self.keep(side, heard.state)
+        return heard
+
+    def deliver_next(self, side: Side) -> Ruling[Referral]:
+        """Bring the oldest event under way to ``side``."""
+        heard = self.deliver(side, self.under_way[side].pop(0))
+        assert isinstance(heard, Ruling)
+        return heard
+
+    def deliver_all(self) -> list[Ruling[Referral]]:
+        """Bring everything that is under way, in order."""
+        return [self.deliver_next(side) for side in Side for _ in range(len(self.under_way[side]))]
+
+    def receipt(self) -> None:
+        """Let the receiver's receipt reach the sender."""
+        self.keep(Side.SENDER, hear_receipt(self.sender, act()).state)
+
+
+def at_status(status: Status, kind: ReferralKind = ReferralKind.TRANSFER) -> Pair:
+    """Return a pair whose sender's copy stands at ``status``, with nothing under way."""
+    pair = Pair.of(offered(kind))
+    for step in PATHS[status]:
+        if step is Step.RECEIVED:
+            pair.receipt()
+            continue
+        side = Side.SENDER if step in (Step.DISCLOSED, Step.WITHDRAWN) else Side.RECEIVER
+        state(pair.say(side, step))
+        pair.deliver_all()
+    assert pair.sender.status is status
+    return pair

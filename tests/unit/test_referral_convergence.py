@@ -1,0 +1,143 @@
+"""Two organisations, a network that delays, reorders, repeats and loses for a while: both stores end the same.
+
+hypothesis plays the staff of both sides and the network. Whatever it does, once everything has arrived both copies say
+the same of the referral, everybody whose action had no effect has been told, and nobody was ever left without anybody.
+"""
+
+from datetime import datetime, timedelta
+
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.strategies import DataObject, data, sampled_from
+
+from services.referral.domain.lanes import in_order
+from services.referral.domain.life import SAID_BY, Side
+from services.referral.domain.referral import Referral
+from services.referral.domain.responsibility import ledger, responsible
+from services.referral.domain.ruling import Ruling, Tell
+from services.referral.domain.saying import refusal_of
+from shared.contracts.codes import ReferralKind, Status, Step
+from shared.contracts.exchange import EVENTS, ReferralEvent, decode, encode
+from shared.contracts.facts import Fact, FactCode
+from shared.messaging.decision import Early
+from tests.support.referral_pairs import Pair
+from tests.support.referrals import NOON, SENDER, offered
+
+
+class TwoOrganisations(RuleBasedStateMachine):
+    """Both sides of one referral and whatever is under way between them."""
+
+    @initialize(kind=sampled_from(ReferralKind))
+    def offer(self, kind: ReferralKind) -> None:
+        """Offer a person; both sides have a copy."""
+        self.pair = Pair.of(offered(kind))
+        self.now = NOON
+        self.under_way: list[tuple[Side, ReferralEvent]] = []
+        self.heard: list[tuple[Side, ReferralEvent]] = []
+        self.told_of_conflict: dict[Side, list[str]] = {side: [] for side in Side}
+        self.conflict_facts = dict.fromkeys(Side, 0)
+
+    def tick(self) -> datetime:
+        """Return the next moment."""
+        self.now += timedelta(minutes=1)
+        return self.now
+
+    @rule(side=sampled_from(Side), choice=data())
+    def staff_act(self, side: Side, choice: DataObject) -> None:
+        """Do something that the table allows from where this side believes the referral to be."""
+        possible = [step for step in EVENTS if refusal_of(self.pair.copy(side), step) is None]
+        if possible:
+            ruling = self.pair.say(side, choice.draw(sampled_from(possible)), self.tick())
+            self.pair.under_way[side.other].clear()
+            self.under_way += [(side.other, said.event) for said in ruling.says if isinstance(said, Tell)]
+
+    @rule(side=sampled_from(Side), step=sampled_from(tuple(EVENTS)))
+    def staff_try_what_the_table_may_not_have(self, side: Side, step: Step) -> None:
+        """Try anything; what is refused changes nothing."""
+        before = self.pair.copy(side)
+        if refusal_of(before, step) is not None:
+            assert self.pair.say(side, step, self.tick()).refusal is not None
+            assert self.pair.copy(side) is before
+
+    @precondition(lambda self: self.under_way)
+    @rule(choice=data(), again=sampled_from((False, False, True)))
+    def network_brings_any(self, choice: DataObject, again: bool) -> None:  # noqa: FBT001
+        """Bring whichever message is under way, and keep it under way if it comes ``again``."""
+        place = choice.draw(sampled_from(range(len(self.under_way))))
+        self.bring(place, again=again)
+
+    @precondition(lambda self: self.heard)
+    @rule(choice=data())
+    def network_repeats(self, choice: DataObject) -> None:
+        """Bring a message that has been heard; it changes nothing."""
+        side, event = choice.draw(sampled_from(self.heard))
+        before = self.pair.copy(side)
+        assert self.pair.deliver(side, event, self.tick()) == Ruling()
+        assert self.pair.copy(side) is before
+
+    @rule()
+    def receipt_comes(self) -> None:
+        """Bring the receiver's receipt, however often."""
+        self.pair.receipt()
+
+    def bring(self, place: int, *, again: bool) -> bool:
+        """Bring one event, through the bytes of the wire; return whether it was taken in."""
+        side, event = self.under_way[place]
+        before = self.pair.copy(side)
+        heard = self.pair.deliver(side, self.read(event), self.tick())
+        if isinstance(heard, Early):
+            assert heard.subject == event.referral
+            return False
+        assert heard.refusal is None, "an honest partner is never refused"
+        self.note_conflicts(side, heard)
+        if event.n > len(before.lane(side.other)):
+            self.heard.append((side, event))
+        if not again:
+            del self.under_way[place]
+        return True
+
+    @staticmethod
+    def read(event: ReferralEvent) -> ReferralEvent:
+        """Return the event as the other side decodes it."""
+        read = decode(encode(event))
+        assert isinstance(read, ReferralEvent)
+        return read
+
+    def note_conflicts(self, side: Side, heard: Ruling[Referral]) -> None:
+        """Remember what the staff of ``side`` were told of a conflict."""
+        codes = [said.code for said in heard.says if isinstance(said, Fact)]
+        lost = [entry.detail["superseded"] for entry in heard.entries if entry.code == "referral.conflicted"]
+        assert codes.count(FactCode.REFERRAL_CONFLICTED) == len(lost) <= 1
+        self.told_of_conflict[side] += " ".join(lost).split()
+
+    @invariant()
+    def somebody_answers_for_the_person(self) -> None:
+        """At every instant at least one side believes that it answers for the person, and acts so."""
+        if hasattr(self, "pair"):
+            assert any(responsible(copy) == copy.me for copy in (self.pair.sender, self.pair.receiver))
+
+    def teardown(self) -> None:
+        """Bring everything, and compare."""
+        if not hasattr(self, "pair"):
+            return
+        while self.under_way:
+            assert any(self.bring(place, again=False) for place in range(len(self.under_way)))
+        self.pair.receipt()
+        sender, receiver = self.pair.sender, self.pair.receiver
+        assert sender.course == receiver.course
+        assert sender.status is receiver.status
+        assert list(in_order(sender.course.lanes)) == list(in_order(receiver.course.lanes))
+        assert sender.terms == receiver.terms
+        assert responsible(sender) == responsible(receiver)
+        assert ledger(sender) == ledger(receiver)
+        assert ledger(sender)[0].organisation == SENDER
+        for side in Side:
+            copy = self.pair.copy(side)
+            lost = [copy.lane(side)[n - 1].step.value for who, n in copy.standing.superseded if who is side]
+            assert sorted(self.told_of_conflict[side]) == sorted(lost), "whoever lost was told, once"
+        assert (sender.status is Status.CLOSED) <= (sender.standing.arrived_at is not None)
+        assert all(SAID_BY[move.step] is side for side, _, move in in_order(sender.course.lanes))
+
+
+TwoOrganisations.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestTwoOrganisations = TwoOrganisations.TestCase

@@ -1,0 +1,111 @@
+"""Every cell of the table: each status, step and side. The table stands here once more, as referral workers know it."""
+
+import pytest
+
+from services.referral.domain import hearing
+from services.referral.domain.life import SAID_BY, Side, after
+from services.referral.domain.refusals import Refused
+from services.referral.domain.ruling import Ruling
+from services.referral.domain.saying import say
+from shared.contracts.codes import Status, Step
+from shared.contracts.exchange import EVENTS
+from tests.support.referral_pairs import Pair, at_status
+from tests.support.referrals import BY_STEP, RECEIVER, SENDER, act, event, offered, state
+
+TABLE = """
+from                                                    step               by        to
+-                                                       offered            sender    offered
+offered received opened asked accepted disclosed missed withdrawn          sender    withdrawn
+received                                                opened             receiver  opened
+received opened                                         asked              receiver  asked
+asked                                                   answered           sender    opened
+received opened asked                                   accepted           receiver  accepted
+received opened asked                                   declined           receiver  declined
+received opened asked                                   redirected         receiver  redirected
+accepted                                                disclosed          sender    disclosed
+disclosed missed                                        arrived            receiver  arrived
+disclosed                                               missed             receiver  missed
+missed                                                  rescheduled        sender    disclosed
+arrived                                                 progressed         receiver  arrived
+arrived                                                 closed             receiver  closed
+offered received opened asked accepted disclosed missed consent-withdrawn  sender    withdrawn
+declined redirected withdrawn                           consent-withdrawn  sender    withdrawn
+arrived closed                                          consent-withdrawn  sender    closed
+"""
+
+
+def cells() -> dict[tuple[str, str], tuple[str, str]]:
+    """Return the table as (from, step) → (side, to)."""
+    rows = [line.split() for line in TABLE.strip().splitlines()[1:]]
+    return {(status, row[-3]): (row[-2], row[-1]) for row in rows for status in row[:-3]}
+
+
+CELLS = cells()
+EVERY = [(status, step, side) for status in Status for step in EVENTS if step is not Step.OFFERED for side in Side]
+
+
+@pytest.mark.parametrize(("status", "step", "side"), EVERY)
+def test_a_command_does_what_the_table_says(status: Status, step: Step, side: Side) -> None:
+    pair = at_status(status)
+    referral = pair.copy(side)
+    ruling = say(referral, act(), EVENTS[step], BY_STEP[step])
+    by, to = CELLS.get((referral.status.value, step.value), (None, None))
+    if SAID_BY[step] is not side:
+        assert ruling == Ruling.refused(Refused.NOT_THIS_SIDE, status=referral.status.value)
+    elif by is None:
+        assert ruling == Ruling.refused(Refused.NOT_IN_TABLE, status=referral.status.value)
+    else:
+        assert (by, state(ruling).status.value) == (side.value, to)
+
+
+@pytest.mark.parametrize(("status", "step", "side"), EVERY)
+def test_an_event_does_what_the_table_says(status: Status, step: Step, side: Side) -> None:
+    """``side`` hears the other side say ``step``, knowing all that there was to know."""
+    pair = at_status(status)
+    referral = pair.copy(side)
+    n, seen = len(referral.lane(side.other)) + 1, len(referral.lane(side))
+    speaker = SENDER if side is Side.RECEIVER else RECEIVER
+    ruling = hearing.hear(referral, event(referral, BY_STEP[step], n, seen), speaker, act())
+    assert isinstance(ruling, Ruling)
+    known = Status.RECEIVED if status is Status.OFFERED and SAID_BY[step] is Side.RECEIVER else status
+    by, to = CELLS.get((known.value, step.value), (None, None))
+    if SAID_BY[step] is side:
+        assert ruling == Ruling.refused(Refused.NOT_THIS_SIDE)
+    elif by is None:
+        assert ruling == Ruling.refused(Refused.NOT_IN_TABLE)
+    else:
+        assert (by, state(ruling).status.value) == (side.other.value, to)
+
+
+@pytest.mark.parametrize("status", Status)
+def test_an_offer_is_made_once(status: Status) -> None:
+    pair = at_status(status)
+    again = say(pair.sender, act(), EVENTS[Step.OFFERED], BY_STEP[Step.OFFERED])
+    assert again == Ruling.refused(Refused.NOT_IN_TABLE, status=pair.sender.status.value)
+
+
+def test_the_table_has_no_other_cell() -> None:
+    found = {
+        (status.value, step.value): (SAID_BY[step].value, reached.value)
+        for status in Status
+        for step in EVENTS
+        if status is not Status.OFFERED and (reached := after(status, step)) is not None
+    }
+    assert found == {key: cell for key, cell in CELLS.items() if key[0] not in ("-", "offered")}
+    assert [step for step in Step if after(None, step) is not None] == [Step.OFFERED]
+
+
+def test_an_offer_is_received_where_it_arrives_and_with_its_receipt_where_it_left() -> None:
+    pair = Pair.of(offered())
+    assert (pair.sender.status, pair.receiver.status) == (Status.OFFERED, Status.RECEIVED)
+    received = hearing.hear_receipt(pair.sender, act())
+    assert state(received).status is Status.RECEIVED
+    assert hearing.hear_receipt(state(received), act()) == Ruling()
+
+
+def test_what_the_receiver_says_proves_that_it_has_the_offer() -> None:
+    pair = Pair.of(offered())
+    pair.say(Side.RECEIVER, Step.ASKED)
+    pair.deliver_all()
+    assert pair.sender.status is Status.ASKED
+    assert pair.sender.receipt_at is None
