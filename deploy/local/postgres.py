@@ -39,7 +39,9 @@ SETTINGS: Mapping[str, str] = {
     "full_page_writes": "on",
     # what a killed server leaves behind lies in its folder, nowhere else
     "dynamic_shared_memory_type": "mmap",
-    # personal data reaches no log: no statement, no parameter, no DETAIL line (which quotes rows)
+    # personal data reaches no log: no statement, no parameter, no DETAIL (it quotes rows), and no error of a statement
+    # (it quotes values; whoever sent it is told). "log" ranks above "error" here: what concerns the server is kept
+    "log_min_messages": "log",
     "log_statement": "none",
     "log_min_error_statement": "panic",
     "log_min_duration_statement": "-1",
@@ -173,7 +175,11 @@ class PrivatePostgres:
             ),
             holding=[self._lock],
         )
-        self._await_ready(port)
+        try:
+            self._await_ready(port, self._kept)
+        except BaseException:
+            self._kept.kill()
+            raise
 
     def _forget_stranger(self) -> None:
         """Remove the lock file of a server that died, if its process id is now another program's.
@@ -188,16 +194,15 @@ class PrivatePostgres:
             if name.exists() and name.read_text(errors="replace").strip() not in ("postgres", "postmaster"):
                 file.unlink()
 
-    def _await_ready(self, port: int) -> None:
+    def _await_ready(self, port: int, kept: Kept) -> None:
         """Wait for the word that the postmaster itself writes into its lock file, where pg_ctl reads it too."""
-        kept, deadline = self._kept, time.monotonic() + READY_SECONDS
+        deadline = time.monotonic() + READY_SECONDS
         status = self.data / "postmaster.pid"
-        while kept is not None and kept.is_running():
+        while kept.is_running():
             lines = status.read_text(encoding="utf-8", errors="replace").splitlines() if status.exists() else []
             if len(lines) >= STATUS_LINE and lines[0] == str(kept.pid) and lines[STATUS_LINE - 1].strip() == "ready":
                 return
             if time.monotonic() > deadline:
-                kept.kill()
                 tail = log_tail(self.log)
                 raise LocalError(
                     LocalCode.SERVER_SILENT, f"PostgreSQL is not ready after {READY_SECONDS:.0f} s:\n{tail}"
