@@ -150,6 +150,9 @@ ALLOWED: Final[Mapping[str, Kind]] = MappingProxyType(
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """The HTTP methods that have a name here (RFC 9110, RFC 5789); any other is ``other``."""
 
+OTHER: Final = "other"
+"""What stands for a value that has no name here."""
+
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _HEX: Final = re.compile(r"[0-9a-f]{16}|[0-9a-f]{32}|[0-9a-f]{64}")
 _ORGANISATION: Final = re.compile(r"(?=.{4,40}$)[a-z0-9]+(-[a-z0-9]+)*-[a-z]{2}")
@@ -200,7 +203,7 @@ def is_span_name(name: str) -> bool:
     first, blank, second = name.partition(" ")
     if not blank:
         return is_code(first)
-    if first in METHODS:
+    if first in METHODS or first == OTHER:
         return _route(second) is not None
     return is_code(first) and is_code(second)
 

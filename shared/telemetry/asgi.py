@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.telemetry import metrics, traces
+from shared.telemetry.allowed import OTHER
 
 FASTAPI_OFF: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 """What  FastAPI send paths, queries and the texts of exceptions to a collector."""
@@ -33,7 +34,7 @@ class Observed:
         self._app = app
         self._telemetry = telemetry
         self._quiet = quiet
-        self._templates: dict[object, str] | None = None
+        self._templates: dict[int, str] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection; what the application raises goes on to whoever called."""
@@ -49,6 +50,7 @@ class Observed:
                     request.status = message["status"]
                     if _is_stream(message):
                         request.finish(span, self._template(scope))
+                        span.end()
                 await send(message)
 
             try:
@@ -68,7 +70,7 @@ class Observed:
         """Return the template of the route that served the request, or ``None`` when there was none."""
         if self._templates is None:
             self._templates = dict(_templates(scope["app"].routes))
-        return self._templates.get(scope.get("endpoint"))
+        return self._templates.get(id(scope.get("endpoint")))
 
 
 class _Request:
@@ -82,14 +84,12 @@ class _Request:
         self._finished = False
 
     def finish(self, span: Span, template: str | None) -> None:
-        """Tell the metrics and close the span, once."""
+        """Tell the metrics and the span, once."""
         if self._finished:
             return
         self._finished = True
-        route = template or metrics.OTHER
-        metrics.HTTP_REQUESTS.add(
-            service=self.service, method=self.method, route=route, status=self.status or metrics.OTHER
-        )
+        route = template or OTHER
+        metrics.HTTP_REQUESTS.add(service=self.service, method=self.method, route=route, status=self.status or OTHER)
         metrics.HTTP_SECONDS.observe(perf_counter() - self._began, service=self.service, route=route)
         span.set_attribute("http.request.method", self.method)
         if template is not None:
@@ -101,15 +101,18 @@ class _Request:
                 span.set_status(StatusCode.ERROR)
 
 
-def _templates(routes: Sequence[BaseRoute], prefix: str = "") -> Iterator[tuple[object, str]]:
-    """Walk all routes, through routers that were included and applications that were mounted."""
+def _templates(routes: Sequence[BaseRoute], prefix: str = "") -> Iterator[tuple[int, str]]:
+    """Walk all routes, through routers that were included and applications that were mounted.
+
+    Yields the identity of what serves a route, because not all of that can be a key itself, and the route's template.
+    """
     for route in iter_route_contexts(routes):
         under = route.original_route
         if isinstance(under, Mount):
-            yield under.app, f"{prefix}{under.path}/{{path}}"
+            yield id(under.app), f"{prefix}{under.path}/{{path}}"
             yield from _templates(under.routes or [], prefix + under.path)
         elif route.path_format is not None:
-            yield route.endpoint, prefix + route.path_format
+            yield id(route.endpoint), prefix + route.path_format
 
 
 def _is_stream(message: Message) -> bool:

@@ -113,7 +113,8 @@ def get_logger(name: str) -> Logger:
 def configure(level: Level = "info", form: Form = "auto", stream: TextIO | None = None) -> None:
     """Set up the logs of this process: once, before anything is started. ``stream`` is standard error unless given.
 
-    Standard ``logging`` (all libraries), ``warnings`` and exceptions that nobody caught end in the same lines, reduced.
+    Standard ``logging`` and structlog as libraries use them, ``warnings`` and exceptions that nobody caught end in the
+    same lines, reduced.
     """
     restore()
     _swap(_State, "sink", Sink(level, form, stream))
@@ -124,6 +125,8 @@ def configure(level: Level = "info", form: Form = "auto", stream: TextIO | None 
         if isinstance(each, logging.Logger):
             _swap(each, "handlers", [])
             _swap(each, "propagate", True)
+    _State.undo.callback(structlog.reset_defaults)
+    structlog.configure(processors=(_reduce,), wrapper_class=Logger, logger_factory=_no_logger)
     _State.undo.callback(logging.setLogRecordFactory, logging.getLogRecordFactory())
     logging.setLogRecordFactory(_ReducedRecord)
     _State.undo.callback(logging.captureWarnings, False)
@@ -136,6 +139,10 @@ def configure(level: Level = "info", form: Form = "auto", stream: TextIO | None 
 def restore() -> None:
     """Undo ``configure``: the process logs as Python does by default. For tests that share a process."""
     _State.undo.close()
+
+
+def _no_logger(*_: object) -> None:
+    """Stand in for the logger that structlog wraps: ``Logger`` writes to the sink itself."""
 
 
 def _swap(owner: object, name: str, value: object) -> None:

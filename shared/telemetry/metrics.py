@@ -13,13 +13,12 @@ from typing import Final
 import prometheus_client
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
-from shared.telemetry.allowed import METHODS, admit
+from shared.telemetry.allowed import METHODS, OTHER, admit
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 """What ``render`` returns, for the ``Content-Type`` of the answer."""
 
 MOST_SERIES: Final = 500
-OTHER: Final = "other"
 
 REGISTRY: Final = prometheus_client.CollectorRegistry()
 """All metrics of this process. Prometheus's default registry is left alone, and libraries cannot add to this one."""

@@ -28,6 +28,11 @@ def enter(scope: Scope) -> None:
     _current.set(scope)
 
 
+def leave() -> None:
+    """Go back to no scope, for this task and for the tasks that it makes from now on."""
+    _current.set(None)
+
+
 def current() -> Scope | None:
     """Return the scope at work, if a service has entered one."""
     return _current.get()

@@ -143,6 +143,9 @@ class Telemetry:
     def stop(self) -> None:
         """Send what has ended and stop for good. Blocks as ``flush`` does."""
         self.provider.shutdown()
+        if _at_work.get() is self:
+            _at_work.set(None)
+            scope.leave()
 
 
 _at_work: Final[ContextVar[Telemetry | None]] = ContextVar("relais_telemetry", default=None)
@@ -178,6 +181,8 @@ class _Active(AbstractContextManager[Span]):
     ) -> None:
         if self._token is not None:
             otel_context.detach(self._token)
+        if not self._span.is_recording():  # not sampled, or ended already
+            return
         if isinstance(error, Exception):
             _record(self._span, error)
         self._span.end()
