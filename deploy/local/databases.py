@@ -132,9 +132,7 @@ async def _ensure_roles(connection: "asyncpg.Connection[asyncpg.Record]", node: 
     for role, name in zip(DatabaseRole, names, strict=True):
         verb = "ALTER" if name in existing else "CREATE"
         verifier = scram_verifier(node.passwords[role], secrets.token_bytes(SALT_BYTES))
-        await connection.execute(
-            f"{verb} ROLE {name} WITH LOGIN NOINHERIT NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD '{verifier}'"
-        )
+        await connection.execute(f"{verb} ROLE {name} WITH LOGIN NOINHERIT PASSWORD '{verifier}'")
 
 
 async def _ensure_database(connection: "asyncpg.Connection[asyncpg.Record]", node: NodeDatabase) -> None:
