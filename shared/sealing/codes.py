@@ -115,7 +115,7 @@ class ReceiptCode(StrEnum):
     FORGED = "receipt-forged"
     """The signature under the recipient's receipt key is wrong."""
     UNVERIFIED = "receipt-unverified"
-    """No receipt key of the recipient that is at hand has signed it."""
+    """No key that the recipient had published for receipts at that time has signed it."""
 
 
 class SealingError(Exception):

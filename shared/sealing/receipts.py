@@ -9,7 +9,6 @@ the one who signed it.
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -21,7 +20,8 @@ from shared.contracts.ids import ORGANISATION_PATTERN, MessageId, OrganisationId
 from shared.sealing.codes import ReceiptCode, ReceiptError
 from shared.sealing.documents import note_signer, note_verifier
 from shared.sealing.fields import decode_base64, encode_base64
-from shared.sealing.keys import KeyPurpose, SigningKey, VerifyKey, key_name
+from shared.sealing.key_document import KeyDocument
+from shared.sealing.keys import KeyPurpose, SigningKey, VerifyKey
 from shared.sealing.timestamp import PATTERN, decode_time, encode_time
 
 FORM: Final = "org.relais.receipt.v1"
@@ -105,21 +105,26 @@ def make_receipt(receipt: Receipt, key: SigningKey) -> str:
     return sign(text, note_signer(receipt.recipient, KeyPurpose.RECEIPT, key))
 
 
-def verify_receipt(note: str | bytes, recipient: OrganisationId, keys: Iterable[VerifyKey]) -> Receipt:
-    """Return the receipt, once one of the receipt ``keys`` of ``recipient`` is seen to have signed it.
+def verify_receipt(note: str | bytes, document: KeyDocument) -> Receipt:
+    """Return the receipt, once a receipt key in the recipient's key ``document`` is seen to have signed it in its time.
 
     Offline: needs the note and the key document, nothing else. Compare with the message by :meth:`Receipt.covers`.
 
     Raises:
         ReceiptError: ``receipt-malformed``, ``receipt-forged`` or ``receipt-unverified``.
     """
-    verifiers = [note_verifier(recipient, KeyPurpose.RECEIPT, key) for key in keys]
+    verifiers = {
+        note_verifier(document.organisation, KeyPurpose.RECEIPT, published.key): published
+        for published in document.keys
+        if published.purpose is KeyPurpose.RECEIPT and isinstance(published.key, VerifyKey)
+    }
     try:
         opened = open_note(note, verifiers)
     except NoteRefusedError as refused:
         raise ReceiptError(_FAULTS.get(refused.code, ReceiptCode.MALFORMED)) from None
     receipt = Receipt.parse(opened.text)
-    if key_name(receipt.recipient, KeyPurpose.RECEIPT) not in opened.names:
+    held = any(published.holds_at(receipt.at) for signer, published in verifiers.items() if signer in opened.signed_by)
+    if receipt.recipient != document.organisation or not held:
         raise ReceiptError(ReceiptCode.UNVERIFIED)
     return receipt
 

@@ -1,6 +1,6 @@
 """A receipt proves, offline, that its signer's intake holds these very bytes; anything else it could say is refused."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from uuid import UUID
 
@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from shared.audit.note import KeyName, Signer, sign
 from shared.contracts.ids import MessageId, OrganisationId
 from shared.sealing.codes import ReceiptCode, ReceiptError
-from shared.sealing.keys import SigningKey
+from shared.sealing.key_document import KeyDocument, publish
+from shared.sealing.keys import KeyPurpose, SigningKey
 from shared.sealing.receipts import Receipt, make_receipt, verify_receipt
 
 CCEM, ABRI = OrganisationId("ccem-fr"), OrganisationId("abri-be")
@@ -34,17 +35,30 @@ TEXT = (
 NOTE = make_receipt(RECEIPT, KEY)
 
 
-def code(note: str | bytes, *keys: SigningKey, recipient: OrganisationId = ABRI) -> ReceiptCode:
+def document(
+    *keys: SigningKey,
+    organisation: OrganisationId = ABRI,
+    purpose: KeyPurpose = KeyPurpose.RECEIPT,
+    since: datetime = RECEIPT.at,
+) -> KeyDocument:
+    published = tuple(publish(key.public, purpose, since, since + timedelta(days=1)) for key in keys)
+    return KeyDocument(organisation=organisation, serial=1, issued=since, keys=published)
+
+
+DOCUMENT = document(OTHER, KEY)
+
+
+def code(note: str | bytes, keys: KeyDocument = DOCUMENT) -> ReceiptCode:
     with pytest.raises(ReceiptError) as caught:
-        verify_receipt(note, recipient, [key.public for key in keys or (KEY,)])
+        verify_receipt(note, keys)
     assert isinstance(caught.value.code, ReceiptCode)
     assert caught.value.__cause__ is None
     return caught.value.code
 
 
 def test_a_receipt_is_verified_offline() -> None:
-    assert verify_receipt(NOTE, ABRI, [OTHER.public, KEY.public]) == RECEIPT
-    assert verify_receipt(NOTE.encode(), ABRI, [KEY.public]) == RECEIPT
+    assert verify_receipt(NOTE, DOCUMENT) == RECEIPT
+    assert verify_receipt(NOTE.encode(), document(KEY)) == RECEIPT
 
 
 def test_it_has_seven_lines_that_people_can_read() -> None:
@@ -73,10 +87,19 @@ def test_every_change_is_refused(data: st.DataObject) -> None:
 
 
 def test_who_signs_must_be_the_recipient() -> None:
-    assert code(NOTE, OTHER) is ReceiptCode.UNVERIFIED
+    assert code(NOTE, document(OTHER)) is ReceiptCode.UNVERIFIED
     assert code(NOTE.replace("abri-be\n", "ccem-fr\n")) is ReceiptCode.FORGED
-    assert code(sign(TEXT, Signer(KeyName("ccem-fr/receipt"), KEY.handle)), recipient=CCEM) is ReceiptCode.UNVERIFIED
+    by_ccem = sign(TEXT, Signer(KeyName("ccem-fr/receipt"), KEY.handle))
+    assert code(by_ccem, document(KEY, organisation=CCEM)) is ReceiptCode.UNVERIFIED
+
+
+def test_the_key_must_be_for_receipts_and_hold_at_the_time_of_the_receipt() -> None:
     assert code(sign(TEXT, Signer(KeyName("abri-be/signing"), KEY.handle))) is ReceiptCode.UNVERIFIED
+    assert code(NOTE, document(KEY, purpose=KeyPurpose.SIGNING)) is ReceiptCode.UNVERIFIED
+    for seconds in (1, -86_400):
+        since = RECEIPT.at + timedelta(seconds=seconds)
+        assert code(NOTE, document(KEY, since=since)) is ReceiptCode.UNVERIFIED
+    assert verify_receipt(NOTE, document(KEY, since=RECEIPT.at - timedelta(seconds=86_399))) == RECEIPT
 
 
 @pytest.mark.parametrize(
