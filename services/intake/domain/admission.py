@@ -76,6 +76,7 @@ class Given:
     """The receipt that a message has been given."""
 
     event: UUID
+    at: datetime
     note: str
     """The signed note, the same however often it is asked for."""
 
@@ -113,6 +114,7 @@ class Numbered:
     voice: Voice
     sequence: int
     message: UUID
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,7 @@ def admit(arrival: Arrival, us: OrganisationId, at: datetime) -> Admission | Wai
     return Admission(
         says=(forward, GiveReceipt(arrival, at)) if speaks else (forward,),
         entries=(_entry("message.received" if speaks else "receipt.received", arrival, at),),
-        numbered=_number(arrival),
+        numbered=_number(arrival, at),
     )
 
 
@@ -157,7 +159,7 @@ def refuse(arrival: Arrival, code: str, at: datetime) -> Admission:
     return Admission(
         refusal=Refusal(code),
         entries=(_entry("message.refused", arrival, at, reason=code),),
-        numbered=_number(arrival),
+        numbered=_number(arrival, at),
     )
 
 
@@ -174,11 +176,11 @@ def _fault(arrival: Arrival, us: OrganisationId, at: datetime) -> str | None:
     return next((code for code, holds in faults if holds), None)
 
 
-def _number(arrival: Arrival) -> Numbered | None:
+def _number(arrival: Arrival, at: datetime) -> Numbered | None:
     """Return the message's place, unless it belongs to another conversation than the one between the two of us."""
     if arrival.voice is Voice.NEITHER:
         return None
-    return Numbered(arrival.sender, arrival.voice, arrival.sequence, arrival.id)
+    return Numbered(arrival.sender, arrival.voice, arrival.sequence, arrival.inbox, at)
 
 
 def _entry(code: str, arrival: Arrival, at: datetime, **detail: str) -> Entry:

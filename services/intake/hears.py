@@ -1,0 +1,216 @@
+"""What intake hears: sealed envelopes from partners, on ``to.<us>`` of the exchange and over HTTP alike.
+
+Intake sees who speaks and to whom, checks the signature over every byte, and hands the bytes on. What they say is
+sealed for the referral service, and nothing here could open it.
+
+What must never happen: a message is handed on whose signature was not checked; a receipt leaves before its arrival
+stands in the audit log; one bad message keeps the ones behind it waiting.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID, uuid4
+
+from services.intake.domain.admission import (
+    REUSED,
+    Admission,
+    Arrival,
+    Forward,
+    Given,
+    GiveReceipt,
+    Period,
+    SendReceiptAgain,
+    Voice,
+    Wait,
+    admit,
+    admit_again,
+    refuse,
+)
+from services.intake.sealer import Outgoing, Place, Sealer
+from services.intake.store import arrivals, receipts
+from shared.contracts.codes import Urgency
+from shared.contracts.event import EventId
+from shared.contracts.facts import Audience, Fact, FactCode
+from shared.contracts.ids import FactId, MessageId, OrganisationId
+from shared.contracts.receipt import ReceiptGiven, ReceiptGivenData
+from shared.messaging import places
+from shared.messaging.decision import Decision
+from shared.messaging.delivery import Delivery, Heard, Later, Unreadable, inbox_id
+from shared.messaging.desk import Desk, Said
+from shared.messaging.outbox import Letter
+from shared.sealing.book import Book
+from shared.sealing.codes import DirectoryCode, EnvelopeError
+from shared.sealing.directory import Directory
+from shared.sealing.envelope import Envelope, parse
+from shared.sealing.header import check_ce_headers
+from shared.sealing.key_document import PublishedKey
+from shared.sealing.keys import KeyPurpose, VerifyKey
+from shared.storage.pool import Connection
+from shared.telemetry import metrics
+
+HTTP: Final = "http"
+"""The source of what came over HTTP; whoever brought it waits for the answer."""
+
+VERDICT: Final = "relais-verdict"
+VERIFIED: Final = "verified"
+
+VOICES: Final = {KeyPurpose.SIGNING: Voice.REFERRAL, KeyPurpose.RECEIPT: Voice.INTAKE}
+
+
+class Door(Desk[Arrival, Given]):
+    """Envelopes in; the same envelopes to referral and receipts to partners out."""
+
+    name = "intake"
+
+    def __init__(self, us: OrganisationId, directory: Directory, sealer: Sealer) -> None:
+        """Take whose door it is, who may be known at it, and what gives receipts."""
+        self._us = us
+        self._directory = directory
+        self._sealer = sealer
+
+    def read(self, delivery: Delivery) -> Heard[Arrival]:
+        """Take the envelope apart and check who signed it.
+
+        Raises:
+            Unreadable: it is not an envelope, or not what its sender signed.
+            Later: the sender's key has not reached us yet.
+        """
+        book = self._directory.book
+        try:
+            envelope = parse(delivery.body)
+            check_ce_headers(envelope.header, delivery.headers)
+            published, key = _key(book, envelope)
+            envelope.verify(key)
+        except EnvelopeError as refused:
+            raise Unreadable(refused.code) from None
+        arrival = _arrival(delivery, envelope, published, book)
+        return Heard(arrival.inbox, arrival.digest, arrival.inbox, arrival)
+
+    async def load(self, connection: Connection, keys: Sequence[UUID], whats: Sequence[Arrival]) -> dict[UUID, Given]:  # noqa: ARG002
+        """Return the receipts that were given already."""
+        return await receipts.find(connection, keys)
+
+    def decide(self, state: Given | None, heard: Heard[Arrival], at: datetime) -> Decision[Given]:  # noqa: ARG002
+        """Let it in or refuse it.
+
+        Raises:
+            Later: the sender's clock is ahead of ours.
+        """
+        admission = admit(heard.what, self._us, at)
+        if isinstance(admission, Wait):
+            raise Later(admission.code)
+        return admission
+
+    def repeated(self, state: Given | None, heard: Heard[Arrival], at: datetime) -> Decision[Given]:  # noqa: ARG002
+        """Give the same receipt again."""
+        return admit_again(heard.what, state)
+
+    def reused(self, state: Given | None, heard: Heard[Arrival], at: datetime) -> Decision[Given]:  # noqa: ARG002
+        """Refuse other bytes under an id that was taken, and write down that they came."""
+        return refuse(heard.what, REUSED, at)
+
+    async def save(
+        self,
+        connection: Connection,
+        states: Mapping[UUID, Given],  # noqa: ARG002
+        decisions: Sequence[Decision[Given]],
+    ) -> None:
+        """Note the numbers of what has come; a receipt is kept when it is written."""
+        numbered = [each.numbered for each in decisions if isinstance(each, Admission) and each.numbered is not None]
+        await arrivals.note(connection, numbered)
+
+    async def write(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
+        """Return the envelopes for referral, the receipts for partners, and the facts for notify."""
+        given = {
+            each.what.arrival.inbox: self._given(each.what, each.leaf)
+            for each in said
+            if isinstance(each.what, GiveReceipt) and each.leaf is not None
+        }
+        await receipts.keep(connection, given)
+        metrics.RECEIPTS.add(len(given), service=self.name, outcome=metrics.Receipt.GIVEN)
+        letters = [letter for each in said for letter in _within_the_node(each)]
+        return letters + await self._sealer.seal(connection, list(self._to_send(said, given)), at)
+
+    def parked(self, held: UUID, code: str, at: datetime) -> tuple[object, ...]:  # noqa: ARG002
+        """Tell an operator that something is kept back."""
+        return (
+            Fact(
+                id=FactId(uuid4()),
+                code=FactCode.MESSAGE_PARKED,
+                subject=held,
+                urgency=Urgency.STANDARD,
+                audience=Audience.OPERATOR,
+                at=at,
+            ),
+        )
+
+    def _given(self, wanted: GiveReceipt, leaf: bytes) -> Given:
+        return Given(uuid4(), wanted.at, self._sealer.receipt(wanted.arrival, leaf, wanted.at))
+
+    def _to_send(self, said: Sequence[Said], given: Mapping[UUID, Given]) -> Iterator[Outgoing]:
+        """Yield the receipts that go over the exchange, the first time and again."""
+        for each in said:
+            match each.what:
+                case GiveReceipt(arrival=arrival) if not arrival.answered:
+                    yield self._receipt(arrival.sender, arrival.id, given[arrival.inbox], each)
+                case SendReceiptAgain(to=to, message=message, given=receipt):
+                    yield self._receipt(to, message, receipt, each)
+                case _:
+                    continue
+
+    def _receipt(self, to: OrganisationId, message: MessageId, given: Given, said: Said) -> Outgoing:
+        event = ReceiptGiven(
+            id=EventId(given.event),
+            at=given.at,
+            traceparent=said.traceparent,
+            data=ReceiptGivenData(message=message, note=given.note),
+        )
+        return Outgoing(to, event, Place("exchange", places.from_exchange(self._us), to, labelled=True))
+
+
+def _key(book: Book, envelope: Envelope) -> tuple[PublishedKey, VerifyKey]:
+    """Return the key that the header names, as its owner has published it."""
+    sender = envelope.header.source
+    published = book.keys.get((sender, envelope.header.key_id))
+    if published is None:
+        if sender in book.documents or sender in book.agreements:
+            raise Later(DirectoryCode.KEY_UNKNOWN)
+        raise Unreadable(DirectoryCode.ORGANISATION_UNKNOWN)
+    if not isinstance(published.key, VerifyKey):
+        raise Unreadable(DirectoryCode.KEY_WRONG_PURPOSE)
+    return published, published.key
+
+
+def _arrival(delivery: Delivery, envelope: Envelope, published: PublishedKey, book: Book) -> Arrival:
+    header = envelope.header
+    agreement = book.agreements.get(header.source)
+    return Arrival(
+        id=header.id,
+        inbox=inbox_id(header.source, header.id),
+        sender=header.source,
+        recipient=header.recipient,
+        sequence=header.sequence,
+        sealed_at=header.time,
+        expires=header.expires,
+        digest=delivery.digest(),
+        envelope=delivery.body,
+        key=header.key_id,
+        voice=VOICES.get(published.purpose, Voice.NEITHER),
+        key_holds=Period(published.valid_from, published.valid_until),
+        agreement=Period(agreement.valid_from, agreement.valid_until) if agreement else None,
+        answered=delivery.source == HTTP,
+    )
+
+
+def _within_the_node(said: Said) -> Iterator[Letter]:
+    """Yield what is said inside the node: the bytes as they came, and facts."""
+    trace = {"traceparent": said.traceparent} if said.traceparent else {}
+    match said.what:
+        case Forward(id=id_, envelope=envelope):
+            headers = {VERDICT: VERIFIED, **trace}
+            yield Letter(id_, "node", places.NODE_EXCHANGE, places.REFERRAL, headers, envelope)
+        case Fact() as fact:
+            yield Letter(fact.id, "node", places.NODE_EXCHANGE, places.NOTIFY, trace, fact.model_dump_json().encode())
+        case _:
+            return

@@ -1,0 +1,50 @@
+"""How refusals are described in the OpenAPI document: problem+json, the same for every route."""
+
+from typing import Any, Final
+
+from shared.web.problem import MEDIA_TYPE
+
+WHY: Final = {
+    400: "Not in the form that it must have.",
+    401: "Not signed in.",
+    403: "The sender may not speak to this organisation now.",
+    404: "Not there, or not for this reader.",
+    409: "The id or the key was used for something else before.",
+    413: "Too large; not read.",
+    415: "Another type of content than the one that is taken.",
+    422: "Fields are missing or contradict one another; each is named.",
+    429: "Too many requests; come again after the time that Retry-After says.",
+    503: "Cannot be done now and nothing is lost; come again after the time that Retry-After says.",
+}
+
+_TEXT: Final = {"type": "string"}
+
+PROBLEM: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["type", "title", "status", "code"],
+    "properties": {
+        "type": {"type": "string", "format": "uri", "description": "urn:relais:problem: and the code."},
+        "title": {"type": "string", "description": "One sentence in the language of Accept-Language."},
+        "status": {"type": "integer"},
+        "code": {"type": "string", "description": "A stable word for programs.", "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$"},
+        "detail": {"type": "object", "additionalProperties": _TEXT},
+        "fields": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "code", "title"],
+                "properties": {
+                    "pointer": {"type": "string", "format": "json-pointer"},
+                    "code": _TEXT,
+                    "title": _TEXT,
+                },
+            },
+        },
+    },
+}
+"""RFC 9457, with a code and the fields that are wrong."""
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the descriptions of these refusals."""
+    return {status: {"description": WHY[status], "content": {MEDIA_TYPE: {"schema": PROBLEM}}} for status in statuses}

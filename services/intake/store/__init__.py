@@ -1,0 +1,1 @@
+"""What intake keeps: receipts, numbers and ids. Never a word of what anybody said."""

@@ -1,0 +1,33 @@
+"""The receipts that were given, kept for ever: the same message gets the same receipt, also a year later."""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from services.intake.domain.admission import Given
+from shared.storage.pool import Connection
+
+FIND = "SELECT message, event, at, note FROM receipt WHERE message = ANY($1::uuid[])"
+
+KEEP = """
+INSERT INTO receipt (message, event, at, note)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[])
+"""
+
+
+async def find(connection: Connection, messages: Sequence[UUID]) -> dict[UUID, Given]:
+    """Return the receipts that ``messages``, by their names in the inbox, have been given."""
+    rows = await connection.fetch(FIND, messages)
+    return {row["message"]: Given(row["event"], row["at"], row["note"]) for row in rows}
+
+
+async def keep(connection: Connection, given: Mapping[UUID, Given]) -> None:
+    """Keep the receipts that are given now."""
+    if given:
+        receipts = given.values()
+        await connection.execute(
+            KEEP,
+            list(given),
+            [receipt.event for receipt in receipts],
+            [receipt.at for receipt in receipts],
+            [receipt.note for receipt in receipts],
+        )

@@ -1,0 +1,88 @@
+"""What intake takes over HTTP: reports, each sealed for our own referral service before anything is kept of it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from services.intake.domain.taking import TakeReport, take_report
+from services.intake.hears import VERDICT, VERIFIED
+from services.intake.sealer import Outgoing, Place, Sealer
+from services.intake.store import reports
+from shared.contracts.ids import OrganisationId, ReportId
+from shared.contracts.report import ReportTaken
+from shared.messaging import places
+from shared.messaging.decision import Decision
+from shared.messaging.delivery import Delivery, Heard, Unreadable
+from shared.messaging.desk import Desk, Said
+from shared.messaging.outbox import Letter
+from shared.sealing.codes import DirectoryCode, DirectoryError
+from shared.storage.pool import Connection
+
+OVER_HTTP_ONLY: Final = "report-over-http-only"
+
+
+class ReportDesk(Desk[TakeReport, ReportId]):
+    """Reports in; the same reports, sealed, to referral out."""
+
+    name = "intake-reports"
+
+    def __init__(self, us: OrganisationId, sealer: Sealer) -> None:
+        """Take whose door it is, and what seals."""
+        self._us = us
+        self._sealer = sealer
+
+    def read(self, delivery: Delivery) -> Heard[TakeReport]:  # noqa: ARG002
+        """Read nothing: no queue brings reports.
+
+        Raises:
+            Unreadable: always.
+        """
+        raise Unreadable(OVER_HTTP_ONLY)
+
+    async def load(
+        self,
+        connection: Connection,
+        keys: Sequence[UUID],
+        whats: Sequence[TakeReport],  # noqa: ARG002
+    ) -> dict[UUID, ReportId]:
+        """Return the reports that were taken under these keys already."""
+        return await reports.find(connection, keys)
+
+    def decide(self, state: ReportId | None, heard: Heard[TakeReport], at: datetime) -> Decision[ReportId]:  # noqa: ARG002
+        """Take it."""
+        return take_report(heard.what, self._us, at)
+
+    def repeated(self, state: ReportId | None, heard: Heard[TakeReport], at: datetime) -> Decision[ReportId]:  # noqa: ARG002
+        """Answer with the number that the report was given the first time."""
+        return Decision(state=state)
+
+    async def save(
+        self,
+        connection: Connection,
+        states: Mapping[UUID, ReportId],
+        decisions: Sequence[Decision[ReportId]],  # noqa: ARG002
+    ) -> None:
+        """Keep which report each key stands for."""
+        await reports.keep(connection, states)
+
+    async def write(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
+        """Return the reports, sealed.
+
+        Raises:
+            DirectoryError: ``key-unknown``: our referral service has no key to seal to, so that nothing is taken.
+        """
+        outgoing = [
+            Outgoing(self._us, each.what.model_copy(update={"traceparent": each.traceparent}), _beside(each))
+            for each in said
+            if isinstance(each.what, ReportTaken)
+        ]
+        letters = await self._sealer.seal(connection, outgoing, at)
+        if len(letters) < len(outgoing):
+            raise DirectoryError(DirectoryCode.KEY_UNKNOWN)
+        return letters
+
+
+def _beside(said: Said) -> Place:
+    trace = {"traceparent": said.traceparent} if said.traceparent else {}
+    return Place("node", places.NODE_EXCHANGE, places.REFERRAL, {VERDICT: VERIFIED, **trace})

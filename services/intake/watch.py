@@ -1,0 +1,42 @@
+"""Looks, every few seconds, whether something that a partner numbered has not come."""
+
+from os import urandom
+from typing import Final
+
+from services.intake.domain.sequence import look, missing
+from services.intake.store import arrivals
+from shared.audit import log as audit
+from shared.clock import Clock
+from shared.storage.pool import Pool
+from shared.telemetry.logs import get_logger
+from shared.telemetry.metrics import Counter
+
+GAPS: Final = Counter(
+    "relais_sequence_gaps_total",
+    "Times that numbers were missing in what partners sent: something was withheld, lost or is very late.",
+    "service",
+)
+
+log = get_logger(__name__)
+
+
+class Watch:
+    """The streams of all partners. Any number of processes may watch; each stream is looked at by one at a time."""
+
+    def __init__(self, pool: Pool, clock: Clock) -> None:
+        """Take the service's database and the clock."""
+        self._pool = pool
+        self._clock = clock
+
+    async def step(self) -> None:
+        """Look once at every stream in which something has come; write down what is odd, in the same transaction."""
+        at = self._clock.now()
+        async with self._pool.acquire() as connection, connection.transaction():
+            came = await arrivals.claim(connection)
+            looked = {stream: look(stream, noted, at) for stream, noted in came.items()}
+            await arrivals.reach(connection, looked)
+            entries = [entry for each in looked.values() for entry in each.entries]
+            await audit.append(connection, [audit.prepare(entry, urandom(audit.SALT_BYTES)) for entry in entries])
+        GAPS.add(missing(entries), service="intake")
+        for entry in entries:
+            log.warning("sequence.odd", code=entry.code, sender=entry.actor)
