@@ -1,0 +1,194 @@
+"""Clocks: until when, what holds them up, and that each rings once for each deadline."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis.strategies import datetimes, integers, sampled_from
+
+from services.referral.domain.cases import CLOCK
+from services.referral.domain.clocks import GRACE, Clock, Hours, deadlines, due, next_due, overdue, running
+from services.referral.domain.expiring import expire
+from services.referral.domain.hearing import hear_receipt
+from services.referral.domain.life import Side
+from services.referral.domain.receiving import accept, miss
+from services.referral.domain.ruling import Ruling
+from shared.contracts.codes import MissReason, ReferralKind, Status, Step, Urgency
+from shared.contracts.exchange import MissedData
+from shared.contracts.facts import Audience, Fact, FactCode
+from tests.support.referral_pairs import Pair, at_status
+from tests.support.referrals import BRUSSELS, MEETING, NOON, ZOE, act, offered, state
+
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+PARIS = Hours(ZoneInfo("Europe/Paris"))
+
+
+@pytest.mark.parametrize(
+    ("urgency", "read", "decision"),
+    [
+        (Urgency.IMMEDIATE, HOUR, 4 * HOUR),
+        (Urgency.URGENT, 24 * HOUR, 72 * HOUR),
+        (Urgency.STANDARD, 7 * DAY, 14 * DAY),
+    ],
+)
+def test_deadlines_follow_from_urgency(urgency: Urgency, read: timedelta, decision: timedelta) -> None:
+    until = deadlines(urgency, NOON, BRUSSELS)
+    assert (until.receipt, until.first_read, until.decision) == (NOON + 5 * MINUTE, NOON + read, NOON + decision)
+
+
+@pytest.mark.parametrize(
+    ("offered_at", "read_by"),
+    [
+        ("2026-11-24T10:00+01:00", "2026-12-01T10:00+01:00"),
+        ("2026-11-28T23:00+01:00", "2026-12-07T09:00+01:00"),
+        ("2026-11-27T18:00+01:00", "2026-12-07T09:00+01:00"),
+        ("2026-11-27T07:00+01:00", "2026-12-04T09:00+01:00"),
+        ("2026-10-23T10:00+02:00", "2026-10-30T10:00+01:00"),
+    ],
+)
+def test_standard_counts_the_receivers_working_days_in_its_own_time(offered_at: str, read_by: str) -> None:
+    until = deadlines(Urgency.STANDARD, datetime.fromisoformat(offered_at), PARIS)
+    assert until.first_read == datetime.fromisoformat(read_by)
+    assert until.first_read.tzinfo is UTC
+
+
+def test_fourteen_days_that_end_at_night_end_in_the_morning() -> None:
+    offered_at = datetime.fromisoformat("2026-11-24T23:30+01:00")
+    assert deadlines(Urgency.STANDARD, offered_at, PARIS).decision == datetime.fromisoformat("2026-12-09T09:00+01:00")
+
+
+@given(
+    moment=datetimes(datetime(2026, 1, 1), datetime(2027, 12, 31)),  # noqa: DTZ001 - made aware below
+    days=integers(0, 20),
+    weekdays=sampled_from([{0}, {0, 1, 2, 3, 4}, {6}, set(range(7)), {1, 5}]),
+)
+def test_a_deadline_is_always_a_moment_at_which_somebody_works(moment: datetime, days: int, weekdays: set[int]) -> None:
+    hours = Hours(ZoneInfo("Europe/Paris"), time(8, 30), time(16), frozenset(weekdays))
+    deadline = hours.working_days_after(moment.replace(tzinfo=UTC), days)
+    assert deadline.weekday() in weekdays
+    assert time(8, 30) <= deadline.time() < time(16)
+    assert deadline >= moment.replace(tzinfo=UTC) + timedelta(days=days)
+
+
+def clocks_at(status: Status) -> dict[Side, set[Clock]]:
+    """Return which clocks run for each copy."""
+    pair = at_status(status)
+    return {side: set(running(pair.copy(side))) for side in Side}
+
+
+@pytest.mark.parametrize("status", Status)
+def test_what_is_waited_for_depends_on_where_the_referral_stands(status: Status) -> None:
+    waiting = {
+        Status.OFFERED: {Clock.FIRST_READ, Clock.DECISION},
+        Status.RECEIVED: {Clock.FIRST_READ, Clock.DECISION},
+        Status.OPENED: {Clock.DECISION},
+        Status.DISCLOSED: {Clock.ARRIVAL},
+    }.get(status, set())
+    only_sender = {Clock.RECEIPT} if status is Status.OFFERED else set()
+    assert clocks_at(status)[Side.SENDER] == waiting | only_sender
+    if status is not Status.WITHDRAWN:
+        assert clocks_at(status)[Side.RECEIVER] == waiting
+
+
+def test_a_question_holds_the_decision_up_for_as_long_as_it_waits() -> None:
+    pair = at_status(Status.RECEIVED)
+    pair.say(Side.RECEIVER, Step.ASKED, NOON + HOUR)
+    pair.deliver_all()
+    for side in Side:
+        assert due(pair.copy(side), NOON + 100 * DAY) == {}
+        assert next_due(pair.copy(side)) is None
+    pair.say(Side.SENDER, Step.ANSWERED, NOON + 31 * HOUR)
+    pair.deliver_all()
+    for side in Side:
+        assert running(pair.copy(side))[Clock.DECISION] == NOON + 102 * HOUR
+
+
+def test_no_receipt_in_time_is_an_alarm() -> None:
+    sent = state(offered())
+    assert expire(sent, act(CLOCK, NOON + 5 * MINUTE - timedelta(seconds=1))) == Ruling()
+    rung = expire(sent, act(CLOCK, NOON + 5 * MINUTE))
+    assert [(said.code, said.audience) for said in rung.says if isinstance(said, Fact)] == [
+        (FactCode.RECEIPT_MISSING, Audience.OPERATOR),
+        (FactCode.RECEIPT_MISSING, Audience.ASSIGNEE),
+    ]
+    assert [(entry.code, entry.actor, entry.detail["clock"]) for entry in rung.entries] == [
+        ("referral.overdue", "clock", "receipt")
+    ]
+    assert overdue(state(rung))
+    assert not overdue(state(hear_receipt(state(rung), act())))
+
+
+@pytest.mark.parametrize("urgency", Urgency)
+def test_each_deadline_rings_once(urgency: Urgency) -> None:
+    referral = Pair.of(offered(urgency=urgency)).receiver
+    rung = []
+    while (at := next_due(referral)) is not None:
+        assert due(referral, at - timedelta(microseconds=1)) == {}
+        ruling = expire(referral, act(CLOCK, at))
+        rung += [said.code for said in ruling.says if isinstance(said, Fact)]
+        referral = state(ruling)
+        assert overdue(referral)
+        assert expire(referral, act(CLOCK, at)) == Ruling()
+    assert rung == [FactCode.REFERRAL_OVERDUE] * 2
+    assert referral.status is Status.RECEIVED, "a clock ends nothing"
+    assert expire(referral, act(CLOCK, NOON + 1000 * DAY)) == Ruling()
+
+
+def test_a_deadline_that_moves_rings_again() -> None:
+    pair = at_status(Status.RECEIVED)
+    late = NOON + 73 * HOUR
+    pair.receiver = state(expire(pair.receiver, act(CLOCK, late)))
+    pair.say(Side.RECEIVER, Step.ASKED, late)
+    assert not overdue(pair.receiver)
+    pair.deliver_all()
+    pair.say(Side.SENDER, Step.ANSWERED, late + 10 * HOUR)
+    pair.deliver_all()
+    assert not overdue(pair.receiver)
+    assert next_due(pair.receiver) == NOON + 82 * HOUR
+
+
+def test_the_receivers_clock_reports_that_the_person_did_not_come() -> None:
+    pair = at_status(Status.ACCEPTED)
+    pair.say(Side.SENDER, Step.DISCLOSED)
+    pair.deliver_all()
+    expected = pair.receiver.standing.expected
+    assert expected == MEETING.when
+    assert expected is not None
+    at = expected + GRACE[Side.RECEIVER]
+    assert next_due(pair.receiver) == at
+    missed = expire(pair.receiver, act(CLOCK, at))
+    assert state(missed).status is Status.MISSED
+    assert missed.entries[0].actor == "clock"
+    assert missed.entries[0].detail == {"codes": "time_passed"}
+    assert expire(state(missed), act(CLOCK, at)) == Ruling()
+
+
+def test_the_senders_clock_only_tells_its_own_staff() -> None:
+    pair = at_status(Status.DISCLOSED)
+    at = next_due(pair.sender)
+    assert at is not None
+    assert pair.sender.standing.expected is not None
+    assert at == pair.sender.standing.expected + GRACE[Side.SENDER]
+    rung = expire(pair.sender, act(CLOCK, at))
+    assert state(rung).status is Status.DISCLOSED
+    (fact,) = rung.says
+    assert isinstance(fact, Fact)
+    assert (fact.code, fact.urgency) == (FactCode.REFERRAL_OVERDUE, Urgency.IMMEDIATE)
+
+
+def test_without_an_hour_no_clock_watches_over_the_arrival() -> None:
+    pair = at_status(Status.OPENED)
+    pair.receiver = state(accept(pair.receiver, act(ZOE), MEETING))
+    assert pair.receiver.standing.expected is None
+    assert running(replace(pair.receiver, kind=ReferralKind.SERVICE)) == {}
+
+
+def test_a_miss_by_staff_alerts_their_own_coordinator_too() -> None:
+    pair = at_status(Status.DISCLOSED)
+    ruling = miss(pair.receiver, act(ZOE), MissedData(reason=MissReason.FEARED_TAKEN_BACK))
+    facts = [said for said in ruling.says if isinstance(said, Fact)]
+    assert {fact.audience for fact in facts} == {Audience.CASEWORKERS, Audience.COORDINATOR}
+    assert {fact.urgency for fact in facts} == {Urgency.IMMEDIATE}
+    assert miss(pair.sender, act(), MissedData(reason=MissReason.DID_NOT_COME)).refusal is not None

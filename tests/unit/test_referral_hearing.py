@@ -1,0 +1,184 @@
+"""What a partner says is heard only as far as the rules of the protocol let it; what breaks them changes nothing."""
+
+from datetime import timedelta
+
+from services.referral.domain import hearing
+from services.referral.domain.cases import Case
+from services.referral.domain.life import Side
+from services.referral.domain.refusals import Refused
+from services.referral.domain.ruling import Ruling, Words
+from services.referral.domain.saying import say
+from shared.contracts.codes import Category, Purpose, Status, Step
+from shared.contracts.event import EventId
+from shared.contracts.exchange import DisclosedData, ReferralDisclosed, ReferralOffered, Terms
+from shared.contracts.ids import CaseId, ConversationId, OrganisationId
+from shared.messaging.decision import Early
+from tests.support.referral_pairs import Pair, at_status
+from tests.support.referrals import (
+    BRUSSELS,
+    BY_STEP,
+    FRESH,
+    NOON,
+    RECEIVER,
+    SENDER,
+    act,
+    event,
+    offered,
+    packet,
+    state,
+    told,
+)
+
+
+def test_an_offer_opens_a_case_and_keeps_its_papers_under_its_key() -> None:
+    offer = told(offered())
+    assert isinstance(offer, ReferralOffered)
+    case = CaseId(next(FRESH))
+    heard = hearing.hear_offer(offer, SENDER, RECEIVER, act(), case=case, hours=BRUSSELS)
+    assert heard.opens == Case(case, NOON, SENDER, offer.referral)
+    assert {paper.name for paper in heard.papers} == {Category.SUMMARY, Category.RISK}
+    assert {(paper.case, paper.about, paper.side, paper.n) for paper in heard.papers} == {
+        (case, offer.referral, Side.SENDER, 1)
+    }
+    assert [entry.code for entry in heard.entries] == ["case.opened", "referral.offered"]
+    assert {entry.case for entry in heard.entries} == {case}
+    assert {entry.actor for entry in heard.entries} == {SENDER}
+
+
+def test_an_offer_comes_first_and_from_somebody_else() -> None:
+    offer = told(offered())
+    assert isinstance(offer, ReferralOffered)
+    case = CaseId(next(FRESH))
+    for wrong in (offer.model_copy(update={"n": 2}), offer.model_copy(update={"seen": 1})):
+        heard = hearing.hear_offer(wrong, SENDER, RECEIVER, act(), case=case, hours=BRUSSELS)
+        assert heard == Ruling.refused(Refused.NOT_IN_TABLE)
+    heard = hearing.hear_offer(offer, RECEIVER, RECEIVER, act(), case=case, hours=BRUSSELS)
+    assert heard == Ruling.refused(Refused.NOT_WITH_ITSELF)
+
+
+def test_what_overtakes_the_offer_waits_for_it_and_nothing_else_does() -> None:
+    pair = at_status(Status.OPENED)
+    withdrawn = event(pair.sender, BY_STEP[Step.WITHDRAWN], n=2, seen=0)
+    assert hearing.hear(None, withdrawn, SENDER, act()) == Early(pair.sender.id)
+    first = withdrawn.model_copy(update={"n": 1})
+    assert hearing.hear(None, first, SENDER, act()) == Ruling.refused(Refused.UNKNOWN)
+    accepted = event(pair.sender, BY_STEP[Step.ACCEPTED], n=2, seen=1)
+    assert hearing.hear(None, accepted, RECEIVER, act()) == Ruling.refused(Refused.UNKNOWN)
+
+
+def test_an_event_that_comes_before_the_one_before_it_waits() -> None:
+    pair = at_status(Status.OPENED)
+    later = event(pair.sender, BY_STEP[Step.ACCEPTED], n=3, seen=1)
+    assert pair.deliver(Side.SENDER, later) == Early(pair.sender.id)
+
+
+def test_the_same_event_again_changes_nothing() -> None:
+    pair = Pair.of(offered())
+    pair.say(Side.RECEIVER, Step.OPENED)
+    (opened,) = pair.under_way[Side.SENDER]
+    pair.deliver_all()
+    assert pair.deliver(Side.SENDER, opened) == Ruling()
+
+
+def test_two_events_under_one_number_are_evidence() -> None:
+    pair = at_status(Status.OPENED)
+    other = event(pair.sender, BY_STEP[Step.DECLINED], n=1, seen=1)
+    assert pair.deliver(Side.SENDER, other) == Ruling.refused(Refused.FORKED)
+    same_id = other.model_copy(update={"id": pair.sender.lane(Side.RECEIVER)[0].id})
+    assert pair.deliver(Side.SENDER, same_id) == Ruling.refused(Refused.FORKED)
+
+
+def test_another_organisation_cannot_speak_of_the_referral() -> None:
+    pair = at_status(Status.OPENED)
+    accepted = event(pair.sender, BY_STEP[Step.ACCEPTED], n=2, seen=1)
+    stranger = OrganisationId("autre-fr")
+    assert hearing.hear(pair.sender, accepted, stranger, act()) == Ruling.refused(Refused.UNKNOWN)
+    assert hearing.hear(pair.sender, accepted, SENDER, act()) == Ruling.refused(Refused.UNKNOWN)
+
+
+def test_an_event_of_another_conversation_is_refused() -> None:
+    pair = at_status(Status.OPENED)
+    accepted = event(pair.sender, BY_STEP[Step.ACCEPTED], n=2, seen=1)
+    moved = accepted.model_copy(update={"conversation": ConversationId(next(FRESH))})
+    assert pair.deliver(Side.SENDER, moved) == Ruling.refused(Refused.OTHER_CONVERSATION)
+
+
+def test_nobody_has_seen_what_was_never_said() -> None:
+    pair = at_status(Status.OPENED)
+    ahead = event(pair.sender, BY_STEP[Step.ACCEPTED], n=2, seen=2)
+    assert pair.deliver(Side.SENDER, ahead) == Ruling.refused(Refused.SEEN_AHEAD)
+
+
+def test_nobody_unsees() -> None:
+    pair = at_status(Status.DISCLOSED)
+    back = event(pair.sender, BY_STEP[Step.ARRIVED], n=2, seen=1)
+    assert pair.deliver(Side.SENDER, back) == Ruling.refused(Refused.NOT_IN_TABLE), "it had not seen the disclosure"
+    pair.say(Side.RECEIVER, Step.MISSED)
+    pair.deliver_all()
+    back = event(pair.sender, BY_STEP[Step.ARRIVED], n=3, seen=1)
+    assert pair.deliver(Side.SENDER, back) == Ruling.refused(Refused.SEEN_BACK)
+
+
+def test_a_partner_cannot_pretend_to_have_lost_a_race_to_say_what_the_table_forbids() -> None:
+    """An arrival before disclosure is refused however little its author claims to have seen."""
+    pair = at_status(Status.OPENED)
+    for seen in (0, 1):
+        arrived = event(pair.sender, BY_STEP[Step.ARRIVED], n=2, seen=seen)
+        heard = pair.deliver(Side.SENDER, arrived)
+        assert isinstance(heard, Ruling)
+        assert heard.refusal is not None
+        assert pair.sender.status is Status.OPENED
+
+
+def test_an_offer_dated_tomorrow_does_not_stop_the_clocks_of_today() -> None:
+    offer = told(offered(at=NOON + timedelta(days=400)))
+    assert isinstance(offer, ReferralOffered)
+    heard = state(hearing.hear_offer(offer, SENDER, RECEIVER, act(at=NOON), case=CaseId(next(FRESH)), hours=BRUSSELS))
+    assert heard.deadlines.decision == NOON + timedelta(hours=72)
+
+
+def test_a_receipt_tells_the_sender_once() -> None:
+    sent = state(offered())
+    received = hearing.hear_receipt(sent, act())
+    assert [entry.code for entry in received.entries] == ["referral.received"]
+    assert len(received.says) == 1
+    withdrawn = at_status(Status.OFFERED)
+    withdrawn.say(Side.SENDER, Step.WITHDRAWN)
+    assert hearing.hear_receipt(withdrawn.sender, act()).says == ()
+    assert hearing.hear_receipt(at_status(Status.OPENED).receiver, act()) == Ruling()
+
+
+def test_what_is_disclosed_replaces_the_terms_of_the_offer() -> None:
+    pair = at_status(Status.ACCEPTED)
+    narrower = Terms(purposes=frozenset({Purpose.SUPPORT}), until=NOON + timedelta(days=90))
+    data = DisclosedData(packet=packet(), terms=narrower)
+    pair.sender = state(said := say(pair.sender, act(), ReferralDisclosed, data))
+    heard = pair.deliver(Side.RECEIVER, told(said))
+    assert isinstance(heard, Ruling)
+    assert pair.receiver.terms == pair.sender.terms == narrower
+    assert {paper.name for paper in heard.papers} == set(Category)
+
+
+def test_each_event_leaves_its_papers_at_both_ends() -> None:
+    expected = {
+        Step.ASKED: {Words.QUESTION},
+        Step.ACCEPTED: {Words.MEETING},
+        Step.DECLINED: {Words.DECLINE},
+        Step.REDIRECTED: {Words.REDIRECT},
+        Step.OPENED: set(),
+    }
+    for step, names in expected.items():
+        pair = at_status(Status.RECEIVED)
+        said = pair.say(Side.RECEIVER, step)
+        heard = pair.deliver_next(Side.SENDER)
+        for ruling, copy in ((said, pair.receiver), (heard, pair.sender)):
+            assert {paper.name for paper in ruling.papers} == names
+            assert all(paper.case == copy.case for paper in ruling.papers)
+
+
+def test_an_event_id_is_not_enough_to_be_the_same_event() -> None:
+    pair = at_status(Status.OPENED)
+    first = pair.sender.lane(Side.RECEIVER)[0]
+    copied = event(pair.sender, BY_STEP[Step.OPENED], n=1, seen=1, at=first.at)
+    assert pair.deliver(Side.SENDER, copied) == Ruling.refused(Refused.FORKED)
+    assert pair.deliver(Side.SENDER, copied.model_copy(update={"id": EventId(first.id)})) == Ruling()

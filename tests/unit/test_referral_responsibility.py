@@ -1,0 +1,57 @@
+"""For every instant exactly one organisation answers for the person, and both stores name the same one."""
+
+from datetime import timedelta
+
+import pytest
+
+from services.referral.domain.life import Side
+from services.referral.domain.responsibility import Tenure, involved, ledger, responsible, responsible_at
+from shared.contracts.codes import ReferralKind, Status, Step
+from tests.support.referral_pairs import at_status
+from tests.support.referrals import NOON, RECEIVER, SENDER
+
+MINUTE = timedelta(minutes=1)
+HANDED_OVER = (ReferralKind.TRANSFER, ReferralKind.BROKERED)
+
+
+@pytest.mark.parametrize("kind", ReferralKind)
+@pytest.mark.parametrize("status", Status)
+def test_only_a_confirmed_arrival_moves_responsibility(kind: ReferralKind, status: Status) -> None:
+    pair = at_status(status, kind)
+    pair.deliver_all()
+    moved = kind in HANDED_OVER and status in (Status.ARRIVED, Status.CLOSED)
+    for copy in (pair.sender, pair.receiver):
+        assert responsible(copy) == (RECEIVER if moved else SENDER)
+
+
+@pytest.mark.parametrize("kind", HANDED_OVER)
+def test_while_the_confirmation_travels_both_answer_and_afterwards_one(kind: ReferralKind) -> None:
+    pair = at_status(Status.DISCLOSED, kind)
+    pair.say(Side.RECEIVER, Step.ARRIVED, NOON + MINUTE)
+    assert (responsible(pair.sender), responsible(pair.receiver)) == (SENDER, RECEIVER)
+    pair.deliver_all()
+    for copy in (pair.sender, pair.receiver):
+        assert ledger(copy) == (Tenure(SENDER, NOON), Tenure(RECEIVER, NOON + MINUTE))
+        assert responsible_at(copy, NOON - MINUTE) is None
+        assert responsible_at(copy, NOON) == SENDER
+        assert responsible_at(copy, NOON + MINUTE) == RECEIVER
+
+
+def test_consent_withdrawn_after_arrival_leaves_the_person_with_who_has_them() -> None:
+    pair = at_status(Status.ARRIVED)
+    pair.say(Side.SENDER, Step.CONSENT_WITHDRAWN)
+    pair.deliver_all()
+    assert {responsible(pair.sender), responsible(pair.receiver)} == {RECEIVER}
+
+
+def test_a_receivers_slow_clock_leaves_no_gap_and_no_overlap() -> None:
+    pair = at_status(Status.DISCLOSED)
+    pair.say(Side.RECEIVER, Step.ARRIVED, NOON - MINUTE)
+    assert ledger(pair.receiver) == (Tenure(SENDER, NOON), Tenure(RECEIVER, NOON))
+    assert responsible_at(pair.receiver, NOON) == RECEIVER
+
+
+def test_both_have_duties_towards_a_person_whom_they_share() -> None:
+    assert involved(at_status(Status.ARRIVED, ReferralKind.SHARED).sender) == {SENDER, RECEIVER}
+    assert involved(at_status(Status.DISCLOSED, ReferralKind.SHARED).sender) == {SENDER}
+    assert involved(at_status(Status.ARRIVED, ReferralKind.TRANSFER).sender) == {RECEIVER}

@@ -1,0 +1,71 @@
+"""A referral goes into its row and comes back the same, and the row holds nothing personal."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis.strategies import booleans, datetimes, dictionaries, integers, lists, none, sampled_from
+
+from services.referral.domain.clocks import Clock
+from services.referral.domain.expiring import expire
+from services.referral.domain.life import Side
+from services.referral.domain.rows import from_row, to_row
+from services.referral.domain.saying import refusal_of
+from shared.contracts.codes import Purpose, Status
+from shared.contracts.exchange import EVENTS, Terms
+from tests.support.referral_pairs import Pair, at_status
+from tests.support.referrals import CANARY, NOON, RECEIVER, SENDER, act, offered, state
+
+moments = datetimes(timezones=sampled_from([UTC, timezone(timedelta(hours=5, minutes=45))]))
+
+
+@given(choices=lists(integers(0, 30), max_size=12), side=sampled_from(Side))
+def test_any_life_comes_back_as_it_was(choices: list[int], side: Side) -> None:
+    pair = Pair.of(offered())
+    for count, choice in enumerate(choices):
+        actor = Side.SENDER if choice % 2 else Side.RECEIVER
+        steps = [step for step in EVENTS if refusal_of(pair.copy(actor), step) is None]
+        if steps:
+            pair.say(actor, steps[choice % len(steps)], NOON + timedelta(microseconds=count))
+        if choice % 3:
+            pair.deliver_all()
+    referral = pair.copy(side)
+    row = to_row(referral)
+    assert from_row(row, referral.me) == referral
+    assert to_row(from_row(row, referral.me)) == row
+    assert CANARY not in repr(row)
+
+
+@given(
+    until=none() | moments,
+    feedback=booleans(),
+    fired=dictionaries(sampled_from([clock.value for clock in Clock]), moments),
+    version=integers(0, 2**31 - 1),
+)
+def test_terms_and_marks_come_back_as_they_were(
+    until: datetime | None,
+    feedback: bool,  # noqa: FBT001 - drawn
+    fired: dict[str, datetime],
+    version: int,
+) -> None:
+    terms = Terms(purposes=frozenset(Purpose), until=until, feedback=feedback)
+    referral = replace(state(offered()), terms=terms, fired=fired, version=version)
+    assert from_row(to_row(referral), SENDER) == referral
+
+
+@pytest.mark.parametrize("status", Status)
+def test_the_columns_that_queries_need_say_what_the_lanes_say(status: Status) -> None:
+    pair = at_status(status)
+    row = to_row(pair.sender)
+    assert (row.status, row.side, row.partner) == (status.value, "sender", RECEIVER)
+    assert (row.ended_at is None) == pair.sender.is_open
+    assert (row.due_at is None) == (status not in (Status.OFFERED, Status.RECEIVED, Status.OPENED, Status.DISCLOSED))
+
+
+def test_overdue_is_a_column_and_a_clock_that_has_rung_is_not_due() -> None:
+    sent = state(offered())
+    assert not to_row(sent).overdue
+    rung = state(expire(sent, act(at=NOON + timedelta(days=30))))
+    assert to_row(rung).overdue
+    assert to_row(rung).due_at is None
