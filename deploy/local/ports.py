@@ -56,3 +56,14 @@ def free_ports(count: int) -> list[int]:
         if len(found) == count:
             return found
     raise LocalError(LocalCode.PORT_TAKEN, f"no {count} free ports on {LOOPBACK}; stop what holds them")
+
+
+def require_free(*needed: int) -> None:
+    """Return if a server could listen on all of the ports ``needed`` now.
+
+    Raises:
+        LocalError: ``port-taken`` with the first that another program holds.
+    """
+    for port in needed:
+        if not is_free(port):
+            raise LocalError(LocalCode.PORT_TAKEN, f"port {port} on {LOOPBACK} is taken; stop what holds it")

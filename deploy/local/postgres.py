@@ -16,7 +16,7 @@ from typing import Protocol
 from urllib.parse import quote
 
 from deploy.local import ports
-from deploy.local.errors import LocalCode, LocalError, log_tail
+from deploy.local.errors import LocalCode, LocalError
 from deploy.local.folder import hold
 from deploy.local.postgres_binaries import PostgresBinaries, as_ordinary_user, find_binaries
 from deploy.local.processes import Kept, Program
@@ -158,8 +158,7 @@ class PrivatePostgres:
         return self._password_file.read_text(encoding="ascii").strip()
 
     def _start_on(self, port: int) -> None:
-        if not ports.is_free(port):
-            raise LocalError(LocalCode.PORT_TAKEN, f"port {port} on {ports.LOOPBACK} is taken; stop what holds it")
+        ports.require_free(port)
         self.log.write_bytes(b"")
         self._forget_stranger()
         settings = [f"--{name}={value}" for name, value in {**SETTINGS, "port": str(port)}.items()]
@@ -203,15 +202,10 @@ class PrivatePostgres:
             if len(lines) >= STATUS_LINE and lines[0] == str(kept.pid) and lines[STATUS_LINE - 1].strip() == "ready":
                 return
             if time.monotonic() > deadline:
-                tail = log_tail(self.log)
-                raise LocalError(
-                    LocalCode.SERVER_SILENT, f"PostgreSQL is not ready after {READY_SECONDS:.0f} s:\n{tail}"
-                )
+                raise kept.failure(LocalCode.SERVER_SILENT, f"is not ready after {READY_SECONDS:.0f} s")
             time.sleep(0.01)
-        tail = log_tail(self.log)
-        if "Address already in use" in tail:
-            raise LocalError(LocalCode.PORT_TAKEN, f"port {port} on {ports.LOOPBACK} is taken; stop what holds it")
-        raise LocalError(LocalCode.SERVER_DIED, f"PostgreSQL ended while it started; the end of {self.log}:\n{tail}")
+        ports.require_free(port)
+        raise kept.failure(LocalCode.SERVER_DIED, "ended while it started")
 
 
 @contextmanager

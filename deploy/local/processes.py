@@ -68,8 +68,7 @@ class Kept:
         if not first:
             self._keeper.wait()
             self._orders.close()
-            tail = log_tail(program.log)
-            raise LocalError(LocalCode.SERVER_UNUSABLE, f"{program.name} cannot be started:\n{tail}")
+            raise self.failure(LocalCode.SERVER_UNUSABLE, "cannot be started")
         self.pid = int(first)
         """The server's own process id, not its keeper's."""
 
@@ -86,6 +85,11 @@ class Kept:
         """SIGKILL the server and all its children; return once nothing of it is left."""
         self._order(keeper.KILL)
         return self._keeper.wait()
+
+    def failure(self, code: LocalCode, what: str) -> LocalError:
+        """Return an error that says what the program did, with the end of what it printed."""
+        log = self.program.log
+        return LocalError(code, f"{self.program.name} {what}; the end of {log}:\n{log_tail(log)}")
 
     def _order(self, word: bytes) -> None:
         if self._orders.closed:

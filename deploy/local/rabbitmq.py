@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 from deploy.broker.definitions import Definitions, UserName, VirtualHost
 from deploy.broker.management import BrokerError, Management, apply
 from deploy.local import ports
-from deploy.local.errors import LocalCode, LocalError, log_tail
+from deploy.local.errors import LocalCode, LocalError
 from deploy.local.folder import hold
 from deploy.local.processes import Kept, Program
 from deploy.local.progress import Progress, silent, waiting
@@ -31,7 +31,6 @@ PORT_ATTEMPTS = 5
 GRACE_SECONDS = 2.0
 """Listeners, connections and queues end within a tenth of a second. What then still waits for five seconds is the
 management plugin, for an answer that cannot come (RabbitMQ 3.10); a quorum queue has written what it confirmed."""
-PORT_TAKEN_WORDS = ("eaddrinuse", "address already in use", "another epmd")
 
 
 class RabbitServer(Protocol):
@@ -165,16 +164,15 @@ class PrivateRabbit:
                 return
 
     def _start_on(self, chosen: RabbitPorts, definitions: Definitions | None) -> None:
-        for port in (chosen.amqp, chosen.management, chosen.distribution, chosen.mapper):
-            if not ports.is_free(port):
-                raise LocalError(LocalCode.PORT_TAKEN, f"port {port} on {ports.LOOPBACK} is taken; stop what holds it")
+        own = (chosen.amqp, chosen.management, chosen.distribution)
+        ports.require_free(*own, chosen.mapper)
         self._files.write(chosen, definitions)
         mapper = [self._binaries.port_mapper(), "-address", ports.LOOPBACK, "-port", str(chosen.mapper)]
         try:
             self._mapper = self._keep("Erlang's port mapper", mapper, chosen)
-            self._await(self._mapper, lambda: _answers(chosen.mapper))
+            self._await(self._mapper, lambda: _maps(chosen.mapper), chosen.mapper)
             self._broker = self._keep("RabbitMQ", [str(self._binaries.server())], chosen)
-            self._await(self._broker, lambda: _answers(chosen.amqp) and self._manages())
+            self._await(self._broker, lambda: _answers(chosen.management) and self._listens(chosen.amqp), *own)
         except BaseException:
             self.kill()
             raise
@@ -183,32 +181,25 @@ class PrivateRabbit:
         environment = self._files.environment(self._binaries, chosen)
         return Kept(Program(name, command, environment, self.log, grace=GRACE_SECONDS), holding=[self._lock])
 
-    def _manages(self) -> bool:
-        """Say whether the management interface lets the administrator in."""
+    def _listens(self, port: int) -> bool:
+        """Ask the broker itself whether it listens on ``port``: an open port alone might be another program's."""
         try:
             with Management(self.admin_url) as broker:
-                return bool(broker.get("whoami"))
+                return bool(broker.get("health", "checks", "port-listener", str(port)))
         except BrokerError:
             return False
 
-    def _await(self, kept: Kept, fact: Callable[[], bool]) -> None:
-        """Return once ``fact`` holds; the port opens only when definitions are loaded and queues are there."""
+    def _await(self, kept: Kept, fact: Callable[[], bool], *needed: int) -> None:
+        """Return once ``fact`` holds for a program that listens on the ports ``needed``."""
         deadline = time.monotonic() + READY_SECONDS
         while kept.is_running():
             if fact():
                 return
             if time.monotonic() > deadline:
-                tail = log_tail(self.log)
-                raise LocalError(
-                    LocalCode.SERVER_SILENT, f"{kept.program.name} is not ready after {READY_SECONDS:.0f} s:\n{tail}"
-                )
+                raise kept.failure(LocalCode.SERVER_SILENT, f"is not ready after {READY_SECONDS:.0f} s")
             time.sleep(0.02)
-        tail = log_tail(self.log)
-        if any(word in tail.lower() for word in PORT_TAKEN_WORDS):
-            raise LocalError(LocalCode.PORT_TAKEN, f"a port of {self._chosen} is taken; stop what holds it")
-        raise LocalError(
-            LocalCode.SERVER_DIED, f"{kept.program.name} ended while it started; the end of {self.log}:\n{tail}"
-        )
+        ports.require_free(*needed)
+        raise kept.failure(LocalCode.SERVER_DIED, "ended while it started")
 
 
 @contextmanager
@@ -270,8 +261,19 @@ def _amqp_url(scheme: str, place: str, vhost: VirtualHost, user: UserName, passw
 
 
 def _answers(port: int) -> bool:
+    """Say whether anything listens on ``port``."""
     try:
         socket.create_connection((ports.LOOPBACK, port), timeout=1).close()
     except OSError:
         return False
     return True
+
+
+def _maps(port: int) -> bool:
+    """Say whether what listens on ``port`` is a port mapper: asked for its names (n), it begins with its own port."""
+    try:
+        with socket.create_connection((ports.LOOPBACK, port), timeout=1) as mapper:
+            mapper.sendall(b"\x00\x01n")
+            return mapper.recv(4, socket.MSG_WAITALL) == port.to_bytes(4, "big")
+    except OSError:
+        return False

@@ -15,6 +15,7 @@ from deploy.local.errors import LocalCode, LocalError
 from deploy.local.postgres import GivenPostgres, PrivatePostgres, postgres, private_postgres
 from deploy.local.postgres_binaries import find_binaries
 from tests.support.processes import alive, descendants
+from tests.support.thief import LooksFreeOnce
 
 NOWHERE: tuple[Path, ...] = ()
 
@@ -128,7 +129,7 @@ def test_a_port_taken_in_the_last_moment_is_left_for_another(tmp_path: Path, mon
         free = ports.free_ports(1)
         offered = iter([[stolen], free])
         monkeypatch.setattr(ports, "free_ports", lambda _count: next(offered))
-        monkeypatch.setattr(ports, "is_free", lambda _port: True)
+        monkeypatch.setattr(ports, "is_free", LooksFreeOnce(stolen))
         with private_postgres(tmp_path) as server:
             assert [server.port] == free
 
