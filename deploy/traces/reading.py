@@ -1,11 +1,11 @@
 """The questions that the pages ask of the store: which traces, how they hang together, who calls whom, what fails."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from deploy.traces.spans import LinkTo, SpanId, Speaker, TraceId
 from deploy.traces.store import Store
@@ -18,29 +18,30 @@ LONGEST_PATH: Final = 60
 """How many traces are shown as one path."""
 
 
-def _said(value: object) -> object:
-    """An empty field of a form says nothing."""
-    return None if value == "" else value
-
-
 class Filter(BaseModel):
     """Which traces are looked for; what is not said does not matter."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
-    organisation: Annotated[str | None, BeforeValidator(_said), Field(max_length=40)] = None
-    service: Annotated[str | None, BeforeValidator(_said), Field(max_length=64)] = None
-    name: Annotated[str | None, BeforeValidator(_said), Field(max_length=100)] = None
+    organisation: Annotated[str, Field(max_length=40)] | None = None
+    service: Annotated[str, Field(max_length=64)] | None = None
+    name: Annotated[str, Field(max_length=100)] | None = None
     """A part of the name of any span."""
-    about: Annotated[str | None, BeforeValidator(_said), Field(pattern=r"^[0-9a-f-]{8,64}$")] = None
+    about: Annotated[str, Field(pattern=r"^[0-9a-f-]{8,64}$")] | None = None
     """A trace id, or the id of a referral, conversation, report or message."""
-    shortest: Annotated[float | None, BeforeValidator(_said), Field(ge=0, le=1e9)] = None
+    shortest: Annotated[float, Field(ge=0, le=1e9)] | None = None
     """Milliseconds."""
-    failed: Annotated[bool | None, BeforeValidator(_said)] = None
-    within: Annotated[Literal["5m", "1h", "1d"] | None, BeforeValidator(_said)] = None
-    before: Annotated[int | None, BeforeValidator(_said), Field(ge=0, lt=2**62)] = None
+    failed: bool | None = None
+    within: Literal["5m", "1h", "1d"] | None = None
+    before: Annotated[int, Field(ge=0, lt=2**62)] | None = None
     """Only traces that began before this moment, in nanoseconds since 1970: how one turns the page."""
     limit: Annotated[int, Field(ge=1, le=500)] = 50
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty_fields(cls, asked: Mapping[str, object]) -> dict[str, object]:
+        """Leave out what a form sends for a field that was not filled in."""
+        return {name: value for name, value in asked.items() if value != ""}
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,7 +152,7 @@ class Store:
         for statement in _FORGET if gone else ():
             db.executemany(statement, gone)
         if gone:
-            db.execute("PRAGMA incremental_vacuum")
+            db.execute("PRAGMA incremental_vacuum").fetchall()
 
 
 def _row(span: Span) -> tuple[object, ...]:
