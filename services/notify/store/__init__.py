@@ -1,0 +1,1 @@
+"""What notify keeps: who was told of what, and which mail is on its way."""

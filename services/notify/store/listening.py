@@ -1,0 +1,55 @@
+"""The one connection per process on which PostgreSQL says that somebody has something new (LISTEN and NOTIFY).
+
+It is a connection of its own, outside the pool, because a pool takes listeners away. One that has died without a word
+is found out by asking it something from time to time.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import asyncpg
+
+from services.notify.store.notifications import CHANNEL
+from shared.contracts.ids import StaffId
+
+CONNECT_SECONDS: Final = 10.0
+CHECK_SECONDS: Final = 15.0
+ANSWER_SECONDS: Final = 5.0
+
+ALIVE: Final = "SELECT 1"
+
+
+async def listen(dsn: str, on_start: Callable[[], None], on_news: Callable[[StaffId], None]) -> None:
+    """Listen until the connection is lost.
+
+    Args:
+        dsn: the service's database.
+        on_start: called once nothing can be missed any more: what was said before may have been.
+        on_news: called with the member for whom there is something new, after the commit.
+
+    Raises:
+        OSError, asyncpg.PostgresError: it could not be made, or does not answer any more.
+    """
+    lost = asyncio.Event()
+    connection = await asyncpg.connect(
+        dsn, timeout=CONNECT_SECONDS, server_settings={"application_name": "notify listening"}
+    )
+    try:
+        connection.add_termination_listener(lambda _connection: lost.set())
+        await connection.add_listener(CHANNEL, lambda _connection, _pid, _channel, said: on_news(StaffId(str(said))))
+        on_start()
+        while not await _within(CHECK_SECONDS, lost):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await connection.execute(ALIVE)
+    finally:
+        connection.terminate()
+
+
+async def _within(seconds: float, happened: asyncio.Event) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await happened.wait()
+    except TimeoutError:
+        return False
+    return True

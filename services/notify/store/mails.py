@@ -1,0 +1,165 @@
+"""Mail on its way. A row says whom to tell of what; the address and the words are found when it is sent.
+
+A mail is claimed under a lease by the database's own clock, in a statement that passes over what another process has
+claimed, so that any number of processes may send side by side. A lease is longer than the longest try, so that it only
+ends where its process did: what happens then is told in ``services.notify.mail.delivery``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final, NewType
+from uuid import UUID
+
+from services.notify.domain.notice import Matter
+from shared.contracts.codes import Urgency
+from shared.contracts.ids import StaffId
+from shared.storage.pool import Connection
+
+MailId = NewType("MailId", UUID)
+
+RANKS: Final = {Urgency.IMMEDIATE: 0, Urgency.URGENT: 1, Urgency.STANDARD: 2}
+"""The order in which mail goes out."""
+
+
+class MailState(StrEnum):
+    """What became of a mail."""
+
+    WAITING = "waiting"
+    SENT = "sent"
+    """The mail server has it."""
+    SKIPPED = "skipped"
+    """It was read at the bell first, or its reader has no address any more."""
+    PARKED = "parked"
+    """An operator must look."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewMail:
+    """A notification that is to be mailed."""
+
+    staff: StaffId
+    place: int
+    urgency: Urgency
+    due_at: datetime
+    traceparent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A mail that this process has claimed."""
+
+    id: MailId
+    staff: StaffId
+    subject: UUID
+    urgency: Urgency
+    matter: Matter
+    made_at: datetime
+    """When the notification was made: the mail's date, the same in every try."""
+    read: bool
+    first_due_at: datetime
+    attempts: int
+    """This try included."""
+    traceparent: str | None
+
+
+KEEP: Final = """
+    INSERT INTO mail (staff, place, rank, first_due_at, due_at, traceparent)
+    SELECT staff, place, rank, due_at, due_at, traceparent
+    FROM unnest($1::text[], $2::bigint[], $3::integer[], $4::timestamptz[], $5::text[])
+        AS mail (staff, place, rank, due_at, traceparent)
+"""
+
+DUE: Final = """
+    SELECT EXISTS (
+        SELECT FROM mail WHERE state = 'waiting' AND due_at <= $1 AND (leased_until IS NULL OR leased_until <= now())
+    )
+"""
+
+CLAIM: Final = """
+    WITH due AS (
+        SELECT id FROM mail
+        WHERE state = 'waiting' AND due_at <= $1 AND (leased_until IS NULL OR leased_until <= now())
+        ORDER BY rank, due_at LIMIT 1 FOR UPDATE SKIP LOCKED
+    ),
+    mine AS (
+        UPDATE mail SET attempts = attempts + 1, leased_until = now() + $2 FROM due WHERE mail.id = due.id
+        RETURNING mail.id, staff, place, first_due_at, attempts, traceparent
+    )
+    SELECT id, staff, subject, urgency, matter, made_at, read_at IS NOT NULL AS read,
+        first_due_at, attempts, traceparent
+    FROM mine JOIN notification USING (staff, place)
+"""
+
+SETTLE: Final = """
+    UPDATE mail SET state = $2, sent_at = $3, leased_until = NULL WHERE id = $1 AND state = 'waiting' RETURNING id
+"""
+
+PUT_OFF: Final = "UPDATE mail SET due_at = $2, leased_until = NULL WHERE id = $1 AND state = 'waiting'"
+
+AGAIN: Final = """
+    UPDATE mail SET state = 'waiting', attempts = 0, first_due_at = $2, due_at = $2, leased_until = NULL
+    WHERE id = ANY($1::uuid[]) AND state = 'parked'
+"""
+
+WAITING: Final = "SELECT count(*) FROM mail WHERE state = 'waiting' AND due_at <= $1"
+
+
+async def keep(connection: Connection, mails: Sequence[NewMail]) -> None:
+    """Write down what is to be mailed, in the transaction that makes the notifications."""
+    if not mails:
+        return
+    await connection.execute(
+        KEEP,
+        [mail.staff for mail in mails],
+        [mail.place for mail in mails],
+        [RANKS[mail.urgency] for mail in mails],
+        [mail.due_at for mail in mails],
+        [mail.traceparent for mail in mails],
+    )
+
+
+async def any_due(connection: Connection, at: datetime) -> bool:
+    """Say whether there is anything to send."""
+    return bool(await connection.fetchval(DUE, at))
+
+
+async def claim(connection: Connection, at: datetime, lease: timedelta) -> Mail | None:
+    """Claim the most urgent mail that is due, for ``lease``; ``None`` where nothing is, or others have it all."""
+    row = await connection.fetchrow(CLAIM, at, lease)
+    if row is None:
+        return None
+    return Mail(
+        id=MailId(row["id"]),
+        staff=StaffId(row["staff"]),
+        subject=row["subject"],
+        urgency=Urgency(row["urgency"]),
+        matter=Matter(row["matter"]),
+        made_at=row["made_at"],
+        read=row["read"],
+        first_due_at=row["first_due_at"],
+        attempts=row["attempts"],
+        traceparent=row["traceparent"],
+    )
+
+
+async def settle(connection: Connection, mail: MailId, state: MailState, at: datetime) -> bool:
+    """Say what became of a mail, and return whether nobody had said so before."""
+    sent_at = at if state is MailState.SENT else None
+    return await connection.fetchval(SETTLE, mail, state, sent_at) is not None
+
+
+async def put_off(connection: Connection, mail: MailId, due_at: datetime) -> None:
+    """Give a mail back until ``due_at``."""
+    await connection.execute(PUT_OFF, mail, due_at)
+
+
+async def again(connection: Connection, mails: Sequence[UUID], at: datetime) -> None:
+    """Let parked mails be tried again, as if they were new."""
+    await connection.execute(AGAIN, mails, at)
+
+
+async def waiting(connection: Connection, at: datetime) -> int:
+    """Return how many mails are due and not sent."""
+    return int(await connection.fetchval(WAITING, at))

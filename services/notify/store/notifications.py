@@ -1,0 +1,176 @@
+"""Notifications, each member's own, counted in the order of the commits.
+
+The count is what makes the feed's catch-up exact: a member's row in ``reader`` is locked while numbers are given out,
+so that a number is never seen before a smaller one. What must never happen: a query here that reads or changes what
+belongs to anybody but the member it is given.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, NewType
+from uuid import UUID
+
+from asyncpg import Record
+
+from services.notify.domain.notice import Matter
+from services.notify.domain.retention import Cutoffs
+from services.notify.domain.telling import Telling
+from shared.contracts.codes import Urgency
+from shared.contracts.ids import FactId, StaffId
+from shared.storage.pool import Connection
+
+Place = NewType("Place", int)
+"""A notification's number in its member's own count, from 1. Also the feed's event id."""
+
+CHANNEL: Final = "notification"
+"""Where PostgreSQL says, at the commit, for whom there is something new."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Where a telling went: ``place`` in the count of ``staff``."""
+
+    staff: StaffId
+    fact: FactId
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """One notification, as its member may read it."""
+
+    place: Place
+    subject: UUID
+    urgency: Urgency
+    matter: Matter
+    at: datetime
+    read_at: datetime | None
+
+
+KEEP: Final = """
+    WITH told AS (
+        SELECT * FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::timestamptz[])
+            WITH ORDINALITY AS telling (staff, fact, subject, urgency, matter, at, nth)
+    ),
+    fresh AS (
+        SELECT * FROM told
+        WHERE NOT EXISTS (SELECT FROM notification AS old WHERE old.fact = told.fact AND old.staff = told.staff)
+    ),
+    counted AS (
+        INSERT INTO reader AS known (staff, last)
+        SELECT staff, count(*) FROM fresh GROUP BY staff ORDER BY staff
+        ON CONFLICT (staff) DO UPDATE SET last = known.last + excluded.last
+        RETURNING staff, last
+    )
+    INSERT INTO notification (staff, place, fact, subject, urgency, matter, at, made_at)
+    SELECT staff, last + 1 - row_number() OVER (PARTITION BY staff ORDER BY nth DESC),
+        fact, subject, urgency, matter, at, $7
+    FROM fresh JOIN counted USING (staff)
+    ORDER BY nth
+    ON CONFLICT (fact, staff) DO NOTHING
+    RETURNING staff, fact, place
+"""
+
+RING: Final = "SELECT pg_notify($1, staff) FROM unnest($2::text[]) AS told (staff)"
+
+AFTER: Final = """
+    SELECT place, subject, urgency, matter, at, read_at FROM notification
+    WHERE staff = $1 AND place > $2 AND (read_at IS NULL OR NOT $3) ORDER BY place LIMIT $4
+"""
+
+BEFORE: Final = """
+    SELECT place, subject, urgency, matter, at, read_at FROM notification
+    WHERE staff = $1 AND place < $2 AND (read_at IS NULL OR NOT $3) ORDER BY place DESC LIMIT $4
+"""
+
+UNREAD: Final = "SELECT count(*) FROM notification WHERE staff = $1 AND read_at IS NULL"
+
+LAST: Final = "SELECT last FROM reader WHERE staff = $1"
+
+READ: Final = """
+    UPDATE notification SET read_at = coalesce(read_at, $3) WHERE staff = $1 AND place = $2
+    RETURNING subject, fact, read_at = $3 AS now_first
+"""
+
+FORGET: Final = "DELETE FROM notification WHERE read_at < $1 OR made_at < $2"
+
+
+async def keep(connection: Connection, tellings: Sequence[Telling], at: datetime) -> list[Kept]:
+    """Write down who is told, and return where each new one went; who was told of the same fact before is left alone.
+
+    When the transaction commits, whoever listens on :data:`CHANNEL` hears for whom there is something new.
+    """
+    if not tellings:
+        return []
+    rows = await connection.fetch(
+        KEEP,
+        [telling.staff for telling in tellings],
+        [telling.fact for telling in tellings],
+        [telling.subject for telling in tellings],
+        [telling.urgency for telling in tellings],
+        [telling.matter for telling in tellings],
+        [telling.at for telling in tellings],
+        at,
+    )
+    if rows:
+        await connection.execute(RING, CHANNEL, sorted({row["staff"] for row in rows}))
+    return [Kept(StaffId(row["staff"]), FactId(row["fact"]), Place(row["place"])) for row in rows]
+
+
+async def after(
+    connection: Connection, staff: StaffId, place: Place, limit: int, *, unread_only: bool
+) -> list[Notification]:
+    """Return what ``staff`` was told after ``place``, oldest first."""
+    return _notifications(await connection.fetch(AFTER, staff, place, unread_only, limit))
+
+
+async def before(
+    connection: Connection, staff: StaffId, place: Place, limit: int, *, unread_only: bool
+) -> list[Notification]:
+    """Return what ``staff`` was told before ``place``, newest first."""
+    return _notifications(await connection.fetch(BEFORE, staff, place, unread_only, limit))
+
+
+async def unread(connection: Connection, staff: StaffId) -> int:
+    """Return how many notifications ``staff`` has not read."""
+    return int(await connection.fetchval(UNREAD, staff))
+
+
+async def last(connection: Connection, staff: StaffId) -> Place:
+    """Return how far the count of ``staff`` has come; 0 for somebody who was never told anything."""
+    return Place(await connection.fetchval(LAST, staff) or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What was marked as read: about what, of which fact, and whether it was unread until now."""
+
+    subject: UUID
+    fact: FactId
+    now_first: bool
+
+
+async def read(connection: Connection, staff: StaffId, place: Place, at: datetime) -> Read | None:
+    """Mark a notification of ``staff`` as read; ``None`` where they have none at ``place``."""
+    row = await connection.fetchrow(READ, staff, place, at)
+    return None if row is None else Read(row["subject"], FactId(row["fact"]), row["now_first"])
+
+
+async def forget(connection: Connection, old: Cutoffs) -> int:
+    """Delete what is older than ``old``, with its mail, and return how many went."""
+    return int((await connection.execute(FORGET, old.read_before, old.made_before)).removeprefix("DELETE "))
+
+
+def _notifications(rows: Sequence[Record]) -> list[Notification]:
+    return [
+        Notification(
+            place=Place(row["place"]),
+            subject=row["subject"],
+            urgency=Urgency(row["urgency"]),
+            matter=Matter(row["matter"]),
+            at=row["at"],
+            read_at=row["read_at"],
+        )
+        for row in rows
+    ]

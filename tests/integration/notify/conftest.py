@@ -1,0 +1,259 @@
+"""The notify service of one node, with everything around it real: database, broker, mail server, HTTP."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import aio_pika
+import asyncpg
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI
+
+from deploy.broker.topology import BrokerRole
+from deploy.local.databases import DatabaseRole, NodeDatabase, role_name
+from services.notify.app import create_app
+from services.notify.settings import NotifySettings
+from services.notify.store.schema import MIGRATIONS, SCHEMA
+from shared.contracts.codes import Urgency
+from shared.contracts.facts import Audience, Fact, FactCode
+from shared.contracts.ids import FactId, StaffId
+from shared.messaging import places
+from shared.messaging.schema import sources
+from shared.sealing.enrol import Choices, make_organisation
+from shared.sealing.keyring import Cost
+from shared.staff import Role, StaffBook, StaffMember, new_token, token_digest
+from shared.storage.migrate import migrate
+from tests.support.feed import FeedReader, follow
+from tests.support.mailbox import Mailbox
+from tests.support.servers import BrokerPair, FreshDatabase
+from tests.support.wait import until
+
+PASSPHRASE = "a passphrase for tests"
+CHEAP = Choices(cost=Cost(memory_kib=64, iterations=1, lanes=1))
+SENDER = "relais@ccem.example.org"
+SITE = "https://relais.example.org"
+
+ANA = ("ana", {Role.CASEWORKER}, ("fr",))
+BRUNO = ("bruno", {Role.CASEWORKER}, ("en", "fr"))
+CHLOE = ("chloe", {Role.COORDINATOR}, ("fr",))
+DALIA = ("dalia", {Role.OPERATOR}, ("en",))
+
+
+@dataclass
+class Running:
+    """The service at work, and a client of its HTTP side."""
+
+    app: FastAPI
+    server: uvicorn.Server
+    task: asyncio.Task[None]
+    client: httpx.AsyncClient
+
+    async def stop(self) -> None:
+        """Stop as the node does: streams first."""
+        for end in self.app.state.on_stop:
+            end()
+        self.server.should_exit = True
+        await self.task
+        await self.client.aclose()
+
+
+@dataclass
+class Node:
+    """A node as far as notify sees it."""
+
+    settings: NotifySettings
+    database: NodeDatabase
+    mailbox: Mailbox
+    tokens: dict[str, str]
+    sender: aio_pika.abc.AbstractConnection
+    pool: "asyncpg.Pool[asyncpg.Record]"
+    """As the owner of the tables: a test may look at everything."""
+    clock_file: Path
+    _running: list[Running] = field(default_factory=list)
+
+    async def start(self) -> Running:
+        """Start the service, or one more process' worth of it."""
+        app = create_app(self.settings)
+        server = uvicorn.Server(
+            uvicorn.Config(app, port=0, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=5)
+        )
+        task = asyncio.create_task(server.serve())
+        await until(lambda: server.started or task.done(), seconds=15, what="the service to start")
+        assert server.started
+        port = server.servers[0].sockets[0].getsockname()[1]
+        running = Running(app, server, task, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10))
+        self._running.append(running)
+        return running
+
+    async def close(self) -> None:
+        """Stop what still runs, and let go of everything."""
+        for running in self._running:
+            await running.stop()
+        await self.sender.close()
+        await self.pool.close()
+        await self.mailbox.stop()
+
+    async def tell(self, *facts: Fact) -> None:
+        """Put facts on the service's queue, as the referral service does."""
+        await self.publish(*(fact.model_dump_json().encode() for fact in facts))
+
+    async def publish(self, *bodies: bytes) -> None:
+        """Put anything on the service's queue, confirmed."""
+        channel = await self.sender.channel()
+        exchange = await channel.get_exchange(places.NODE_EXCHANGE, ensure=False)
+        for body in bodies:
+            message = aio_pika.Message(body, message_id=str(uuid4()), delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
+            await exchange.publish(message, places.NOTIFY)
+        await channel.close()
+
+    async def fetch(self, query: str, *values: object) -> list[dict[str, Any]]:
+        """Return rows of the service's own schema."""
+        return [dict(row) for row in await self.pool.fetch(query, *values)]
+
+    async def count(self, table: str) -> int:
+        """Return how many rows there are."""
+        return int(await self.pool.fetchval(f"SELECT count(*) FROM {table}"))  # noqa: S608 - names from the tests
+
+    async def told(self, count: int) -> list[dict[str, Any]]:
+        """Wait until there are ``count`` notifications, and return them."""
+
+        async def look() -> list[dict[str, Any]]:
+            found = await self.fetch("SELECT * FROM notification ORDER BY made_at, staff, place")
+            return found if len(found) == count else []
+
+        return await until(look, seconds=10, what=f"{count} notifications")
+
+    async def mails(self, state: str, count: int) -> list[dict[str, Any]]:
+        """Wait until ``count`` mails are in ``state``, and return them."""
+
+        async def look() -> list[dict[str, Any]]:
+            found = await self.fetch("SELECT * FROM mail WHERE state = $1", state)
+            return found if len(found) == count else []
+
+        return await until(look, seconds=10, what=f"{count} mails {state}")
+
+    async def cut_database(self, application: str = "notify%") -> None:
+        """End the service's connections to the database, all or those of ``application``."""
+        admin = await asyncpg.connect(self.database.admin_dsn)
+        await admin.execute(
+            """
+            SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND application_name LIKE $2
+            """,
+            self.database.name,
+            application,
+        )
+        await admin.close()
+
+    def pass_time(self, seconds: float) -> None:
+        """Move the service's clock on, ``seconds`` from the real time."""
+        self.clock_file.write_text(str(seconds))
+
+    @asynccontextmanager
+    async def feed(
+        self, running: Running, staff: str, path: str = "/feed", **headers: str
+    ) -> AsyncIterator[FeedReader]:
+        """Follow what ``staff`` is told."""
+        async with follow(running.client, self.tokens[staff], path, **headers) as reader:
+            yield reader
+
+    async def ask(self, running: Running, method: str, path: str, staff: str | None, **headers: str) -> httpx.Response:
+        """Ask something as ``staff``, or as nobody."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        if staff is not None:
+            named["Authorization"] = f"Bearer {self.tokens[staff]}"
+        return await running.client.request(method, path, headers=named)
+
+
+def a_fact(
+    code: FactCode = FactCode.REFERRAL_RECEIVED,
+    urgency: Urgency = Urgency.URGENT,
+    audience: Audience = Audience.ASSIGNEE,
+    assignee: str | None = "ana",
+    subject: UUID | None = None,
+) -> Fact:
+    """Return a fact that has just happened."""
+    return Fact(
+        id=FactId(uuid4()),
+        code=code,
+        subject=subject or uuid4(),
+        urgency=urgency,
+        audience=audience,
+        assignee=None if assignee is None else StaffId(assignee),
+        at=datetime.now(UTC),
+    )
+
+
+def make_staff(folder: Path, staff: Sequence[tuple[str, set[Role], tuple[str, ...]]]) -> dict[str, str]:
+    """Write ``staff.json`` and return everybody's token."""
+    tokens = {name: new_token() for name, _, _ in staff}
+    StaffBook(
+        StaffMember(
+            id=StaffId(name),
+            roles=frozenset(roles),
+            languages=languages,
+            email=f"{name}@ccem.example.org",
+            token_sha256=token_digest(tokens[name]),
+        )
+        for name, roles, languages in staff
+    ).save(folder / "staff.json")
+    return tokens
+
+
+async def make_node(
+    pair: BrokerPair,
+    fresh_database: FreshDatabase,
+    folder: Path,
+    staff: Sequence[tuple[str, set[Role], tuple[str, ...]]] = (ANA, BRUNO, CHLOE, DALIA),
+) -> Node:
+    """Make everything that a node has before the service starts for the first time."""
+    make_organisation(folder / "node", pair.ccem, PASSPHRASE, datetime.now(UTC), CHEAP)
+    tokens = make_staff(folder / "node", staff)
+    database = await fresh_database("ccem-fr")
+    owner = await asyncpg.connect(database.dsn(DatabaseRole.OWNER))
+    role = role_name(database.organisation, DatabaseRole.NOTIFY)
+    await migrate(owner, schema=SCHEMA, role=role, sources=sources(MIGRATIONS))
+    await owner.close()
+    mailbox = Mailbox()
+    await mailbox.start()
+    clock_file = folder / "clock"
+    settings = NotifySettings.model_validate(
+        {
+            "organisation": pair.ccem,
+            "folder": folder / "node",
+            "env": "test",
+            "clock_file": clock_file,
+            "public_url": SITE,
+            "notify_database": database.dsn(DatabaseRole.NOTIFY),
+            "notify_node_broker": pair.url(pair.ccem, BrokerRole.NOTIFY),
+            "notify_passphrase": PASSPHRASE,
+            "notify_smtp": mailbox.address,
+            "notify_mail_from": SENDER,
+        }
+    )
+    pool = await asyncpg.create_pool(
+        database.dsn(DatabaseRole.OWNER), min_size=1, max_size=4, server_settings={"search_path": SCHEMA}
+    )
+    sender = await aio_pika.connect(pair.url(pair.ccem, BrokerRole.REFERRAL))
+    return Node(settings, database, mailbox, tokens, sender, pool, clock_file)
+
+
+@pytest.fixture
+async def node(broker_pair: BrokerPair, fresh_database: FreshDatabase, tmp_path: Path) -> AsyncIterator[Node]:
+    """Give a node on which the service is not started yet."""
+    async with AsyncExitStack() as closing:
+        made = await make_node(broker_pair, fresh_database, tmp_path)
+        closing.push_async_callback(made.close)
+        yield made
+
+
+@pytest.fixture
+async def service(node: Node) -> Running:
+    """Give the service at work."""
+    return await node.start()

@@ -1,0 +1,161 @@
+"""The store: statements that fit the schema, counts in the order of the commits, and no more rights than needed."""
+
+import asyncio
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from deploy.local.databases import DatabaseRole
+from services.notify.domain.notice import Matter
+from services.notify.domain.retention import cutoffs
+from services.notify.domain.telling import Telling
+from services.notify.store import listening, mails, notifications
+from services.notify.store.mails import MailState, NewMail
+from shared.contracts.codes import Urgency
+from shared.contracts.ids import FactId, StaffId
+from shared.storage.pool import Pool, open_pool
+from tests.integration.notify.conftest import Node
+
+AT = datetime(2026, 11, 24, 8, 12, tzinfo=UTC)
+ANA = StaffId("ana")
+
+
+@pytest.fixture
+async def pool(node: Node) -> Pool:
+    """Give a pool with the service's own rights."""
+    return await open_pool(node.database.dsn(DatabaseRole.NOTIFY), schema="notify", application="notify test")
+
+
+def telling(staff: StaffId = ANA, fact: FactId | None = None) -> Telling:
+    return Telling(staff, fact or FactId(uuid4()), uuid4(), Urgency.URGENT, Matter.REFERRAL, AT, AT)
+
+
+async def test_every_statement_fits_the_schema(pool: Pool) -> None:
+    statements = [
+        (module.__name__, name, text)
+        for module in (notifications, mails, listening)
+        for name, text in vars(module).items()
+        if name.isupper() and isinstance(text, str) and " " in text
+    ]
+    assert len(statements) > 15
+    async with pool.acquire() as connection:
+        for module, name, text in statements:
+            assert await connection.prepare(text), (module, name)
+        claimed = await connection.prepare(mails.CLAIM)
+        assert [column.name for column in claimed.get_attributes()] == [field.name for field in fields(mails.Mail)]
+        listed = await connection.prepare(notifications.AFTER)
+        wanted = [field.name for field in fields(notifications.Notification)]
+        assert [column.name for column in listed.get_attributes()] == wanted
+    await pool.close()
+
+
+async def test_places_are_counted_in_the_order_of_the_commits(pool: Pool) -> None:
+    seen: list[int] = []
+    done = asyncio.Event()
+
+    async def write() -> None:
+        for _ in range(25):
+            async with pool.acquire() as connection, connection.transaction():
+                await notifications.keep(connection, [telling(), telling(StaffId("bruno")), telling()], AT)
+
+    async def read() -> None:
+        place = notifications.Place(0)
+        while not done.is_set() or len(seen) < 200:
+            async with pool.acquire() as connection:
+                fresh = await notifications.after(connection, ANA, place, 50, unread_only=False)
+            seen.extend(each.place for each in fresh)
+            place = fresh[-1].place if fresh else place
+
+    async with asyncio.TaskGroup() as group:
+        reader = group.create_task(read())
+        async with asyncio.TaskGroup() as writers:
+            for _ in range(4):
+                writers.create_task(write())
+        done.set()
+        await asyncio.wait_for(reader, 10)
+    assert seen == list(range(1, 201)), "who has seen a number has seen all before it"
+    await pool.close()
+
+
+async def test_nobody_is_told_twice_of_the_same(pool: Pool) -> None:
+    fact = FactId(uuid4())
+    async with pool.acquire() as connection:
+        first = await notifications.keep(connection, [telling(fact=fact), telling(StaffId("bruno"), fact)], AT)
+        again = await notifications.keep(connection, [telling(fact=fact), telling(), telling(fact=fact)], AT)
+    assert [(kept.staff, kept.place) for kept in first] == [("ana", 1), ("bruno", 1)]
+    assert [(kept.staff, kept.place) for kept in again] == [("ana", 2)]
+    await pool.close()
+
+
+async def test_one_mail_has_one_sender_and_one_end(pool: Pool) -> None:
+    lease = timedelta(minutes=5)
+    async with pool.acquire() as one, pool.acquire() as other:
+        kept = await notifications.keep(one, [telling(), telling()], AT)
+        await mails.keep(one, [NewMail(ANA, each.place, Urgency.URGENT, AT, None) for each in kept])
+        async with one.transaction():
+            first = await mails.claim(one, AT, lease)
+            second = await mails.claim(other, AT, lease)
+            assert await mails.claim(other, AT, lease) is None
+        assert first is not None
+        assert second is not None
+        assert first.id != second.id
+        assert await mails.settle(one, first.id, MailState.SENT, AT)
+        assert not await mails.settle(other, first.id, MailState.PARKED, AT)
+        await mails.put_off(one, second.id, AT + lease)
+        assert not await mails.any_due(one, AT)
+        assert await mails.any_due(one, AT + lease)
+    await pool.close()
+
+
+async def test_old_notifications_go_with_their_mail_and_their_numbers_never_come_again(pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        kept = await notifications.keep(connection, [telling() for _ in range(3)], AT)
+        await mails.keep(connection, [NewMail(ANA, each.place, Urgency.URGENT, AT, None) for each in kept])
+        await notifications.read(connection, ANA, kept[0].place, AT)
+        assert await notifications.forget(connection, cutoffs(AT + timedelta(days=31))) == 1
+        assert await notifications.forget(connection, cutoffs(AT + timedelta(days=181))) == 2
+        assert not await mails.any_due(connection, AT + timedelta(days=200))
+        assert [each.place for each in await notifications.keep(connection, [telling()], AT)] == [4]
+    await pool.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE notification SET subject = gen_random_uuid()",
+        "UPDATE notification SET staff = 'bruno'",
+        "DELETE FROM reader",
+        "DELETE FROM audit_leaf",
+        "UPDATE inbox SET digest = ''",
+        "CREATE TABLE more (id uuid)",
+        "TRUNCATE mail",
+    ],
+)
+async def test_the_service_may_do_its_work_and_nothing_else(pool: Pool, statement: str) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await pool.execute(statement)
+    await pool.close()
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("urgency", "'Aïcha'"), ("matter", "'Aïcha'"), ("staff", "'Aïcha Canari'"), ("place", "0")]
+)
+async def test_no_column_has_room_for_a_word(pool: Pool, column: str, value: str) -> None:
+    async with pool.acquire() as connection:
+        await notifications.keep(connection, [telling()], AT)
+    row = {
+        "staff": "'ana'",
+        "place": "7",
+        "fact": "gen_random_uuid()",
+        "subject": "gen_random_uuid()",
+        "urgency": "'urgent'",
+        "matter": "'referral'",
+        "at": "now()",
+        "made_at": "now()",
+    } | {column: value}
+    with pytest.raises((asyncpg.CheckViolationError, asyncpg.ForeignKeyViolationError)):
+        await pool.execute(f"INSERT INTO notification ({', '.join(row)}) VALUES ({', '.join(row.values())})")  # noqa: S608 - the table is this test's
+    await pool.close()
