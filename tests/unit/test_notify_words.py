@@ -227,7 +227,17 @@ def test_the_same_mail_is_the_same_to_the_last_byte_and_seven_bits_wide() -> Non
     assert max(map(len, raw.splitlines())) <= 998  # RFC 5322, 2.1.1
 
 
-def test_an_address_cannot_bring_a_header_of_its_own() -> None:
-    envelope = Envelope(uuid4(), AT, "relais@ccem.example.org", "ana@example.org\r\nBcc: eve@example.org")
-    with pytest.raises(ValueError, match="linefeed"):
-        composer.compose(notice(uuid4(), Urgency.URGENT, Matter.REFERRAL, SITE), ["en"], envelope)
+@pytest.mark.parametrize(
+    "recipient",
+    [
+        "ana@example.org\r\nBcc: eve@example.org",
+        "pas d'adresse",
+        "ana@example.org, eve@example.org",
+        "aïcha@a.org",
+        "@",
+        "",
+    ],
+)
+def test_what_is_no_plain_address_is_refused_and_not_repeated(recipient: str) -> None:
+    with pytest.raises(ValueError, match=r"^mail-address-malformed$"):
+        Envelope(uuid4(), AT, "relais@ccem.example.org", recipient)

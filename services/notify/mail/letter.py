@@ -4,6 +4,7 @@ The subject says no more than the body. A mail that is tried again is the same t
 (RFC 5322, 3.6.4) included, so that a mail server or a reader's program that was given it twice can tell.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +24,9 @@ from shared.words import direction
 
 TEMPLATES: Final = Path(__file__).parents[1] / "templates"
 
+_ADDRESS: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
+"""The addresses that forms take (the HTML standard, 4.10.5.1.5): none that needs quoting, and none beyond ASCII."""
+
 PARTS: Final = ("number", "urgency", "look", "foot")
 """The words of a mail that are the same in every one."""
 
@@ -38,6 +42,16 @@ class Envelope:
     at: datetime
     sender: str
     recipient: str
+
+    def __post_init__(self) -> None:
+        """Refuse what is not a plain address, without repeating it.
+
+        Raises:
+            ValueError: ``mail-address-malformed``.
+        """
+        if not all(map(_ADDRESS.fullmatch, (self.sender, self.recipient))):
+            message = "mail-address-malformed"
+            raise ValueError(message)
 
     @property
     def message_id(self) -> str:
@@ -65,9 +79,6 @@ class Composer:
             notice: what it says.
             languages: what its reader reads, best first.
             envelope: what it is called, and from whom to whom it goes.
-
-        Raises:
-            ValueError: an address cannot stand in a header.
         """
         language = self._voice.language(languages)
         title = self._voice.title(notice, language)

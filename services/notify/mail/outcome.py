@@ -1,0 +1,108 @@
+"""Writes down what became of a mail, in one transaction with its audit entry: sent, skipped, put off, or parked.
+
+A mail that nobody can deliver goes where messages go that nobody can deal with: into the parking lot, under the
+consumer ``mail``, where an operator lists, replays or drops it with the same commands.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from os import urandom
+from random import random
+from typing import Final
+
+from services.notify.domain.telling import tell_parked
+from services.notify.domain.when import next_try
+from services.notify.domain.who import Person
+from services.notify.store import mails, notifications
+from services.notify.store.mails import Mail, MailState
+from shared.audit import log as audit
+from shared.clock import Clock
+from shared.contracts.ids import OrganisationId
+from shared.messaging import held
+from shared.messaging.decision import Entry
+from shared.messaging.delivery import Delivery
+from shared.messaging.held import Hold
+from shared.storage.pool import Connection, Pool
+from shared.telemetry import metrics
+from shared.telemetry.logs import get_logger
+
+SERVICE: Final = "notify"
+CONSUMER: Final = "mail"
+REPLAYED_AT_ONCE: Final = 100
+
+REFUSED: Final = "mail-refused"
+"""The mail server will never take it, or there is no such address."""
+UNDELIVERABLE: Final = "mail-undeliverable"
+"""The mail server would not take it for a day."""
+
+log = get_logger(__name__)
+
+
+class Outcomes:
+    """The one place that changes the state of a mail."""
+
+    def __init__(self, pool: Pool, clock: Clock, people: Sequence[Person], organisation: OrganisationId) -> None:
+        """Take the service's database, whom there is to tell, and in whose name it is done."""
+        self._pool = pool
+        self._clock = clock
+        self._people = people
+        self._organisation = organisation
+
+    async def sent(self, mail: Mail) -> None:
+        """The mail server has it. Said twice, it is written once."""
+        at = self._clock.now()
+        async with self._pool.acquire() as connection, connection.transaction():
+            if await mails.settle(connection, mail.id, MailState.SENT, at):
+                await self._record(connection, "notification.sent", mail, at, attempt=str(mail.attempts))
+        metrics.NOTIFICATIONS.add(channel="mail", code=mail.matter)
+        log.info("mail.sent", notification_id=mail.id, attempt=mail.attempts)
+
+    async def skipped(self, mail: Mail) -> None:
+        """It need not be sent: it was read at the bell, or its reader has no address any more."""
+        async with self._pool.acquire() as connection:
+            await mails.settle(connection, mail.id, MailState.SKIPPED, self._clock.now())
+
+    async def failed(self, mail: Mail, reason: str) -> None:
+        """It was not accepted this time, or nobody knows: try again later, and after a day no more."""
+        at = self._clock.now()
+        due_at = next_try(mail.attempts, mail.first_due_at, at, random())  # noqa: S311 - spreads load, protects nothing
+        if due_at is None:
+            await self.parked(mail, UNDELIVERABLE)
+            return
+        async with self._pool.acquire() as connection:
+            await mails.put_off(connection, mail.id, due_at)
+        log.warning("mail.put-off", notification_id=mail.id, attempt=mail.attempts, reason=reason)
+
+    async def parked(self, mail: Mail, reason: str) -> None:
+        """An operator must look: put it into the parking lot, and ring the operators' bell."""
+        at = self._clock.now()
+        hold = Hold(
+            id=mail.id,
+            delivery=Delivery(b"", {}, CONSUMER),
+            reason=reason,
+            attempts=mail.attempts,
+            first_at=mail.made_at,
+            due_at=None,
+            subject=None,
+            admitted=True,
+        )
+        async with self._pool.acquire() as connection, connection.transaction():
+            if await mails.settle(connection, mail.id, MailState.PARKED, at):
+                await held.keep(connection, CONSUMER, [hold])
+                await notifications.keep(connection, tell_parked(mail.id, self._people, at), at)
+                await self._record(connection, "notification.parked", mail, at, reason=reason)
+        metrics.MESSAGES_HANDLED.add(service=SERVICE, outcome=metrics.Outcome.PARKED, code=reason)
+        log.warning("mail.parked", notification_id=mail.id, attempt=mail.attempts, reason=reason)
+
+    async def take_back(self) -> None:
+        """Make due again what an operator replays from the parking lot."""
+        at = self._clock.now()
+        async with self._pool.acquire() as connection, connection.transaction():
+            replayed = await held.due(connection, CONSUMER, at, REPLAYED_AT_ONCE)
+            ids = [delivery.waited.id for delivery in replayed if delivery.waited]
+            await mails.again(connection, sorted(await held.take(connection, ids)), at)
+
+    async def _record(self, connection: Connection, code: str, mail: Mail, at: datetime, **detail: str) -> None:
+        said = {"mail": str(mail.id), "staff": mail.staff, **detail}
+        entry = Entry(code, self._organisation, mail.subject, at, said)
+        await audit.append(connection, [audit.prepare(entry, urandom(audit.SALT_BYTES))])

@@ -1,0 +1,230 @@
+"""Mail: whatever the mail server does, every mail comes, comes once where that can be, and stops no other."""
+
+import asyncio
+
+import pytest
+
+from shared.contracts.codes import Urgency
+from shared.messaging import held
+from shared.staff import StaffBook
+from tests.integration.notify.conftest import SITE, Node, Running, a_fact
+from tests.integration.notify.test_telling import audit_codes, parked, replay
+from tests.support.mailbox import OK, CutError
+from tests.support.wait import until
+
+DAY = 24 * 3600
+
+
+async def held_off(node: Node, attempts: int) -> None:
+    """Wait until the one mail there is has been put off after so many tries."""
+
+    async def look() -> bool:
+        rows = await node.fetch("SELECT state, attempts, leased_until FROM mail")
+        return [(row["state"], row["attempts"], row["leased_until"]) for row in rows] == [("waiting", attempts, None)]
+
+    await until(look, seconds=10, what=f"a mail put off after {attempts} tries")
+
+
+async def cut() -> str:
+    """Go away instead of answering."""
+    raise CutError
+
+
+async def test_a_mail_server_that_is_away_at_the_start_is_waited_for(node: Node) -> None:
+    await node.mailbox.stop()
+    await node.start()
+    await node.tell(*(a_fact(assignee="ana") for _ in range(3)))
+    rows = await node.mails("waiting", 3)
+    await node.mailbox.start()
+    await node.mails("sent", 3)
+    assert len(node.mailbox.received) == 3
+    assert {row["attempts"] for row in rows} == {0}, "a server that is away is no mail's fault"
+
+
+@pytest.mark.usefixtures("service")
+async def test_a_mail_server_that_goes_away_in_the_middle_is_waited_for(node: Node) -> None:
+    await node.tell(a_fact(assignee="ana"))
+    await node.mails("sent", 1)
+    await node.mailbox.stop()
+    await node.tell(*(a_fact(assignee="ana") for _ in range(3)))
+    await node.told(4)
+    await node.mailbox.start()
+    await node.mails("sent", 4)
+    assert len({mail.message_id for mail in node.mailbox.received}) == len(node.mailbox.received) == 4
+
+
+@pytest.mark.usefixtures("service")
+async def test_what_the_server_will_not_take_yet_is_tried_later_and_stops_no_other(node: Node) -> None:
+    node.mailbox.recipients = ["451 later"]
+    await node.tell(a_fact(assignee="ana"))
+    await held_off(node, 1)
+    await node.tell(a_fact(assignee="bruno"))
+    await node.mails("sent", 1)
+    assert [mail.recipient for mail in node.mailbox.received] == ["bruno@ccem.example.org"]
+    node.pass_time(120)
+    await node.mails("sent", 2)
+    assert len(node.mailbox.to("ana@ccem.example.org")) == 1
+
+
+@pytest.mark.usefixtures("service")
+@pytest.mark.parametrize("answer", ["451 later", cut])
+async def test_what_was_handed_over_and_not_accepted_comes_again_the_same_to_the_last_byte(
+    node: Node, answer: object
+) -> None:
+    node.mailbox.answers = [answer]  # type: ignore[list-item]  # one or the other kind of answer
+    await node.tell(a_fact(assignee="ana"))
+    await held_off(node, 1)
+    node.pass_time(120)
+    await node.mails("sent", 1)
+    first, second = node.mailbox.received
+    assert first.raw == second.raw
+    assert first.message_id == second.message_id
+
+
+@pytest.mark.usefixtures("service")
+@pytest.mark.parametrize("stage", ["recipients", "answers"])
+async def test_what_the_server_refuses_is_parked_and_an_operator_may_replay_it(node: Node, stage: str) -> None:
+    setattr(node.mailbox, stage, ["550 no such mailbox of Canary Name"])
+    await node.tell(a_fact(assignee="ana"))
+    [lot] = await parked(node)
+    assert (lot.reason, lot.consumer, lot.size) == ("mail-refused", "mail", 0)
+    [_, rung] = await node.told(2)
+    assert (rung["staff"], rung["matter"], rung["subject"]) == ("dalia", "parked", lot.id)
+    assert await node.count("mail") == 1, "a mail about a mail would not end"
+    await replay(node, lot)
+    await node.mails("sent", 1)
+    await parked(node, 0)
+    assert len({mail.message_id for mail in node.mailbox.received}) == 1
+    assert await audit_codes(node) == {"notification.made": 1, "notification.parked": 1, "notification.sent": 1}
+    leaves = await node.fetch("SELECT content FROM audit_leaf")
+    assert not [leaf for leaf in leaves if b"Canary" in leaf["content"]]
+
+
+@pytest.mark.usefixtures("service")
+async def test_after_a_day_of_tries_a_mail_is_parked(node: Node) -> None:
+    node.mailbox.recipients = ["451 later"] * 10
+    await node.tell(a_fact(assignee="ana"))
+    await held_off(node, 1)
+    node.pass_time(DAY - 60)
+    await held_off(node, 2)
+    node.pass_time(DAY + 3600)
+    [lot] = await parked(node)
+    assert (lot.reason, lot.attempts) == ("mail-undeliverable", 3)
+
+
+@pytest.mark.usefixtures("service")
+async def test_a_parked_mail_that_is_dropped_stays_unsent(node: Node) -> None:
+    node.mailbox.recipients = ["550 no"]
+    await node.tell(a_fact(assignee="ana"))
+    [lot] = await parked(node)
+    async with node.pool.acquire() as connection:
+        assert await held.drop(connection, lot.id)
+    await node.tell(a_fact(assignee="bruno"))
+    await node.mails("sent", 1)
+    assert [mail.recipient for mail in node.mailbox.received] == ["bruno@ccem.example.org"]
+
+
+async def test_the_most_urgent_mail_goes_first(node: Node) -> None:
+    await node.mailbox.stop()
+    await node.start()
+    urgent = [a_fact(assignee="ana", urgency=Urgency.URGENT) for _ in range(3)]
+    immediate = a_fact(assignee="bruno", urgency=Urgency.IMMEDIATE)
+    await node.tell(*urgent)
+    await node.told(3)
+    await node.tell(immediate)
+    await node.told(4)
+    await node.mailbox.start()
+    await node.mails("sent", 4)
+    assert node.mailbox.received[0].recipient == "bruno@ccem.example.org"
+    for fact, mail in zip(urgent, node.mailbox.received[1:], strict=True):
+        assert f"{SITE}/referrals/{fact.subject}" in mail.text
+
+
+async def test_a_standard_matter_is_mailed_when_nobody_looked_for_an_hour(node: Node, service: Running) -> None:
+    await node.tell(*(a_fact(assignee=staff, urgency=Urgency.STANDARD) for staff in ("ana", "bruno")))
+    await node.told(2)
+    await node.tell(a_fact(assignee="chloe"))
+    await node.mails("sent", 1)
+    assert (await node.ask(service, "POST", "/notifications/1/read", "bruno")).status_code == 204
+    node.pass_time(3600 + 60)
+    await node.mails("sent", 2)
+    await node.mails("skipped", 1)
+    assert [mail.recipient for mail in node.mailbox.received] == ["chloe@ccem.example.org", "ana@ccem.example.org"]
+
+
+@pytest.mark.usefixtures("service")
+async def test_what_was_accepted_while_the_database_is_away_is_written_down_and_not_sent_again(node: Node) -> None:
+    async def cut_the_database() -> str:
+        await node.cut_database()
+        return OK
+
+    node.mailbox.answers = [cut_the_database]
+    await node.tell(a_fact(assignee="ana"))
+    await node.mails("sent", 1)
+    await node.tell(a_fact(assignee="ana"))
+    await node.mails("sent", 2)
+    assert len({mail.message_id for mail in node.mailbox.received}) == len(node.mailbox.received) == 2
+    assert (await audit_codes(node))["notification.sent"] == 2
+
+
+async def test_a_stop_waits_for_the_answer_and_sends_nothing_twice(node: Node) -> None:
+    running = await node.start()
+    handed_over = asyncio.Event()
+
+    async def slow() -> str:
+        handed_over.set()
+        await until(lambda: running.server.should_exit, what="the stop to begin")
+        return OK
+
+    node.mailbox.answers = [slow]
+    await node.tell(a_fact(assignee="ana"))
+    await handed_over.wait()
+    await running.stop()
+    await node.mails("sent", 1)
+    await node.start()
+    await node.tell(a_fact(assignee="bruno"))
+    await node.mails("sent", 2)
+    assert len(node.mailbox.to("ana@ccem.example.org")) == 1
+
+
+async def test_where_a_process_dies_its_mail_is_sent_when_the_lease_ends(node: Node) -> None:
+    await node.start()
+    await node.mailbox.stop()
+    await node.tell(a_fact(assignee="ana"))
+    await node.mails("waiting", 1)
+    await node.fetch("UPDATE mail SET attempts = 1, leased_until = now() + interval '1 hour' RETURNING id")
+    await node.mailbox.start()
+    await node.tell(a_fact(assignee="bruno"))
+    await node.mails("sent", 1)
+    assert not node.mailbox.to("ana@ccem.example.org"), "another process has it"
+    await node.fetch("UPDATE mail SET leased_until = now() WHERE state = 'waiting' RETURNING id")
+    await node.mails("sent", 2)
+    assert len(node.mailbox.to("ana@ccem.example.org")) == 1
+
+
+async def test_who_has_no_address_any_more_gets_no_mail(node: Node) -> None:
+    await node.mailbox.stop()
+    running = await node.start()
+    await node.tell(a_fact(assignee="ana"))
+    await node.mails("waiting", 1)
+    await running.stop()
+    path = node.settings.folder / "staff.json"
+    StaffBook(member.model_copy(update={"email": None}) for member in StaffBook.load(path).members).save(path)
+    await node.mailbox.start()
+    await node.start()
+    await node.mails("skipped", 1)
+    assert node.mailbox.received == []
+
+
+async def test_an_address_that_no_mail_can_be_sent_to_is_parked_and_stops_no_other(node: Node) -> None:
+    path = node.settings.folder / "staff.json"
+    spoilt = {"ana": "ana@example.org\nBcc: eve@example.org", "bruno": "pas d'adresse"}
+    StaffBook(
+        member.model_copy(update={"email": spoilt.get(member.id, member.email)})
+        for member in StaffBook.load(path).members
+    ).save(path)
+    await node.start()
+    await node.tell(*(a_fact(assignee=staff) for staff in ("ana", "bruno", "chloe")))
+    await node.mails("sent", 1)
+    assert {lot.reason for lot in await parked(node, 2)} == {"mail-refused"}
+    assert [mail.recipient for mail in node.mailbox.received] == ["chloe@ccem.example.org"]
