@@ -1,0 +1,82 @@
+"""What notify hears: facts, on ``notify.in``. It says nothing on the broker; what it says, it says to people.
+
+A fact that holds more than a :class:`~shared.contracts.facts.Fact` may is not read at all: it is parked, and nothing of
+it reaches a notification, a mail, the feed or a log.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from services.notify.domain.telling import Telling, tell, tell_parked
+from services.notify.domain.who import Person
+from services.notify.store import mails, notifications
+from services.notify.store.mails import NewMail
+from shared.contracts.facts import Fact
+from shared.contracts.ids import OrganisationId
+from shared.messaging.decision import Decision
+from shared.messaging.delivery import Delivery, Heard, Unreadable
+from shared.messaging.desk import Desk, Said
+from shared.messaging.outbox import Letter
+from shared.storage.pool import Connection
+
+MALFORMED: Final = "fact-malformed"
+
+
+class NotifyDesk(Desk[Fact, None]):
+    """Facts in, notifications out. There is no state: a fact is told once, and the inbox remembers it for ever."""
+
+    name = "notify"
+
+    def __init__(self, people: Sequence[Person], organisation: OrganisationId) -> None:
+        """Take whom there is to tell, and in whose name it is done."""
+        self._people = people
+        self._organisation = organisation
+
+    def read(self, delivery: Delivery) -> Heard[Fact]:
+        """Read a fact.
+
+        Raises:
+            Unreadable: ``fact-malformed``.
+        """
+        try:
+            fact = Fact.model_validate_json(delivery.body)
+        except ValidationError:
+            raise Unreadable(MALFORMED) from None
+        return Heard(fact.id, delivery.digest(), fact.id, fact, delivery.headers.get("traceparent"))
+
+    async def load(self, connection: Connection, keys: Sequence[UUID], whats: Sequence[Fact]) -> dict[UUID, None]:  # noqa: ARG002
+        """Return nothing: who is told depends on the fact and on the staff alone."""
+        return {}
+
+    def decide(self, state: None, heard: Heard[Fact], at: datetime) -> Decision[None]:  # noqa: ARG002
+        """Say who is told."""
+        return tell(heard.what, self._people, self._organisation, at)
+
+    async def save(
+        self, connection: Connection, states: Mapping[UUID, None], decisions: Sequence[Decision[None]]
+    ) -> None:
+        """Write nothing: what there is to write is said, and :meth:`write` keeps it."""
+
+    async def write(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
+        """Keep every telling, and a mail where one is due; return no letters."""
+        traces = {each.what: each.traceparent for each in said if isinstance(each.what, Telling)}
+        told = {(telling.staff, telling.fact): telling for telling in traces}
+        kept = await notifications.keep(connection, tuple(traces), at)
+        due = ((told[place.staff, place.fact], place.place) for place in kept)
+        await mails.keep(
+            connection,
+            [
+                NewMail(telling.staff, place, telling.urgency, telling.mail_due, traces[telling])
+                for telling, place in due
+                if telling.mail_due is not None
+            ],
+        )
+        return ()
+
+    def parked(self, held: UUID, code: str, at: datetime) -> tuple[object, ...]:  # noqa: ARG002
+        """Tell the operators at the bell, here and now: they cannot be told by a fact that cannot be dealt with."""
+        return tell_parked(held, self._people, at)
