@@ -1,7 +1,7 @@
 """The only place of the service that builds things; everything else is handed what it needs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,8 +40,6 @@ SERVICE: Final = "intake"
 LOCALE: Final = Path(__file__).parent / "locale"
 STAFF_FILE: Final = "staff.json"
 
-DIRECTORY_SECONDS: Final = 5.0
-"""How often we look for new keys and agreements: freezing a partner must take effect within a minute."""
 WATCH_SECONDS: Final = 10.0
 SEQUENCER_SECONDS: Final = 1.0
 
@@ -133,7 +131,6 @@ async def build(settings: IntakeSettings) -> Parts:
             Consumer(exchange, parked, heard, description="Envelopes that the broker gave up on", parked=True),
         ],
         rounds=[
-            Round("directory", refreshing(directory), DIRECTORY_SECONDS),
             Round("watch", Watch(pool, clock).step, WATCH_SECONDS),
             Round("sequencer", Sequencer(pool, signer, clock).step, SEQUENCER_SECONDS),
         ],
@@ -150,12 +147,3 @@ def audit_signer(keyring: Keyring, clock: Clock) -> Signer:
     """
     key = keyring.signing_key(KeyPurpose.AUDIT_INTAKE, clock.now())
     return note_signer(keyring.organisation, KeyPurpose.AUDIT_INTAKE, key)
-
-
-def refreshing(directory: Directory) -> Callable[[], Awaitable[None]]:
-    """Return the step that takes over new keys and agreements."""
-
-    async def refresh() -> None:
-        await asyncio.to_thread(directory.refresh)
-
-    return refresh

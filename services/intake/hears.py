@@ -76,6 +76,7 @@ class Door(Desk[Arrival, Given]):
             Unreadable: it is not an envelope, or not what its sender signed.
             Later: the sender's key has not reached us yet.
         """
+        self._directory.refresh()
         book = self._directory.book
         try:
             envelope = parse(delivery.body)

@@ -167,8 +167,8 @@ def _fault(arrival: Arrival, us: OrganisationId, at: datetime) -> str | None:
     agreement = arrival.agreement
     faults = (
         (EnvelopeCode.NOT_FOR_US, arrival.recipient != us),
-        (DirectoryCode.KEY_WRONG_PURPOSE, arrival.voice is Voice.NEITHER),
         (DirectoryCode.KEY_EXPIRED, not arrival.key_holds.holds_at(at)),
+        (DirectoryCode.KEY_WRONG_PURPOSE, arrival.voice is Voice.NEITHER),
         (DirectoryCode.AGREEMENT_NONE, agreement is None or at < agreement.since),
         (DirectoryCode.AGREEMENT_EXPIRED, agreement is not None and at >= agreement.until),
         (EnvelopeCode.EXPIRED, at >= arrival.expires),

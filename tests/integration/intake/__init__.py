@@ -1,0 +1,1 @@
+"""Tests: the door of a node, on a real broker and a real database."""

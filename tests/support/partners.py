@@ -1,0 +1,133 @@
+"""Organisations with real keys, and the envelopes that they seal: honest ones, and ones that a door must refuse."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from uuid import UUID, uuid4
+
+from shared.contracts.ids import MessageId, OrganisationId
+from shared.sealing.directory import KEYS_SUFFIX, PARTNERS_FOLDER, Directory
+from shared.sealing.enrol import (
+    Choices,
+    Identity,
+    Terms,
+    agree,
+    introduce,
+    make_organisation,
+    published_document,
+)
+from shared.sealing.envelope import Dispatch, parse, seal
+from shared.sealing.files import PUBLIC_MODE, write_atomically
+from shared.sealing.header import ce_headers
+from shared.sealing.key_document import publish, sign_key_document
+from shared.sealing.keyring import Cost, Holder, Keyring, read_keyring
+from shared.sealing.keys import InboxPublicKey, KeyPurpose, SigningKey
+
+PASSPHRASE = "a passphrase for tests"
+CHEAP = Choices(cost=Cost(memory_kib=64, iterations=1, lanes=1))
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Organisation:
+    """An organisation, its folder and all of its keys."""
+
+    id: OrganisationId
+    folder: Path
+    identity: Identity
+
+    @classmethod
+    def make(cls, folder: Path, organisation: OrganisationId) -> "Organisation":
+        """Make an organisation with fresh keys in a folder of its own."""
+        home = folder / organisation
+        return cls(organisation, home, make_organisation(home, organisation, PASSPHRASE, datetime.now(UTC), CHEAP))
+
+    @property
+    def directory(self) -> Directory:
+        """What the organisation knows of itself and its partners."""
+        return Directory.load(self.folder)
+
+    def keyring(self, holder: Holder) -> Keyring:
+        """Return the keys of one of its services."""
+        return read_keyring(self.folder, holder, PASSPHRASE)
+
+    def key(self, purpose: KeyPurpose) -> SigningKey:
+        """Return the key that it signs with for ``purpose``."""
+        holders = {
+            KeyPurpose.SIGNING: Holder.REFERRAL,
+            KeyPurpose.RECEIPT: Holder.INTAKE,
+            KeyPurpose.AUDIT_INTAKE: Holder.INTAKE,
+            KeyPurpose.IDENTITY: Holder.IDENTITY,
+        }
+        return self.keyring(holders[purpose]).signing_key(purpose, datetime.now(UTC))
+
+    def inbox_key(self, of: OrganisationId) -> InboxPublicKey:
+        """Return the key to seal to, as this organisation's directory has it."""
+        return self.directory.book.inbox_key(of, datetime.now(UTC))
+
+    def publish(self, to: "Organisation", purpose: KeyPurpose, key: SigningKey) -> None:
+        """Publish one more key, and let ``to`` have the new document."""
+        now = datetime.now(UTC).replace(microsecond=0)
+        before = self.directory.book.document(self.id)
+        added = publish(key.public, purpose, now - DAY, now + DAY)
+        document = before.model_copy(update={"serial": before.serial + 1, "issued": now, "keys": (*before.keys, added)})
+        note = sign_key_document(document, self.identity.key).encode()
+        for folder in (self.folder, to.folder):
+            write_atomically(folder / PARTNERS_FOLDER / f"{self.id}{KEYS_SUFFIX}", note, PUBLIC_MODE)
+
+    def agree_with(self, other: "Organisation", begins: timedelta = -DAY, ends: timedelta = 30 * DAY) -> None:
+        """Sign an agreement with ``other`` and exchange documents; the times count from now."""
+        now = datetime.now(UTC).replace(microsecond=0)
+        agreement = agree(self.identity, other.identity, Terms(valid_from=now + begins, valid_until=now + ends))
+        introduce(self.folder, agreement, published_document(other.folder, other.id))
+        introduce(other.folder, agreement, published_document(self.folder, self.id))
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """An envelope and what goes beside it."""
+
+    id: MessageId
+    envelope: bytes
+    headers: dict[str, str]
+
+
+@dataclass
+class Sender:
+    """One organisation's hand, which seals for one other."""
+
+    organisation: Organisation
+    to: OrganisationId
+    inbox: InboxPublicKey
+    signer: SigningKey
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    @classmethod
+    def of(cls, organisation: Organisation, to: Organisation, purpose: KeyPurpose = KeyPurpose.SIGNING) -> "Sender":
+        """Seal for ``to`` in the name of ``organisation``."""
+        return cls(organisation, to.id, to.inbox_key(to.id), organisation.key(purpose))
+
+    def skip(self, numbers: int) -> None:
+        """Use some numbers for envelopes that never come."""
+        for _ in range(numbers):
+            next(self._numbers)
+
+    def seal(
+        self,
+        body: bytes = b'{"sealed": "for referral alone"}',
+        *,
+        id_: UUID | None = None,
+        at: datetime | None = None,
+        lives: timedelta = DAY,
+        to: OrganisationId | None = None,
+        signer: SigningKey | None = None,
+    ) -> Sealed:
+        """Return an envelope, honest but for what is said otherwise."""
+        at = at or datetime.now(UTC)
+        number = next(self._numbers)
+        message = MessageId(id_ or uuid4())
+        dispatch = Dispatch(message, self.organisation.id, to or self.to, number, at, at + lives)
+        envelope = seal(body, dispatch, signer or self.signer, [self.inbox])
+        return Sealed(message, envelope, ce_headers(parse(envelope).header))
