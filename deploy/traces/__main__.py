@@ -6,6 +6,7 @@ own.
 
 import argparse
 import ipaddress
+import signal
 import socket
 import sqlite3
 import sys
@@ -84,6 +85,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     port = listening.getsockname()[1]
     print(f"http://{'[::1]' if ':' in asked.host else asked.host}:{port}/", flush=True)  # noqa: T201  # for whoever started it
+    for signum in (signal.SIGINT, signal.SIGTERM):  # uvicorn takes them while it serves, and raises them again after
+        signal.signal(signum, lambda *_: sys.exit(0))
     server.run(sockets=[listening])
     return 0
 

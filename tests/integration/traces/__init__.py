@@ -1,0 +1,1 @@
+"""Tests: the trace page as a process of its own, and real exporters."""
