@@ -182,8 +182,8 @@ def summaries(store: Store, traces: Iterable[TraceId]) -> list[Summary]:
 
 
 def speakers(store: Store) -> list[Speaker]:
-    """Return every service that has spoken."""
-    rows = store.select("SELECT DISTINCT organisation, service FROM span ORDER BY 1, 2")
+    """Return every service that has spoken in the time that is kept."""
+    rows = store.select("SELECT organisation, service FROM speaker ORDER BY 1, 2")
     return [Speaker(row["organisation"], row["service"]) for row in rows]
 
 

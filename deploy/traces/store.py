@@ -45,6 +45,9 @@ CREATE INDEX IF NOT EXISTS link_to ON link (to_trace, to_span);
 CREATE TABLE IF NOT EXISTS subject (
     id TEXT NOT NULL, trace TEXT NOT NULL, joins INTEGER NOT NULL, PRIMARY KEY (id, trace)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS subject_trace ON subject (trace);
+CREATE TABLE IF NOT EXISTS speaker (
+    organisation TEXT NOT NULL, service TEXT NOT NULL, received REAL NOT NULL,
+    PRIMARY KEY (organisation, service)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS trace (
     id TEXT PRIMARY KEY, received REAL NOT NULL, started INTEGER NOT NULL, ended INTEGER NOT NULL,
     spans INTEGER NOT NULL, failed INTEGER NOT NULL, organisation TEXT NOT NULL, service TEXT NOT NULL,
@@ -56,6 +59,7 @@ CREATE INDEX IF NOT EXISTS trace_received ON trace (received);
 _ADD_SPAN: Final = "INSERT OR IGNORE INTO span VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"
 _ADD_LINK: Final = "INSERT OR IGNORE INTO link VALUES (?,?,?,?)"
 _ADD_SUBJECT: Final = "INSERT INTO subject VALUES (?,?,?) ON CONFLICT DO UPDATE SET joins = max(joins, excluded.joins)"
+_ADD_SPEAKER: Final = "INSERT OR REPLACE INTO speaker VALUES (?,?,?)"
 _SUM_UP: Final = """
 INSERT OR REPLACE INTO trace
 SELECT s.trace, :received, min(s.started), max(s.ended), count(*), sum(s.failed), r.organisation, r.service, r.name
@@ -106,6 +110,9 @@ class Store:
             self._spans += db.executemany(_ADD_SPAN, map(_row, spans)).rowcount
             db.executemany(_ADD_LINK, ((s.trace, s.id, to.trace, to.span) for s in spans for to in s.links))
             db.executemany(_ADD_SUBJECT, _subjects(spans))
+            db.executemany(
+                _ADD_SPEAKER, [(each.organisation, each.service, received) for each in {span.speaker for span in spans}]
+            )
             for trace in {span.trace for span in spans}:
                 db.execute(_SUM_UP, {"trace": trace, "received": received})
             self._make_room(db, received)
@@ -142,6 +149,7 @@ class Store:
         """Forget traces that are too old; when there are too many spans, the oldest traces until a tenth is free."""
         oldest = db.execute("SELECT id, spans, received FROM trace ORDER BY received, started")
         enough = self._most_spans if self._spans <= self._most_spans else self._most_spans * 9 // 10
+        db.execute("DELETE FROM speaker WHERE received < ?", (now - self._longest,))
         gone = []
         for row in oldest:
             if row["received"] >= now - self._longest and self._spans <= enough:

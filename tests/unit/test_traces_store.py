@@ -197,7 +197,7 @@ def test_what_is_too_old_goes_even_if_nothing_new_comes(tmp_path: Path) -> None:
     assert found(store) == ["2"]
     offset.write_text(str(timedelta(days=9).total_seconds()))
     store.expire()
-    assert (found(store), count(store)) == ([], 0)
+    assert (found(store), count(store), reading.speakers(store)) == ([], 0, [])
     store.close()
 
 
