@@ -17,7 +17,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple
+from typing import IO, BinaryIO, Final, NamedTuple
 
 from shared.audit.inspection import Filed, Finding, Inspection, Leaves, Report, open_anchors
 from shared.audit.log import SALT_BYTES, Commitment, EntryCipher
@@ -37,7 +37,7 @@ _CHUNK: Final = 2_000
 async def export(
     connection: Connection,
     origin: KeyName,
-    out: BinaryIO,
+    out: IO[bytes],
     *,
     opened: bool,
     cipher: EntryCipher | None = None,

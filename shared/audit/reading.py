@@ -25,6 +25,8 @@ _CHECKPOINTS: Final = """
     SELECT size, note, peaks, at FROM audit_checkpoint WHERE size > $1 AND size <= $2 ORDER BY size
 """
 
+_NEWEST: Final = "SELECT note FROM audit_checkpoint ORDER BY size DESC LIMIT 1"
+
 
 @asynccontextmanager
 async def snapshot(connection: Connection) -> AsyncIterator[None]:
@@ -58,6 +60,12 @@ async def read_leaves(
             yield _columns(rows, cipher), [filed(row) for row in checkpoints]
         finally:
             rows = await ahead
+
+
+async def newest_checkpoint(connection: Connection) -> str | None:
+    """Return the newest checkpoint as a signed note, to be kept somewhere else; ``None`` while there is none."""
+    note: str | None = await connection.fetchval(_NEWEST)
+    return note
 
 
 def filed(row: Record) -> Filed:

@@ -1,0 +1,183 @@
+"""The commands of ``relais audit`` on a node with its own keys and three services' logs."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from deploy.cli.audit import (
+    AuditCode,
+    AuditError,
+    Node,
+    Service,
+    export_log,
+    facts,
+    newest_checkpoints,
+    sentences,
+    summary,
+    verify_node,
+)
+from deploy.local.databases import DatabaseRole, NodeDatabase, role_name
+from services.referral.store.schema import MIGRATIONS as REFERRAL
+from shared.audit.cases import CaseEntries
+from shared.audit.export import verify_export
+from shared.audit.log import MIGRATIONS, append
+from shared.audit.merkle import leaf_hash, root
+from shared.audit.sequencer import integrate
+from shared.messaging.schema import sources
+from shared.sealing.documents import note_signer
+from shared.sealing.enrol import Choices, make_organisation
+from shared.sealing.keyring import Cost, Holder, read_keyring
+from shared.sealing.keys import KeyPurpose
+from shared.storage.migrate import migrate
+from shared.storage.pool import Connection
+from shared.storage.vault import Vault
+from tests.integration.audit.conftest import NOW
+from tests.support.audit import STRANGER, checkpoint_of, findings, make_leaf
+from tests.support.servers import FreshDatabase
+
+PASSPHRASE = "correct horse"
+CHEAP = Choices(cost=Cost(memory_kib=64, iterations=1, lanes=1))
+AUDIT_KEYS = {
+    Service.INTAKE: (Holder.INTAKE, KeyPurpose.AUDIT_INTAKE),
+    Service.REFERRAL: (Holder.REFERRAL, KeyPurpose.AUDIT_REFERRAL),
+    Service.NOTIFY: (Holder.NOTIFY, KeyPurpose.AUDIT_NOTIFY),
+}
+
+
+@dataclass(frozen=True)
+class NodeOnDisk:
+    """A node, and a way to do to its database what no service may."""
+
+    database: NodeDatabase
+    node: Node
+
+    async def write(self, service: Service, count: int) -> None:
+        """Write and number ``count`` entries of no case."""
+        async with self.node.connected(service) as connection:
+            async with connection.transaction():
+                await append(connection, [make_leaf(number) for number in range(count)])
+            await self.integrate(service, connection)
+
+    async def integrate(self, service: Service, connection: Connection) -> None:
+        """Number what waits, as the service does."""
+        holder, purpose = AUDIT_KEYS[service]
+        key = read_keyring(self.node.folder, holder, PASSPHRASE).signing_key(purpose, NOW)
+        assert await integrate(connection, note_signer(self.node.organisation, purpose, key), NOW)
+
+
+@pytest.fixture
+async def on_disk(fresh_database: FreshDatabase, tmp_path: Path) -> NodeOnDisk:
+    """Give a node whose services have logs with nothing in them."""
+    database = await fresh_database("ccem-fr")
+    make_organisation(tmp_path, database.organisation, PASSPHRASE, NOW, CHEAP)
+    owner = await asyncpg.connect(database.dsn(DatabaseRole.OWNER))
+    try:
+        for service in Service:
+            parts = sources(REFERRAL) if service is Service.REFERRAL else {"audit": MIGRATIONS}
+            role = role_name(database.organisation, DatabaseRole(service))
+            await migrate(owner, schema=service, role=role, sources=parts)
+    finally:
+        await owner.close(timeout=5)
+    databases = {service: database.dsn(DatabaseRole(service)) for service in Service}
+    return NodeOnDisk(database, Node(database.organisation, tmp_path, databases, PASSPHRASE))
+
+
+async def test_a_whole_node_verifies(on_disk: NodeOnDisk) -> None:
+    for service, count in ((Service.INTAKE, 3), (Service.REFERRAL, 4)):
+        await on_disk.write(service, count)
+    reports = await verify_node(on_disk.node)
+    said = summary(reports)
+    assert (said["entries"], said["verified"]) == (7, True)
+    roots = [reports[service].root for service in (Service.INTAKE, Service.NOTIFY, Service.REFERRAL)]
+    assert said["root"] == root([leaf_hash(each) for each in roots]).hex()
+    assert json.loads(json.dumps(said)) == said
+    line = sentences(reports[Service.INTAKE])
+    assert line.startswith(f"{on_disk.node.organisation}/audit/intake: verified: 3 entries")
+    (alone,) = (await verify_node(on_disk.node, [Service.INTAKE])).values()
+    assert summary({Service.INTAKE: alone})["root"] == alone.root.hex()
+    assert facts(alone)["problems"] == []
+
+
+async def test_entries_of_cases_open_with_the_keyring_and_stay_closed_without(on_disk: NodeOnDisk) -> None:
+    keyring = read_keyring(on_disk.node.folder, Holder.REFERRAL, PASSPHRASE)
+    vault, kept, gone = Vault(keyring.storage_keys()), uuid4(), uuid4()
+    ciphers = {}
+    async with on_disk.node.connected(Service.REFERRAL) as connection:
+        for case in (kept, gone):
+            ciphers[case], wrapped = vault.new_case(case)
+            if case == kept:
+                insert = "INSERT INTO folder (id, epoch, wrapped) VALUES ($1, $2, $3)"
+                await connection.execute(insert, case, wrapped.epoch, wrapped.wrapped)
+        leaves = [make_leaf(0, case=kept), make_leaf(1, case=gone), make_leaf(2)]
+        async with connection.transaction():
+            await append(connection, leaves, CaseEntries(ciphers))
+        await on_disk.integrate(Service.REFERRAL, connection)
+    with_keys = await verify_node(on_disk.node, [Service.REFERRAL])
+    without = await verify_node(replace(on_disk.node, passphrase=None), [Service.REFERRAL])
+    seen = [each[Service.REFERRAL] for each in (with_keys, without)]
+    assert [(report.opened, report.closed, report.verified) for report in seen] == [(2, 1, True), (1, 2, True)]
+
+
+async def test_a_log_is_exported_for_its_owner_alone_and_checked_with_the_public_key(
+    on_disk: NodeOnDisk, tmp_path: Path
+) -> None:
+    await on_disk.write(Service.NOTIFY, 5)
+    path = tmp_path / "notify.jsonl"
+    path.write_text("what was there before")
+    assert await export_log(on_disk.node, Service.NOTIFY, path, opened=True) == 5
+    assert path.stat().st_mode & 0o777 == 0o600
+    (vkey,) = on_disk.node.verifiers(Service.NOTIFY)
+    report = verify_export(path, str(vkey))
+    assert (report.verified, report.entries, report.opened) == (True, 5, 5)
+    assert leftovers(tmp_path) == []
+
+
+def leftovers(folder: Path) -> list[Path]:
+    return list(folder.glob(".notify*"))
+
+
+async def test_checkpoints_that_were_kept_catch_a_history_written_anew(on_disk: NodeOnDisk) -> None:
+    await on_disk.write(Service.INTAKE, 3)
+    await on_disk.write(Service.NOTIFY, 3)
+    kept = list((await newest_checkpoints(on_disk.node)).values())
+    assert len(kept) == 2
+    assert summary(await verify_node(on_disk.node, checkpoints=kept))["verified"]
+    superuser = await asyncpg.connect(on_disk.database.admin_dsn.rpartition("/")[0] + f"/{on_disk.database.name}")
+    try:
+        await superuser.execute("SET search_path = intake")
+        for table in ("audit_leaf", "audit_position", "audit_checkpoint"):
+            await superuser.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+            await superuser.execute(f"TRUNCATE {table}")
+    finally:
+        await superuser.close(timeout=5)
+    reports = await verify_node(on_disk.node, checkpoints=kept)
+    assert findings(reports[Service.INTAKE]) == [("log-truncated", 3)]
+    assert reports[Service.NOTIFY].verified
+    assert sentences(reports[Service.INTAKE]).splitlines()[1:] == ["  log-truncated at 3"]
+
+
+async def test_a_checkpoint_of_no_log_here_is_refused(on_disk: NodeOnDisk) -> None:
+    with pytest.raises(AuditError) as refused:
+        await verify_node(on_disk.node, checkpoints=[checkpoint_of([make_leaf(0)], STRANGER).note])
+    assert refused.value.code is AuditCode.CHECKPOINT_OF_NONE
+
+
+def test_what_is_not_told_is_named(tmp_path: Path) -> None:
+    told = {
+        "RELAIS_ORGANISATION": "ccem-fr",
+        "RELAIS_FOLDER": str(tmp_path),
+        "RELAIS_INTAKE_DATABASE": "postgresql://intake@127.0.0.1/x",
+        "RELAIS_REFERRAL_DATABASE": "postgresql://referral@127.0.0.1/x",
+        "RELAIS_NOTIFY_DATABASE": "postgresql://notify@127.0.0.1/x",
+    }
+    node = Node.from_environment(told)
+    assert node.databases[Service.NOTIFY] == "postgresql://notify@127.0.0.1/x"
+    assert "postgresql" not in repr(node)
+    for name in told:
+        with pytest.raises(AuditError, match=name) as refused:
+            Node.from_environment({**told, name: ""})
+        assert refused.value.code is AuditCode.NOT_TOLD
