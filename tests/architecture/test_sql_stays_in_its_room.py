@@ -1,4 +1,8 @@
-"""SQL of a service stands in its store, and never names a schema: a connection sees its own service's and no other."""
+"""SQL of a service stands in its store, whole and constant, and never names a schema: each connection has its own.
+
+A statement that is put together is made of constants alone (names of columns, mostly), and where everybody can see
+it: at the head of its module, before any input exists. Values are parameters.
+"""
 
 import ast
 import re
@@ -13,7 +17,7 @@ STATEMENT = re.compile(
     re.DOTALL,
 )
 QUALIFIED = re.compile(
-    r"\b(?:FROM|JOIN|INTO|UPDATE|TABLE|ON|REFERENCES)\s+(?:IF\s+(?:NOT\s+)?EXISTS\s+)?(intake|referral|notify)\s*\.\s*\w+",
+    r"(?:\b(?:FROM|JOIN|INTO|UPDATE|TABLE|REFERENCES)|\bGRANT\b.*\bON)\s+(?:IF\s+(?:NOT\s+)?EXISTS\s+)?(intake|referral|notify)\s*\.\s*\w+",
     re.IGNORECASE,
 )
 
@@ -55,8 +59,50 @@ def schemas_named(root: Path) -> list[Breach]:
     return sorted(in_code + in_migrations)
 
 
+def put_together(root: Path) -> list[Breach]:
+    """Return every statement of a store, or of what is shared, that is made of more than constants."""
+    return [
+        Breach(name, node.lineno, "made of more than constants")
+        for name, tree in sources(root, "services/", "shared/")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.JoinedStr | ast.BinOp | ast.Call)
+        and STATEMENT.match(beginning(node))
+        and (node not in at_the_head(tree) or not made_of_constants(node))
+    ]
+
+
+def beginning(node: ast.expr) -> str:
+    """Return how a string begins that is put together: an f-string, a sum, ``%`` or ``format``."""
+    match node:
+        case ast.JoinedStr(values=[ast.Constant(value=str(text)), *_]) | ast.Constant(value=str(text)):
+            return text
+        case ast.BinOp(left=part) | ast.Call(func=ast.Attribute(value=part, attr="format")):
+            return beginning(part)
+        case _:
+            return ""
+
+
+def at_the_head(tree: ast.Module) -> set[ast.AST]:
+    """Return every node of a module that stands in no function."""
+    return {
+        node
+        for statement in tree.body
+        if isinstance(statement, ast.Assign | ast.AnnAssign)
+        for node in ast.walk(statement)
+    }
+
+
+def made_of_constants(node: ast.expr) -> bool:
+    """Tell whether what is put together are constants and nothing else."""
+    return all(name.id.isupper() for name in ast.walk(node) if isinstance(name, ast.Name))
+
+
 def test_sql_stands_in_the_stores() -> None:
     assert sql_outside_stores(REPOSITORY) == []
+
+
+def test_statements_are_made_of_constants() -> None:
+    assert put_together(REPOSITORY) == []
 
 
 def test_no_service_opens_another_schema() -> None:
@@ -100,3 +146,24 @@ def test_a_named_schema_in_a_migration_is_found(tmp_path: Path) -> None:
         "-- fine: FROM intake.inbox\nDROP TABLE referral.cases;\n",
     )
     assert [breach.line for breach in schemas_named(tmp_path)] == [2]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        'def read(name: str) -> str:\n    return f"SELECT {name} FROM referrals"',
+        'def read() -> str:\n    return f"SELECT {COLUMNS} FROM referrals"',
+        'ONE = f"SELECT {columns()} FROM referrals"',
+        'ONE = "SELECT id FROM referrals WHERE name = " + name',
+        'ONE = "SELECT %s FROM referrals" % name',
+        'ONE = "SELECT {} FROM referrals".format(name)',
+    ],
+)
+def test_a_statement_made_of_more_is_found(lines: str, tmp_path: Path) -> None:
+    write(tmp_path, "services/referral/store/inbox.py", lines)
+    assert [breach.path for breach in put_together(tmp_path)] == ["services/referral/store/inbox.py"]
+
+
+def test_a_statement_made_of_constants_is_well(tmp_path: Path) -> None:
+    write(tmp_path, "services/referral/store/inbox.py", 'ONE: Final = f"SELECT {COLUMNS} FROM referrals WHERE id = $1"')
+    assert put_together(tmp_path) == []

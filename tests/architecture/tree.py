@@ -7,6 +7,7 @@ import ast
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -43,7 +44,13 @@ def sources(root: Path, *folders: str) -> Iterator[tuple[str, ast.Module]]:
     for path in files(root, ".py"):
         name = path.relative_to(root).as_posix()
         if not folders or name.startswith(folders):
-            yield name, ast.parse(path.read_text(encoding="utf-8"), name)
+            yield name, parsed(path, path.stat().st_mtime_ns)
+
+
+@cache
+def parsed(path: Path, _changed: int) -> ast.Module:
+    """Return a file's syntax tree; many rules ask for the same ones."""
+    return ast.parse(path.read_text(encoding="utf-8"), path.name)
 
 
 def write(root: Path, name: str, text: str) -> None:

@@ -4,6 +4,8 @@ import json
 import stat
 from collections.abc import Mapping
 from hashlib import sha256
+from importlib import import_module
+from inspect import isclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from deploy.compose import prepare
 from deploy.compose.launch import ENVIRONMENT_FILE, read_environment, write_environment
 from shared.clock import Clock
 from shared.sealing.keyring import Holder, read_keyring
+from shared.settings import NodeSettings
 from tests.architecture.test_containers import load
 
 SERVICES = [(organisation, service) for organisation in prepare.ORGANISATIONS for service in prepare.SERVICES]
@@ -49,6 +52,25 @@ def test_no_container_but_the_one_that_prepares_sees_the_safe() -> None:
     ]
     assert everything == ["prepare"]
     assert not [folder for service in load()["services"].values() for folder in volumes(service) if "safe" in folder]
+
+
+@pytest.mark.parametrize(("organisation", "service"), SERVICES)
+def test_a_service_finds_all_its_settings(
+    prepared: Path, organisation: str, service: BrokerRole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = import_module(f"services.{service}.settings")
+    (kind,) = [
+        each
+        for each in vars(settings).values()
+        if isclass(each) and issubclass(each, NodeSettings) and each is not NodeSettings
+    ]
+    in_the_file = load()["services"][f"{organisation}-{service}"]["environment"]
+    given = in_the_file | read_environment(prepared / organisation / service / ENVIRONMENT_FILE)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    read = kind()
+    assert (read.organisation, getattr(read, f"{service}_port")) == (organisation, 8000)
+    assert {name.removeprefix("RELAIS_").lower() for name in given} - set(kind.model_fields) == set()
 
 
 @pytest.mark.parametrize(("organisation", "service"), SERVICES)
