@@ -4,8 +4,8 @@ No page of an API's own is served: FastAPI's documentation pages load scripts fr
 is committed.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.telemetry import metrics
 from shared.telemetry.asgi import FASTAPI_OFF, Observed
+from shared.telemetry.logs import get_logger
 from shared.telemetry.traces import Telemetry
 from shared.web import problem
 from shared.words import Words
@@ -32,6 +33,9 @@ SECURITY_HEADERS = {
 """What an answer says unless its route says otherwise (OWASP Secure Headers; nothing stays in a cache or a history)."""
 
 Ready = Callable[[], Awaitable[dict[str, bool]]]
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+log = get_logger(__name__)
 
 
 class Secured:
@@ -58,7 +62,7 @@ def make_app(
     title: str,
     *,
     telemetry: Telemetry,
-    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
+    lifespan: Lifespan,
     ready: Ready,
     routers: Sequence[APIRouter],
     locale: Path | None = None,
@@ -79,7 +83,7 @@ def make_app(
     app = FastAPI(
         title=title,
         version="1",
-        lifespan=lifespan,
+        lifespan=_saying_why(lifespan),
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
@@ -95,6 +99,21 @@ def make_app(
     for router in routers:
         app.include_router(router)
     return app
+
+
+def _saying_why(lifespan: Lifespan) -> Lifespan:
+    """Return ``lifespan``, which says by its code why a service cannot start: what uvicorn says of it is reduced."""
+
+    @asynccontextmanager
+    async def said(app: FastAPI) -> AsyncIterator[None]:
+        try:
+            async with lifespan(app):
+                yield
+        except Exception:
+            log.exception("service.failed")
+            raise
+
+    return said
 
 
 def _health(ready: Ready) -> APIRouter:

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.integration.notify.conftest import Node, a_fact
 from tests.integration.notify.test_telling import audit_codes
 from tests.support.mailbox import OK
@@ -76,3 +78,21 @@ async def test_a_stop_by_signal_is_quick_and_clean(node: Node, tmp_path: Path) -
         running.terminate()
         assert await asyncio.wait_for(running.wait(), 5) == 0
     assert '"event": "service.stopped"' in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"notify_passphrase": "wrong Canary"}, "keyring-wrong-passphrase"),
+        ({"notify_smtp": "ftp://ana:Canary@mail.example.org"}, "mail-server-address-malformed"),
+        ({"folder": "nowhere/Canary"}, "keyring-missing"),
+    ],
+)
+async def test_a_start_that_cannot_work_ends_with_a_code(
+    node: Node, tmp_path: Path, changes: dict[str, str], code: str
+) -> None:
+    async with process(node, tmp_path / "log", **changes) as running:
+        assert await asyncio.wait_for(running.wait(), 20) > 0
+    said = (tmp_path / "log").read_text()
+    assert f'"code": "{code}"' in said
+    assert "Canary" not in said
