@@ -1,7 +1,7 @@
 """HTTP as telemetry sees it: a span and metrics for each request, by the template of its route and nothing else.
 
 The query, headers and body of a request, the caller's address and agent are never looked at, and its path only to leave
-out what machines ask for; so none of them can be recorded. This is why the middleware is written here, and why FastAPI's
+out what machines ask for; so none can be recorded. This is why the middleware is written here, and why FastAPI's
 own telemetry and its instrumentation package are not used (docs/decisions/0003-one-gate-for-telemetry.md). A trace
 context that a caller sends is left aside: every request starts a trace of its own.
 """
