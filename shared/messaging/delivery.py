@@ -38,8 +38,8 @@ class Delivery:
 class Heard(Generic[What]):
     """A message that could be read: who it is for the inbox, which state it concerns, and what it says."""
 
-    id: UUID
-    """Names the message for ever, whoever repeats it: see :func:`inbox_id`."""
+    id: UUID | None
+    """Names the message for ever, whoever repeats it: see :func:`inbox_id`. ``None`` for what cannot come twice."""
     digest: bytes
     """SHA-256 of its bytes: the same id with another digest is a forgery or a fault."""
     key: UUID

@@ -48,6 +48,13 @@ class Desk(ABC, Generic[What, State]):
             Later: it is tried again.
         """
 
+    async def locate(self, connection: Connection, whats: Sequence[What]) -> Mapping[UUID, UUID]:  # noqa: ARG002
+        """Return the key of the state for each message that could not know it when it was read, by the key it has.
+
+        A receipt names the message that it is for, and only the store knows which state sent that.
+        """
+        return {}
+
     @abstractmethod
     async def load(self, connection: Connection, keys: Sequence[UUID], whats: Sequence[What]) -> dict[UUID, State]:
         """Return the states there are for ``keys`` (sorted, each once), locked until the transaction ends."""

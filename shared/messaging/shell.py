@@ -11,7 +11,7 @@ Nothing may be acknowledged before its commit, nothing published before it, and 
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from os import urandom
@@ -40,6 +40,9 @@ State = TypeVar("State")
 
 PATIENCE = timedelta(hours=24)
 """How long a message may wait or be retried before a person must look at it."""
+
+CONTENTIONS = 5
+"""How often a command is decided anew because somebody else was faster."""
 
 FAILED = "decision-failed"
 EARLY = "early"
@@ -128,9 +131,18 @@ class Shell(Generic[What, State]):
         delivery = Delivery(b"", {}, "http")
         item = self._item(0, delivery, heard)
         try:
-            return (await self._transact([item], [], command=True))[0]
+            return await self._contend(item)
         finally:
             item.span.end()
+
+    async def _contend(self, item: Item[What]) -> Decision[State]:
+        """Decide again, from what is known by then, when somebody else was faster."""
+        for attempt in range(1, CONTENTIONS):
+            try:
+                return (await self._transact([item], [], command=True))[0]
+            except CONTENDED:
+                await asyncio.sleep(pause(attempt, first=0.02))
+        return (await self._transact([item], [], command=True))[0]
 
     async def give_up(self, deliveries: Sequence[Delivery]) -> None:
         """Park ``deliveries`` unopened: the broker has given up on them."""
@@ -200,6 +212,7 @@ class Shell(Generic[What, State]):
         async with self._pool.acquire() as connection, connection.transaction():
             items, holds = await self._take_held(connection, items, holds)
             repeats = await inbox.admit(connection, _first_of_each(items))
+            await self._locate(connection, items)
             keys = sorted({item.heard.key for item in items})
             states = await self.desk.load(connection, keys, [item.heard.what for item in items])
             work = self._decide(items, states, repeats, at, command=command)
@@ -209,6 +222,12 @@ class Shell(Generic[What, State]):
         self._count(work, items)
         self._post.send(letters)
         return work.outcomes
+
+    async def _locate(self, connection: Connection, items: list[Item[What]]) -> None:
+        located = await self.desk.locate(connection, [item.heard.what for item in items])
+        for item in items:
+            if item.heard.key in located:
+                item.heard = replace(item.heard, key=located[item.heard.key])
 
     async def _take_held(
         self,
@@ -255,8 +274,9 @@ class Shell(Generic[What, State]):
     ) -> Decision[State]:
         heard, state = item.heard, work.states.get(item.heard.key)
         admitted = item.delivery.waited is not None and item.delivery.waited.admitted
-        earlier = None if admitted else known.get(heard.id)
-        known.setdefault(heard.id, heard.digest)
+        earlier = None if admitted or heard.id is None else known.get(heard.id)
+        if heard.id is not None:
+            known.setdefault(heard.id, heard.digest)
         if earlier is not None:
             self._handled(Outcome.DUPLICATE)
             same = earlier == heard.digest
@@ -371,7 +391,8 @@ def _first_of_each(items: Iterable[Item[What]]) -> dict[UUID, bytes]:
     """Return the digest by id of what the inbox must take in: not what it took in before it was held."""
     messages: dict[UUID, bytes] = {}
     for item in items:
-        if item.delivery.waited is None or not item.delivery.waited.admitted:
+        admitted = item.delivery.waited is not None and item.delivery.waited.admitted
+        if item.heard.id is not None and not admitted:
             messages.setdefault(item.heard.id, item.heard.digest)
     return messages
 

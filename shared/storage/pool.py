@@ -38,7 +38,12 @@ UNAVAILABLE: tuple[type[BaseException], ...] = (
 )
 """The database is away, full or going down: nothing is wrong with what was asked, so the same is asked again later."""
 
+class ContendedError(Exception):
+    """Somebody else has written what was read: a row's version is not the one that it was."""
+
+
 CONTENDED: tuple[type[BaseException], ...] = (
+    ContendedError,
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
     asyncpg.LockNotAvailableError,

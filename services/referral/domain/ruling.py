@@ -63,7 +63,7 @@ class Paper:
     """One personal document: kept encrypted under the key of ``case``, never anywhere else."""
 
     case: CaseId
-    about: ReferralId | ReportId
+    about: ReferralId | ReportId | CaseId
     name: Category | Words
     content: Personal
     side: Side | None = None

@@ -1,0 +1,466 @@
+"""What the desk hears: sealed messages that intake has let in, and the commands of its own staff.
+
+Intake has verified who speaks; the desk verifies it again, because it acts on it, and only then opens the envelope. A
+message signed with a partner's receipt key may be a receipt and nothing else; a report must come from our own intake.
+
+What must never happen: an event takes effect that its sender's signing key has not signed; a receipt counts that is
+not for these very bytes.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final, TypeAlias, assert_never
+from uuid import UUID, uuid4
+
+from services.referral.domain import hearing, reports
+from services.referral.domain.cases import CLOCK, Actor, Case
+from services.referral.domain.clocks import Hours
+from services.referral.domain.expiring import expire
+from services.referral.domain.grants import Grant
+from services.referral.domain.referral import Referral
+from services.referral.domain.reports import ReportFile
+from services.referral.domain.ruling import Act, Ruling, Tell
+from services.referral.known import Folder, Kept, Known
+from services.referral.store import cases, folders, papers, proofs, referrals
+from services.referral.store import reports as report_store
+from shared.audit.log import Commitment, EntryCipher
+from shared.clock import Clock
+from shared.contracts.codes import Urgency
+from shared.contracts.exchange import EventUnreadable, LifeEvent, ReferralOffered, decode
+from shared.contracts.facts import Audience, Fact, FactCode
+from shared.contracts.ids import CaseId, FactId, MessageId, OrganisationId
+from shared.contracts.receipt import ReceiptGiven
+from shared.contracts.report import ReportTaken
+from shared.messaging import places
+from shared.messaging.decision import Decision, Early
+from shared.messaging.delivery import Delivery, Heard, Later, Unreadable, inbox_id
+from shared.messaging.desk import Desk, Said
+from shared.messaging.outbox import Letter
+from shared.messaging.sealer import Outgoing, Place, Sealer
+from shared.sealing.book import Book
+from shared.sealing.codes import DirectoryCode, DirectoryError, EnvelopeError, ReceiptError
+from shared.sealing.directory import Directory
+from shared.sealing.envelope import Envelope, open_body, parse
+from shared.sealing.keyring import Keyring
+from shared.sealing.keys import KeyPurpose
+from shared.sealing.receipts import Receipt, verify_receipt
+from shared.storage.pool import Connection
+from shared.storage.vault import Vault, VaultError
+from shared.telemetry import metrics
+
+VERDICT: Final = "relais-verdict"
+VERIFIED: Final = "verified"
+
+VOICES: Final = frozenset({KeyPurpose.SIGNING, KeyPurpose.RECEIPT})
+
+
+class About(StrEnum):
+    """What a key names."""
+
+    REFERRAL = "referral"
+    REPORT = "report"
+    CASE = "case"
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """An event of a referral's life, from the organisation that signed it."""
+
+    event: LifeEvent
+    speaker: OrganisationId
+    about: About = About.REFERRAL
+
+
+@dataclass(frozen=True, slots=True)
+class Receipted:
+    """A partner's proof that it holds a message of ours."""
+
+    receipt: Receipt
+    note: str
+    about: About = About.REFERRAL
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A report that our own intake has taken."""
+
+    event: ReportTaken
+    about: About = About.REPORT
+
+
+Rule: TypeAlias = Callable[[Known, Act], Decision[Any]]
+"""A rule of the domain, with all but what is known and who acts already given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Something that a member of staff, or the clock, does about what the key names."""
+
+    by: Actor
+    rule: Rule
+    about: About
+    case: CaseId | None = None
+    """The case that it draws on, where the key names something that is not there yet."""
+    whole: bool = False
+    """Whether the rule looks at grants, at the case's documents and at the other legs of the conversation."""
+    opens: bool = False
+    """Whether the key names a case that is to be opened, and has no key of its own to be encrypted under yet."""
+
+
+What: TypeAlias = Spoken | Receipted | Reported | Command
+
+
+class ReferralDesk(Desk[What, Known]):
+    """Sealed messages and commands in; events for partners and facts for notify out."""
+
+    name = places.REFERRAL
+
+    def __init__(
+        self,
+        us: OrganisationId,
+        *,
+        directory: Directory,
+        keyring: Keyring,
+        sealer: Sealer,
+        vault: Vault,
+        clock: Clock,
+        hours: Hours,
+    ) -> None:
+        """Take whose desk it is, who may be known at it, the keys that open and seal, and the working hours."""
+        self.us = us
+        self.hours = hours
+        self._directory = directory
+        self._keyring = keyring
+        self._sealer = sealer
+        self._vault = vault
+        self._clock = clock
+
+    def read(self, delivery: Delivery) -> Heard[What]:
+        """Verify the envelope, open it and read the event.
+
+        Raises:
+            Unreadable: it is not what a partner signed, cannot be opened, or is no event that this sender may say.
+            Later: the sender's key has not reached us yet.
+        """
+        try:
+            envelope = parse(delivery.body)
+            purpose, book = self._verified(envelope)
+            event = decode(open_body(envelope, self._keyring.inbox_key(envelope.header.inbox_keys)))
+        except (EnvelopeError, EventUnreadable) as refused:
+            raise Unreadable(refused.code) from None
+        key, what = self._heard(event, envelope, purpose, book)
+        return Heard(
+            inbox_id(envelope.header.source, envelope.header.id),
+            delivery.digest(),
+            key,
+            what,
+            delivery.headers.get("traceparent"),
+            (event.traceparent,) if event.traceparent else (),
+        )
+
+    def _verified(self, envelope: Envelope) -> tuple[KeyPurpose, Book]:
+        """Check who signed, and return what the key is for."""
+        header, book = envelope.header, self._directory.book
+        try:
+            published = book.published(header.source, header.key_id, header.time)
+            key = book.verify_key(header.source, header.key_id, header.time, VOICES)
+        except DirectoryError as refused:
+            if refused.code is DirectoryCode.KEY_UNKNOWN:
+                raise Later(refused.code) from None
+            raise Unreadable(refused.code) from None
+        envelope.verify(key)
+        return published.purpose, book
+
+    def _heard(
+        self, event: LifeEvent | ReceiptGiven | ReportTaken, envelope: Envelope, purpose: KeyPurpose, book: Book
+    ) -> tuple[UUID, What]:
+        speaker = envelope.header.source
+        match event:
+            case ReceiptGiven() if purpose is KeyPurpose.RECEIPT:
+                return event.data.message, Receipted(_receipt(event, book, speaker), event.data.note)
+            case ReportTaken() if purpose is KeyPurpose.RECEIPT and speaker == self.us:
+                return event.report, Reported(event)
+            case ReceiptGiven() | ReportTaken():
+                raise Unreadable(DirectoryCode.KEY_WRONG_PURPOSE)
+            case _ if purpose is KeyPurpose.SIGNING:
+                return event.referral, Spoken(event, speaker)
+            case _:
+                raise Unreadable(DirectoryCode.KEY_WRONG_PURPOSE)
+
+    async def locate(self, connection: Connection, whats: Sequence[What]) -> Mapping[UUID, UUID]:
+        """Return the referral that each receipt is about."""
+        messages = [what.receipt.message for what in whats if isinstance(what, Receipted)]
+        if not messages:
+            return {}
+        return {message: referral for message, (referral, _) in (await proofs.find(connection, messages)).items()}
+
+    async def load(self, connection: Connection, keys: Sequence[UUID], whats: Sequence[What]) -> dict[UUID, Known]:
+        """Return what there is for each key, locked."""
+        kinds = {what.about for what in whats}
+        known: dict[UUID, Known] = {}
+        if About.REFERRAL in kinds:
+            found = await referrals.lock(connection, keys, self.us, self._vault)
+            known |= {key: Known(folder, referral=referral) for key, (referral, folder) in found.items()}
+        if About.REPORT in kinds:
+            known |= await self._reports(connection, keys)
+        if About.CASE in kinds:
+            known |= await self._cases(connection, keys)
+        for what in whats:
+            if isinstance(what, Command) and what.whole:
+                await self._complete(connection, known, keys, what)
+        return await self._with_sent(connection, known, whats)
+
+    async def _reports(self, connection: Connection, keys: Sequence[UUID]) -> dict[UUID, Known]:
+        found = await report_store.lock(connection, keys)
+        opened = await folders.find(connection, [report.folder for report in found.values()], self._vault)
+        return {key: Known(opened[report.folder], report=report) for key, report in found.items()}
+
+    async def _cases(self, connection: Connection, keys: Sequence[UUID]) -> dict[UUID, Known]:
+        found = await cases.lock(connection, keys)
+        opened = await folders.find(connection, list(found), self._vault)
+        return {key: Known(opened[key], case=case) for key, case in found.items()}
+
+    async def _complete(
+        self, connection: Connection, known: dict[UUID, Known], keys: Sequence[UUID], what: Command
+    ) -> None:
+        """Add grants, documents and legs to what a command draws on; a command is always alone in its batch."""
+        for key in keys:
+            have = known.get(key)
+            if have is None and what.case is not None:
+                have = (await self._cases(connection, [what.case])).get(what.case)
+            if have is None:
+                continue
+            known[key] = replace(
+                have,
+                grants=await cases.grants(connection, have.folder),
+                parts=await papers.newest_parts(connection, have.folder),
+                legs=await referrals.legs(connection, have.referral.conversation, have.referral.id, self.us)
+                if have.referral
+                else (),
+            )
+
+    async def _with_sent(
+        self, connection: Connection, known: dict[UUID, Known], whats: Sequence[What]
+    ) -> dict[UUID, Known]:
+        """Add what was said in the messages that receipts have come for."""
+        messages = [what.receipt.message for what in whats if isinstance(what, Receipted)]
+        if messages:
+            for message, (referral, sent) in (await proofs.find(connection, messages)).items():
+                if referral in known:
+                    have = known[referral]
+                    known[referral] = replace(have, sent={**have.sent, message: sent})
+        return known
+
+    def decide(self, state: Known | None, heard: Heard[What], at: datetime) -> Decision[Known] | Early:
+        """Apply the rule that the message or command calls for.
+
+        Raises:
+            Unreadable: a receipt that is not for a message of ours.
+        """
+        act = Act(self.us, at, iter(uuid4, None))
+        match heard.what:
+            case Spoken(event=event, speaker=speaker):
+                return self._hear(state, event, speaker, act)
+            case Receipted():
+                return self._prove(state, heard.what, act)
+            case Reported(event=event):
+                folder = CaseId(uuid4())
+                known = state.report if state else None
+                return self._kept(state, reports.hear_report(known, event, self.us, act, folder), folder)
+            case Command(by=by, rule=rule, opens=opens):
+                if state is None and opens:
+                    state = Known(folders.new(self._vault, CaseId(heard.key)))
+                if state is None:
+                    return Decision.refused("not-found")
+                return self._kept(state, rule(state, replace(act, by=by)), None)
+            case _:
+                assert_never(heard.what)
+
+    def _hear(
+        self, state: Known | None, event: LifeEvent, speaker: OrganisationId, act: Act
+    ) -> Decision[Known] | Early:
+        if isinstance(event, ReferralOffered) and state is None:
+            case = CaseId(uuid4())
+            return self._kept(None, hearing.hear_offer(event, speaker, self.us, act, case=case, hours=self.hours), case)
+        ruling = hearing.hear(state.referral if state else None, event, speaker, act)
+        return ruling if isinstance(ruling, Early) else self._kept(state, ruling, None)
+
+    def _prove(self, state: Known | None, what: Receipted, act: Act) -> Decision[Known]:
+        """Keep a receipt; the one for the offer says that the partner's intake has it."""
+        message = what.receipt.message
+        sent = state.sent.get(message) if state else None
+        if state is None or state.referral is None or sent is None:
+            raise Unreadable("receipt-unknown")
+        if what.receipt.sealed != sent.digest or what.receipt.recipient != state.referral.partner:
+            raise Unreadable("receipt-for-other-bytes")
+        ruling = hearing.hear_receipt(state.referral, act) if sent.n == 1 else Ruling[Referral]()
+        kept = self._kept(state, ruling, None)
+        return replace(kept, proof=(message, what.note)) if isinstance(kept, Kept) else kept
+
+    def _kept(self, state: Known | None, ruling: Decision[Any], folder: CaseId | None) -> Decision[Known]:
+        """Return the domain's decision as one that the store can keep.
+
+        ``folder`` is the id of the key that the decision needs, where there was nothing before.
+        """
+        if ruling.refusal is not None:
+            return Decision(entries=ruling.entries, refusal=ruling.refusal)
+        for said in ruling.says:
+            if isinstance(said, Tell) and (unreachable := self._unreachable(said.to)):
+                return Decision.refused(unreachable)
+        known = state or (Known(folders.new(self._vault, folder)) if folder and ruling.state is not None else None)
+        if known is None:
+            return Decision(says=ruling.says, entries=ruling.entries)
+        after = _after(known, ruling.state)
+        return Kept(
+            state=after if ruling.state is not None or _keeps(ruling) else None,
+            says=ruling.says,
+            entries=ruling.entries,
+            papers=ruling.papers if isinstance(ruling, Ruling) else (),
+            opens=_opens(ruling),
+            grant=ruling.state if isinstance(ruling.state, Grant) else None,
+        )
+
+    def _unreachable(self, partner: OrganisationId) -> str | None:
+        try:
+            self._directory.book.inbox_key(partner, self._clock.now())
+        except DirectoryError as refused:
+            return refused.code
+        return None
+
+    async def save(
+        self, connection: Connection, states: Mapping[UUID, Known], decisions: Sequence[Decision[Known]]
+    ) -> None:
+        """Write keys, cases, referrals, reports, consent, documents and receipts: one statement a table."""
+        kept = [each for each in decisions if isinstance(each, Kept) and each.state is not None]
+        at = self._clock.now()
+        new = {known.folder.id: known.folder for known in states.values() if known.folder.new}
+        await folders.keep(connection, list(new.values()))
+        await cases.open_(connection, [each.opens for each in kept if each.opens is not None])
+        await referrals.save(connection, [known.referral for known in states.values() if known.referral])
+        await report_store.save(connection, [known.report for known in states.values() if known.report])
+        await cases.record(connection, [(each.grant, each.state.folder) for each in kept if each.grant and each.state])
+        await papers.keep(
+            connection, [(paper, each.state.folder) for each in kept if each.state for paper in each.papers], at
+        )
+        await proofs.prove(connection, [each.proof for each in kept if each.proof], at)
+        _count(kept)
+
+    async def write(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
+        """Return sealed events for partners and facts for notify."""
+        tells = [(each.what, each.traceparent) for each in said if isinstance(each.what, Tell)]
+        sealed = await self._sealer.seal(connection, [self._outgoing(*tell) for tell in tells], at)
+        await proofs.say(
+            connection,
+            [_said_event(tell, letter) for (tell, _), letter in zip(tells, sealed, strict=True)],
+            at,
+        )
+        return [*sealed, *_facts(said)]
+
+    def _outgoing(self, tell: Tell, traceparent: str | None) -> Outgoing:
+        event = tell.event.model_copy(update={"traceparent": traceparent})
+        return Outgoing(tell.to, event, Place("exchange", places.from_exchange(self.us), tell.to, labelled=True))
+
+    def parked(self, held: UUID, code: str, at: datetime) -> tuple[object, ...]:  # noqa: ARG002
+        """Tell an operator that something is kept back."""
+        return (
+            Fact(
+                id=FactId(uuid4()),
+                code=FactCode.MESSAGE_PARKED,
+                subject=held,
+                urgency=Urgency.STANDARD,
+                audience=Audience.OPERATOR,
+                at=at,
+            ),
+        )
+
+    def cipher(self, states: Mapping[UUID, Known]) -> EntryCipher:
+        """Return what encrypts the entries of the cases at hand."""
+        return CaseEntries({known.folder.id: known.folder for known in states.values()})
+
+
+class CaseEntries:
+    """Encrypts audit entries under the keys of their cases."""
+
+    def __init__(self, open_folders: Mapping[UUID, Folder]) -> None:
+        """Take the keys at hand, by case."""
+        self._folders = open_folders
+
+    def seal(self, case: UUID, leaf: Commitment, plaintext: bytes, /) -> bytes:
+        """Return ``plaintext`` encrypted under the key of ``case`` and bound to ``leaf``."""
+        return self._folders[case].cipher.seal(plaintext, b"entry\0" + leaf)
+
+    def open(self, case: UUID, leaf: Commitment, content: bytes, /) -> bytes | None:
+        """Return what was sealed; ``None`` where the key is not at hand.
+
+        Raises:
+            ValueError: the content is not what was sealed for this case and leaf.
+        """
+        folder = self._folders.get(case)
+        if folder is None:
+            return None
+        try:
+            return folder.cipher.open(content, b"entry\0" + leaf)
+        except VaultError:
+            message = "entry-altered"
+            raise ValueError(message) from None
+
+
+LOOK_AT_CLOCKS: Final = Command(
+    CLOCK, lambda known, act: expire(known.referral, act) if known.referral else Decision(), About.REFERRAL
+)
+"""The clock looks at one referral."""
+
+
+def _receipt(event: ReceiptGiven, book: Book, speaker: OrganisationId) -> Receipt:
+    try:
+        receipt = verify_receipt(event.data.note, book.document(speaker))
+    except (ReceiptError, DirectoryError) as refused:
+        raise Unreadable(refused.code) from None
+    if receipt.message != event.data.message:
+        raise Unreadable("receipt-for-another-message")
+    return receipt
+
+
+def _after(known: Known, state: object) -> Known:
+    match state:
+        case Referral():
+            return replace(known, referral=state)
+        case ReportFile():
+            return replace(known, report=state)
+        case Case():
+            return replace(known, case=state)
+        case _:
+            return known
+
+
+def _opens(ruling: Decision[Any]) -> Case | None:
+    if isinstance(ruling, Ruling) and ruling.opens is not None:
+        return ruling.opens
+    return ruling.state if isinstance(ruling.state, Case) else None
+
+
+def _keeps(ruling: Decision[Any]) -> bool:
+    return isinstance(ruling, Ruling) and bool(ruling.papers or ruling.opens)
+
+
+def _said_event(tell: Tell, letter: Letter) -> proofs.SaidEvent:
+    digest = Delivery(letter.body, {}, "").digest()
+    return proofs.SaidEvent(MessageId(letter.id), tell.event.referral, tell.event.n, tell.to, digest)
+
+
+def _facts(said: Sequence[Said]) -> Iterator[Letter]:
+    for each in said:
+        if isinstance(each.what, Fact):
+            trace = {"traceparent": each.traceparent} if each.traceparent else {}
+            body = each.what.model_dump_json().encode()
+            yield Letter(each.what.id, "node", places.NODE_EXCHANGE, places.NOTIFY, trace, body)
+
+
+def _count(kept: Sequence[Kept]) -> None:
+    for each in kept:
+        for entry in each.entries:
+            metrics.TRANSITIONS.add(code=entry.code)
+        if each.proof:
+            metrics.RECEIPTS.add(service=places.REFERRAL, outcome=metrics.Receipt.TAKEN)

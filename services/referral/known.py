@@ -1,0 +1,85 @@
+"""What is known when a decision is made: the state that one message or command concerns, with its key at hand.
+
+Exactly one of referral, report and case is what a decision is about; the rest is what it needs to look at. Nothing
+here is ever shown.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from services.referral.domain.cases import Case
+from services.referral.domain.grants import Grant
+from services.referral.domain.referral import Referral
+from services.referral.domain.reports import ReportFile
+from services.referral.domain.ruling import Paper
+from shared.contracts.codes import AgeBand, Category
+from shared.contracts.ids import CaseId, MessageId
+from shared.contracts.packet import Packet, Summary
+from shared.contracts.personal import Personal
+from shared.messaging.decision import Decision
+from shared.storage.vault import CaseCipher, WrappedKey
+
+NO_PARTS: Mapping[Category, Personal] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A key, opened, and as the database keeps it."""
+
+    id: CaseId
+    cipher: CaseCipher = field(repr=False)
+    key: WrappedKey = field(repr=False)
+    new: bool = False
+    """Whether it has been made for this decision and has yet to be kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message of ours that a partner's receipt may be for."""
+
+    n: int
+    """Which event of our lane it carried."""
+    digest: bytes
+    """SHA-256 of its sealed bytes."""
+
+
+NOTHING_SENT: Mapping[MessageId, Sent] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What there is for one key."""
+
+    folder: Folder
+    referral: Referral | None = None
+    report: ReportFile | None = None
+    case: Case | None = None
+    grants: tuple[Grant, ...] = ()
+    parts: Mapping[Category, Personal] = field(default=NO_PARTS, repr=False)
+    """The newest part of each category that the case holds."""
+    legs: tuple[Referral, ...] = ()
+    """The other referrals of the conversation."""
+    sent: Mapping[MessageId, Sent] = NOTHING_SENT
+
+    def packet(self, categories: frozenset[Category]) -> Packet:
+        """Return a packet of those of ``categories`` that the case holds."""
+        return Packet.model_validate({name.value: part for name, part in self.parts.items() if name in categories})
+
+    @property
+    def age(self) -> AgeBand:
+        """The person's age band, as far as it is known: in doubt, a child is protected."""
+        summary = self.parts.get(Category.SUMMARY)
+        return summary.age_band if isinstance(summary, Summary) else AgeBand.IN_DOUBT
+
+
+@dataclass(frozen=True, slots=True)
+class Kept(Decision[Known]):
+    """A decision of this service, with what the store must keep beside the next state."""
+
+    papers: tuple[Paper, ...] = ()
+    opens: Case | None = None
+    grant: Grant | None = None
+    """A grant to record, or to mark as taken back."""
+    proof: tuple[MessageId, str] | None = None
+    """A receipt to keep: the message that it is for, and the signed note."""

@@ -1,0 +1,130 @@
+"""What every route of the desk needs: act through the shell, and read what was decided.
+
+A route parses, asks the domain's rule through the shell, and renders. What is unknown and what is forbidden look the
+same.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Annotated, TypeVar
+from uuid import UUID
+
+from fastapi import Depends, Header, Request
+
+from services.referral.domain.policy import Grounds, Recipient
+from services.referral.hears import About, Command, ReferralDesk, Rule, What
+from services.referral.known import Known
+from shared.clock import Clock
+from shared.contracts.codes import Purpose, RecipientKind
+from shared.contracts.ids import CaseId, OrganisationId
+from shared.messaging.decision import Decision
+from shared.messaging.delivery import Heard
+from shared.messaging.shell import Shell
+from shared.sealing.codes import DirectoryError
+from shared.sealing.directory import Directory
+from shared.staff import Role, StaffMember
+from shared.storage.pool import Connection, Pool
+from shared.storage.vault import Vault
+from shared.telemetry import traces
+from shared.web.access import having
+from shared.web.problem import NOT_FOUND, Problem
+
+Answer = TypeVar("Answer")
+
+Caseworker = Annotated[StaffMember, Depends(having(Role.CASEWORKER, Role.COORDINATOR))]
+"""Whoever may open files and decide about referrals."""
+
+IdempotencyKey = Annotated[str | None, Header(max_length=200)]
+"""A caller's own name for a request: the same again changes nothing (draft-ietf-httpapi-idempotency-key-header)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and how a repetition is recognised."""
+
+    by: StaffMember
+    id: UUID | None
+    digest: bytes
+
+
+async def asked(request: Request, member: Caseworker, idempotency_key: IdempotencyKey = None) -> Caller:
+    """Return who asks; with an idempotency key, the same request twice is one."""
+    if idempotency_key is None:
+        return Caller(member, None, b"")
+    name = sha256(f"{member.id}\0{idempotency_key}".encode()).digest()[:16]
+    body = await request.body()
+    return Caller(member, UUID(bytes=name), sha256(f"{request.url.path}\0".encode() + body).digest())
+
+
+Asked = Annotated[Caller, Depends(asked)]
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """The desk, as its routes see it."""
+
+    us: OrganisationId
+    pool: Pool
+    clock: Clock
+    shell: Shell[What, Known]
+    desk: ReferralDesk
+    directory: Directory
+    vault: Vault
+
+    async def act(
+        self,
+        asked: Caller,
+        key: UUID,
+        about: About,
+        rule: Rule,
+        *,
+        case: CaseId | None = None,
+        whole: bool = False,
+        opens: bool = False,
+    ) -> Decision[Known]:
+        """Make a command true and return what was decided.
+
+        Raises:
+            Problem: 404 where there is nothing of that name for this reader; 409 with the reason where a rule refuses.
+        """
+        command = Command(asked.by.id, rule, about, case, whole=whole, opens=opens)
+        heard: Heard[What] = Heard(asked.id, asked.digest, key, command, traces.current_traceparent())
+        decision = await self.shell.act(heard)
+        if decision.refusal is not None:
+            code = decision.refusal.code
+            raise Problem(404 if code == NOT_FOUND else 409, code, detail=decision.refusal.detail)
+        return decision
+
+    async def read(self, question: Callable[[Connection], Awaitable[Answer | None]]) -> Answer:
+        """Return what ``question`` finds.
+
+        Raises:
+            Problem: 404.
+        """
+        async with self.pool.acquire() as connection:
+            answer = await question(connection)
+        if answer is None:
+            raise Problem(404, NOT_FOUND)
+        return answer
+
+    def recipient(self, organisation: OrganisationId) -> Recipient:
+        """Return what the agreement says of an organisation to which something may go."""
+        try:
+            agreement = self.directory.book.agreement(organisation, self.clock.now())
+        except DirectoryError:
+            return Recipient(organisation, RecipientKind.SUPPORT, agreed=False)
+        return Recipient(organisation, RecipientKind.SUPPORT, agreed=True, transfer_basis=agreement.transfer_basis)
+
+    def grounds(self, known: Known, recipient: OrganisationId, purpose: Purpose) -> Grounds:
+        """Return everything on which a disclosure to ``recipient`` may rest."""
+        return Grounds(self.recipient(recipient), known.age, purpose, known.grants)
+
+
+def office(request: Request) -> Office:
+    """Return the office of this application."""
+    found: Office = request.app.state.office
+    return found
+
+
+TheOffice = Annotated[Office, Depends(office)]

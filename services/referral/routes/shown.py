@@ -1,0 +1,268 @@
+"""What the desk's API shows, and what it takes."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from services.referral.domain.cases import Case
+from services.referral.domain.clocks import overdue, running
+from services.referral.domain.grants import Grant
+from services.referral.domain.life import Side
+from services.referral.domain.referral import Referral
+from services.referral.domain.reports import ReportFile, ReportStatus
+from services.referral.domain.responsibility import responsible
+from services.referral.domain.saying import refusal_of
+from services.referral.store.papers import KeptPaper
+from services.referral.store.proofs import Proof
+from shared.contracts.codes import (
+    Category,
+    GrantedBy,
+    GrantForm,
+    Purpose,
+    ReferralKind,
+    Reorientation,
+    Status,
+    Step,
+    Urgency,
+    Verdict,
+    WithdrawReason,
+)
+from shared.contracts.exchange import Meeting
+from shared.contracts.ids import (
+    CaseId,
+    ConversationId,
+    GrantId,
+    Organisation,
+    OrganisationId,
+    ReferralId,
+    ReportId,
+    public_number,
+)
+from shared.contracts.personal import Language, Personal, Text
+
+
+class Shown(BaseModel):
+    """Something of the API: closed, so that it shows what is written here and nothing else."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class ReferralShown(Shown):
+    """Where a referral stands: codes, ids and times."""
+
+    id: ReferralId
+    number: str
+    """What people say on the telephone."""
+    conversation: ConversationId
+    case: CaseId
+    side: Side
+    sender: OrganisationId
+    receiver: OrganisationId
+    kind: ReferralKind
+    urgency: Urgency
+    status: Status
+    responsible: OrganisationId
+    assignee: str | None
+    overdue: bool
+    clocks: dict[str, datetime]
+    """The clocks that run, each with its deadline."""
+    offered_at: datetime | None
+    receipt_at: datetime | None
+    ended_at: datetime | None
+    possible: tuple[Step, ...]
+    """What this organisation can do now."""
+
+    @classmethod
+    def of(cls, referral: Referral) -> "ReferralShown":
+        """Show ``referral``."""
+        standing = referral.standing
+        return cls(
+            id=referral.id,
+            number=public_number(referral.id),
+            conversation=referral.conversation,
+            case=referral.case,
+            side=referral.side,
+            sender=referral.sender,
+            receiver=referral.receiver,
+            kind=referral.kind,
+            urgency=referral.urgency,
+            status=referral.status,
+            responsible=responsible(referral),
+            assignee=referral.assignee,
+            overdue=overdue(referral),
+            clocks={clock.value: deadline for clock, deadline in running(referral).items()},
+            offered_at=standing.offered_at,
+            receipt_at=referral.receipt_at,
+            ended_at=standing.ended_at,
+            possible=tuple(step for step in Step if step is not Step.RECEIVED and _possible(referral, step)),
+        )
+
+
+def _possible(referral: Referral, step: Step) -> bool:
+    return step is not Step.OFFERED and refusal_of(referral, step) is None
+
+
+class PaperShown(Shown):
+    """One document, opened."""
+
+    name: str
+    by: Side | None
+    n: int
+    at: datetime
+    content: dict[str, Any]
+
+    @classmethod
+    def of(cls, paper: KeptPaper) -> "PaperShown":
+        """Show ``paper``."""
+        content = paper.content.model_dump(mode="json", exclude_none=True)
+        return cls(name=paper.name, by=paper.side, n=paper.n, at=paper.at, content=content)
+
+
+class ReceiptShown(Shown):
+    """A message of ours about a referral, and the proof that the partner has it."""
+
+    message: UUID
+    n: int
+    said_at: datetime
+    proved_at: datetime | None
+    note: str | None
+
+    @classmethod
+    def of(cls, proof: Proof) -> "ReceiptShown":
+        """Show ``proof``."""
+        return cls(message=proof.message, n=proof.n, said_at=proof.said_at, proved_at=proof.proved_at, note=proof.note)
+
+
+class CaseShown(Shown):
+    """A case, without anything personal."""
+
+    id: CaseId
+    opened_at: datetime
+    opened_by: str
+    opened_for: UUID | None
+
+    @classmethod
+    def of(cls, case: Case) -> "CaseShown":
+        """Show ``case``."""
+        return cls(id=case.id, opened_at=case.opened_at, opened_by=case.opened_by, opened_for=case.opened_for)
+
+
+class GrantShown(Shown):
+    """What a person has allowed."""
+
+    id: GrantId
+    recipient: OrganisationId
+    categories: frozenset[Category]
+    purposes: frozenset[Purpose]
+    begins: datetime
+    until: datetime | None
+    withdrawn_at: datetime | None
+
+    @classmethod
+    def of(cls, grant: Grant) -> "GrantShown":
+        """Show ``grant``."""
+        return cls(
+            id=grant.id,
+            recipient=grant.recipient,
+            categories=grant.categories,
+            purposes=grant.purposes,
+            begins=grant.begins,
+            until=grant.until,
+            withdrawn_at=grant.withdrawn_at,
+        )
+
+
+class ReportShown(Shown):
+    """A report, without its content."""
+
+    id: ReportId
+    urgency: Urgency
+    verdict: Verdict
+    taken_at: datetime
+    status: ReportStatus
+    case: CaseId | None
+    reoriented_to: Reorientation | None
+
+    @classmethod
+    def of(cls, report: ReportFile) -> "ReportShown":
+        """Show ``report``."""
+        return cls(
+            id=report.id,
+            urgency=report.urgency,
+            verdict=report.verdict,
+            taken_at=report.taken_at,
+            status=report.status,
+            case=report.case,
+            reoriented_to=report.reoriented_to,
+        )
+
+
+class GrantAsked(Personal):
+    """A grant to record."""
+
+    recipient: Organisation
+    categories: frozenset[Category] = Field(min_length=1)
+    purposes: frozenset[Purpose] = Field(default=frozenset({Purpose.SUPPORT}), min_length=1)
+    until: AwareDatetime | None = None
+    form: GrantForm
+    language: Language
+    given_by: GrantedBy
+    explained: bool
+    feedback: bool = False
+    told_of_transfer: bool = False
+
+
+class OfferAsked(Personal):
+    """A referral to make: the packet is cut from the case, the categories that are named and no others."""
+
+    to: Organisation
+    kind: ReferralKind
+    urgency: Urgency
+    purpose: Purpose = Purpose.SUPPORT
+    categories: frozenset[Category] = frozenset({Category.SUMMARY})
+    identity_reason: Text | None = None
+    conversation: ConversationId | None = None
+    """The conversation that this leg belongs to; a new one when there is none yet."""
+
+
+class AcceptAsked(Personal):
+    """The person is taken in."""
+
+    meeting: Meeting
+    expected: AwareDatetime | None = None
+
+
+class AnswerAsked(Personal):
+    """An answer, with the categories that it needs."""
+
+    answer: Text
+    categories: frozenset[Category] = frozenset()
+    identity_reason: Text | None = None
+    purpose: Purpose = Purpose.SUPPORT
+
+
+class DiscloseAsked(Personal):
+    """What the receiver needs now that it has accepted."""
+
+    categories: frozenset[Category] = Field(min_length=1)
+    purpose: Purpose = Purpose.SUPPORT
+
+
+class WithdrawAsked(Personal):
+    """Why a referral is taken back."""
+
+    reason: WithdrawReason
+
+
+class LinkAsked(Personal):
+    """The case that a report belongs to."""
+
+    case: CaseId
+
+
+class ReorientAsked(Personal):
+    """Where the reporter was sent."""
+
+    to: Reorientation

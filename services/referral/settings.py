@@ -1,0 +1,34 @@
+"""What the referral service is told at its start."""
+
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_core import PydanticCustomError
+
+from shared.settings import NodeSettings
+
+
+class ReferralSettings(NodeSettings):
+    """``RELAIS_REFERRAL_*``, beside what all services are told."""
+
+    referral_database: SecretStr
+    """The service's own role on the node's database: ``postgresql://…``."""
+    referral_node_broker: SecretStr
+    """The service's own user on the node's virtual host: ``amqp://…``."""
+    referral_exchange_broker: SecretStr
+    """The service's own user on the exchange's virtual host: ``amqp://…``."""
+    referral_passphrase: SecretStr
+    """Opens ``referral.keys``: the inbox, signing, storage and audit keys."""
+    referral_host: str = "127.0.0.1"
+    referral_port: int = Field(default=8002, ge=0, le=65_535)
+    referral_time_zone: str = "Europe/Paris"
+    """Where the organisation works: its working days are reckoned there."""
+
+    @field_validator("referral_time_zone")
+    @classmethod
+    def _is_a_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ValueError, KeyError, OSError):
+            raise PydanticCustomError("time-zone-unknown", "not a time zone of the tz database") from None
+        return name

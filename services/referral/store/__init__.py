@@ -1,0 +1,1 @@
+"""What the desk keeps: SQL in full beside the function that runs it."""

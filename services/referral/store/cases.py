@@ -1,0 +1,103 @@
+"""Cases, and the consent that was given in each."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from pydantic import TypeAdapter
+
+from services.referral.domain.cases import Actor, Case
+from services.referral.domain.grants import Grant
+from services.referral.known import Folder
+from shared.contracts.ids import CaseId
+from shared.storage.pool import Connection
+
+OPEN: Final = """
+INSERT INTO case_file (id, opened_at, opened_by, opened_for)
+SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::uuid[])
+"""
+
+LOCK: Final = """
+SELECT id, opened_at, opened_by, opened_for FROM case_file
+WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE
+"""
+
+FIND: Final = "SELECT id, opened_at, opened_by, opened_for FROM case_file WHERE id = $1"
+
+PAGE: Final = """
+SELECT id, opened_at, opened_by, opened_for FROM case_file
+WHERE $1::timestamptz IS NULL OR (opened_at, id) < ($1, $2::uuid)
+ORDER BY opened_at DESC, id DESC LIMIT $3
+"""
+
+RECORD: Final = """
+INSERT INTO consent (id, case_id, withdrawn_at, body)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::bytea[])
+ON CONFLICT (id) DO UPDATE SET withdrawn_at = coalesce(consent.withdrawn_at, excluded.withdrawn_at)
+"""
+
+GRANTS: Final = "SELECT id, withdrawn_at, body FROM consent WHERE case_id = $1 ORDER BY id"
+
+_GRANT: Final = TypeAdapter(Grant)
+
+
+async def open_(connection: Connection, cases: Sequence[Case]) -> None:
+    """Keep new cases."""
+    if cases:
+        await connection.execute(
+            OPEN,
+            [case.id for case in cases],
+            [case.opened_at for case in cases],
+            [case.opened_by for case in cases],
+            [case.opened_for for case in cases],
+        )
+
+
+async def lock(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Case]:
+    """Return those of ``ids`` that are there, locked in the order of their ids."""
+    return {row["id"]: _case(tuple(row.values())) for row in await connection.fetch(LOCK, sorted(ids))}
+
+
+async def find(connection: Connection, case: CaseId) -> Case | None:
+    """Return a case, if it is there."""
+    row = await connection.fetchrow(FIND, case)
+    return _case(tuple(row.values())) if row else None
+
+
+async def page(connection: Connection, after: tuple[datetime, CaseId] | None, limit: int) -> list[Case]:
+    """Return cases, newest first, from ``after`` on."""
+    at, id_ = after or (None, None)
+    return [_case(tuple(row.values())) for row in await connection.fetch(PAGE, at, id_, limit)]
+
+
+async def record(connection: Connection, grants: Sequence[tuple[Grant, Folder]]) -> None:
+    """Keep grants, or mark those that were taken back; what a grant says is encrypted, and when it ended is not."""
+    if grants:
+        await connection.execute(
+            RECORD,
+            [grant.id for grant, _ in grants],
+            [grant.case for grant, _ in grants],
+            [grant.withdrawn_at for grant, _ in grants],
+            [folder.cipher.seal(_GRANT.dump_json(grant), _label(grant.id)) for grant, folder in grants],
+        )
+
+
+async def grants(connection: Connection, folder: Folder) -> tuple[Grant, ...]:
+    """Return every grant of a case, those that were taken back too."""
+    rows = await connection.fetch(GRANTS, folder.id)
+    return tuple(
+        replace(
+            _GRANT.validate_json(folder.cipher.open(row["body"], _label(row["id"]))), withdrawn_at=row["withdrawn_at"]
+        )
+        for row in rows
+    )
+
+
+def _label(grant: UUID) -> bytes:
+    return b"consent\0" + grant.bytes
+
+
+def _case(row: tuple[UUID, datetime, Actor, UUID | None]) -> Case:
+    return Case(CaseId(row[0]), row[1], row[2], row[3])  # type: ignore[arg-type]  # a referral's id or a report's

@@ -1,0 +1,47 @@
+"""The keys of cases and of reports, wrapped: without the storage key, which is elsewhere, they open nothing."""
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+from services.referral.known import Folder
+from shared.contracts.ids import CaseId
+from shared.storage.pool import Connection
+from shared.storage.vault import Vault, WrappedKey
+
+KEEP: Final = "INSERT INTO folder (id, epoch, wrapped) SELECT * FROM unnest($1::uuid[], $2::integer[], $3::bytea[])"
+
+FIND: Final = "SELECT id, epoch, wrapped FROM folder WHERE id = ANY($1::uuid[])"
+
+
+async def keep(connection: Connection, folders: Sequence[Folder]) -> None:
+    """Keep the keys of new ``folders``."""
+    if folders:
+        await connection.execute(
+            KEEP,
+            [folder.id for folder in folders],
+            [folder.key.epoch for folder in folders],
+            [folder.key.wrapped for folder in folders],
+        )
+
+
+async def find(connection: Connection, ids: Sequence[UUID], vault: Vault) -> dict[UUID, Folder]:
+    """Return the keys of those of ``ids`` that are there."""
+    rows = await connection.fetch(FIND, ids)
+    return {row["id"]: opened(vault, row["id"], row["epoch"], row["wrapped"]) for row in rows}
+
+
+def opened(vault: Vault, folder: UUID, epoch: int, wrapped: bytes) -> Folder:
+    """Return a folder with its key unwrapped.
+
+    Raises:
+        VaultError: its storage key has been destroyed, or the wrapped key was altered.
+    """
+    key = WrappedKey(epoch, wrapped)
+    return Folder(CaseId(folder), vault.case(folder, key), key)
+
+
+def new(vault: Vault, folder: CaseId) -> Folder:
+    """Return a folder with a fresh key, to be kept with the decision that needs it."""
+    cipher, key = vault.new_case(folder)
+    return Folder(folder, cipher, key, new=True)

@@ -1,0 +1,139 @@
+"""Personal documents, each encrypted under the key of its folder and bound to its own id and name.
+
+A newer document stands beside the older one: no version is ever written over.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Final
+from uuid import UUID, uuid4
+
+from services.referral.domain.life import Side
+from services.referral.domain.ruling import Note, Paper, Words
+from services.referral.known import Folder
+from shared.contracts.codes import Category
+from shared.contracts.exchange import (
+    AskedData,
+    ClosedData,
+    DeclinedData,
+    Meeting,
+    MissedData,
+    ProgressedData,
+    RedirectedData,
+)
+from shared.contracts.packet import (
+    Administrative,
+    Documents,
+    ExploitationRecord,
+    Family,
+    Health,
+    Identity,
+    Legal,
+    Narrative,
+    Risk,
+    SafeContact,
+    Summary,
+)
+from shared.contracts.personal import Personal
+from shared.contracts.report import ReportTakenData
+from shared.storage.pool import Connection
+
+KEEP: Final = """
+INSERT INTO paper (id, folder, about, name, side, n, at, body) SELECT * FROM unnest($1::uuid[], $2::uuid[],
+$3::uuid[], $4::text[], $5::text[], $6::integer[], $7::timestamptz[], $8::bytea[])
+"""
+
+ABOUT: Final = "SELECT id, name, side, n, at, body FROM paper WHERE about = $1 ORDER BY at, id"
+
+NEWEST: Final = """
+SELECT DISTINCT ON (name) id, name, side, n, at, body
+FROM paper WHERE folder = $1 AND name = ANY($2::text[]) ORDER BY name, at DESC, id
+"""
+
+MODELS: Final[Mapping[str, type[Personal]]] = MappingProxyType(
+    {
+        Category.SUMMARY: Summary,
+        Category.IDENTITY: Identity,
+        Category.SAFE_CONTACT: SafeContact,
+        Category.NARRATIVE: Narrative,
+        Category.FAMILY: Family,
+        Category.HEALTH: Health,
+        Category.LEGAL: Legal,
+        Category.ADMINISTRATIVE: Administrative,
+        Category.EXPLOITATION: ExploitationRecord,
+        Category.RISK: Risk,
+        Category.DOCUMENTS: Documents,
+        Words.IDENTITY_REASON: Note,
+        Words.ANSWER: Note,
+        Words.QUESTION: AskedData,
+        Words.MEETING: Meeting,
+        Words.DECLINE: DeclinedData,
+        Words.REDIRECT: RedirectedData,
+        Words.MISS: MissedData,
+        Words.PROGRESS: ProgressedData,
+        Words.CLOSING: ClosedData,
+        Words.REPORT: ReportTakenData,
+    },
+)
+"""What a paper of each name holds."""
+
+_CATEGORIES: Final = [category.value for category in Category]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPaper:
+    """A document, opened."""
+
+    name: str
+    side: Side | None
+    n: int
+    at: datetime
+    content: Personal = field(repr=False)
+
+
+async def keep(connection: Connection, papers: Sequence[tuple[Paper, Folder]], at: datetime) -> None:
+    """Keep ``papers``, each encrypted under the key of its folder."""
+    if not papers:
+        return
+    ids = [uuid4() for _ in papers]
+    await connection.execute(
+        KEEP,
+        ids,
+        [paper.case for paper, _ in papers],
+        [paper.about for paper, _ in papers],
+        [paper.name for paper, _ in papers],
+        [paper.side for paper, _ in papers],
+        [paper.n for paper, _ in papers],
+        [at] * len(papers),
+        [
+            folder.cipher.seal(_encoded(paper.content), _label(id_, paper.name))
+            for id_, (paper, folder) in zip(ids, papers, strict=True)
+        ],
+    )
+
+
+async def about(connection: Connection, about: UUID, folder: Folder) -> list[KeptPaper]:
+    """Return every document about a referral, a report or a case, oldest first."""
+    return [_kept(tuple(row.values()), folder) for row in await connection.fetch(ABOUT, about)]
+
+
+async def newest_parts(connection: Connection, folder: Folder) -> Mapping[Category, Personal]:
+    """Return the newest document of each category that a case holds."""
+    rows = await connection.fetch(NEWEST, folder.id, _CATEGORIES)
+    return {Category(row["name"]): _kept(tuple(row.values()), folder).content for row in rows}
+
+
+def _kept(row: tuple[UUID, str, str | None, int, datetime, bytes], folder: Folder) -> KeptPaper:
+    id_, name, side, n, at, body = row
+    content = MODELS[name].model_validate_json(folder.cipher.open(body, _label(id_, name)))
+    return KeptPaper(name, Side(side) if side else None, n, at, content)
+
+
+def _encoded(content: Personal) -> bytes:
+    return content.__pydantic_serializer__.to_json(content, exclude_none=True)
+
+
+def _label(paper: UUID, name: str) -> bytes:
+    return b"paper\0" + paper.bytes + name.encode()

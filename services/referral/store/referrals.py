@@ -1,0 +1,129 @@
+"""Referrals: one row each, read and written a batch at a time."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from services.referral.domain.referral import Referral
+from services.referral.domain.rows import ReferralRow, from_row, to_row
+from services.referral.known import Folder
+from services.referral.store.folders import opened
+from shared.contracts.codes import Status
+from shared.contracts.ids import ConversationId, OrganisationId, ReferralId
+from shared.storage.pool import Connection, ContendedError
+from shared.storage.vault import Vault
+
+COLUMNS: Final = ", ".join(f"referral.{name}" for name in ReferralRow._fields)
+WIDTH: Final = len(ReferralRow._fields)
+
+LOCK: Final = f"""
+SELECT {COLUMNS}, folder.epoch, folder.wrapped
+FROM referral JOIN folder ON folder.id = referral.case_id
+WHERE referral.id = ANY($1::uuid[]) ORDER BY referral.id FOR UPDATE OF referral
+"""
+
+SAVE: Final = f"""
+INSERT INTO referral ({", ".join(ReferralRow._fields)})
+SELECT * FROM unnest(
+    $1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
+    $10::text[], $11::boolean[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[], $15::timestamptz[],
+    $16::text[], $17::integer[]
+)
+ON CONFLICT (id) DO UPDATE SET
+    status = excluded.status, responsible = excluded.responsible, assignee = excluded.assignee,
+    overdue = excluded.overdue, due_at = excluded.due_at, ended_at = excluded.ended_at,
+    receipt_at = excluded.receipt_at, course = excluded.course, version = excluded.version
+WHERE referral.version = excluded.version - 1
+"""
+
+LEGS: Final = f"SELECT {COLUMNS} FROM referral WHERE conversation = $1 AND id <> $2 ORDER BY id FOR UPDATE"
+
+ONE: Final = f"""
+SELECT {COLUMNS}, folder.epoch, folder.wrapped
+FROM referral JOIN folder ON folder.id = referral.case_id WHERE referral.id = $1
+"""
+
+PAGE: Final = f"""
+SELECT {COLUMNS} FROM referral
+WHERE ($1::text IS NULL OR status = $1)
+    AND ($2::timestamptz IS NULL OR (offered_at, id) < ($2, $3::uuid))
+ORDER BY offered_at DESC, id DESC LIMIT $4
+"""
+
+OF_CASE: Final = f"SELECT {COLUMNS} FROM referral WHERE case_id = $1 ORDER BY offered_at, id"
+
+DUE: Final = "SELECT id FROM referral WHERE due_at <= $1 ORDER BY due_at LIMIT $2"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page of a list goes on."""
+
+    offered_at: datetime
+    id: ReferralId
+
+
+async def lock(
+    connection: Connection, ids: Collection[UUID], us: OrganisationId, vault: Vault
+) -> dict[UUID, tuple[Referral, Folder]]:
+    """Return those of ``ids`` that are there, locked in the order of their ids, each with its case's key."""
+    rows = await connection.fetch(LOCK, sorted(ids))
+    return {
+        row["id"]: (_referral(row, us), opened(vault, row["case_id"], row["epoch"], row["wrapped"])) for row in rows
+    }
+
+
+async def save(connection: Connection, referrals: Sequence[Referral]) -> None:
+    """Write ``referrals``, each on top of the version that was read.
+
+    Raises:
+        ContendedError: somebody has written one of them since.
+    """
+    if not referrals:
+        return
+    rows = [to_row(referral) for referral in referrals]
+    written = [row._replace(version=row.version + 1) for row in rows]
+    done = await connection.execute(SAVE, *(list(column) for column in zip(*written, strict=True)))
+    if done != f"INSERT 0 {len(rows)}":
+        raise ContendedError
+
+
+async def legs(
+    connection: Connection, conversation: ConversationId, but: ReferralId, us: OrganisationId
+) -> tuple[Referral, ...]:
+    """Return the other referrals of a conversation, locked."""
+    return tuple(_referral(row, us) for row in await connection.fetch(LEGS, conversation, but))
+
+
+async def find(
+    connection: Connection, referral: ReferralId, us: OrganisationId, vault: Vault
+) -> tuple[Referral, Folder] | None:
+    """Return one referral and its case's key, if it is there."""
+    row = await connection.fetchrow(ONE, referral)
+    if row is None:
+        return None
+    return _referral(row, us), opened(vault, row["case_id"], row["epoch"], row["wrapped"])
+
+
+async def page(
+    connection: Connection, us: OrganisationId, status: Status | None, after: Place | None, limit: int
+) -> list[Referral]:
+    """Return referrals, newest first, from ``after`` on."""
+    at, id_ = (after.offered_at, after.id) if after else (None, None)
+    return [_referral(row, us) for row in await connection.fetch(PAGE, status, at, id_, limit)]
+
+
+async def of_case(connection: Connection, case: UUID, us: OrganisationId) -> list[Referral]:
+    """Return a case's referrals, oldest first."""
+    return [_referral(row, us) for row in await connection.fetch(OF_CASE, case)]
+
+
+async def due(connection: Connection, at: datetime, limit: int) -> list[ReferralId]:
+    """Return the referrals whose clocks must be looked at by ``at``."""
+    return [ReferralId(row["id"]) for row in await connection.fetch(DUE, at, limit)]
+
+
+def _referral(row: Any, us: OrganisationId) -> Referral:  # noqa: ANN401 - an asyncpg record
+    return from_row(ReferralRow(*row.values()) if len(row) == WIDTH else ReferralRow(*tuple(row.values())[:WIDTH]), us)

@@ -1,0 +1,79 @@
+"""Reports that intake has taken, without their content, which is a paper."""
+
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from services.referral.domain.reports import ReportFile, ReportStatus
+from shared.contracts.codes import Reorientation, Urgency, Verdict
+from shared.contracts.ids import CaseId, ReportId
+from shared.storage.pool import Connection, ContendedError
+
+LOCK: Final = """
+SELECT id, folder, urgency, verdict, taken_at, status, case_id, reoriented_to, version
+FROM report WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE
+"""
+
+SAVE: Final = """
+INSERT INTO report (id, folder, urgency, verdict, taken_at, status, case_id, reoriented_to, version)
+SELECT * FROM unnest(
+    $1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[], $6::text[], $7::uuid[], $8::text[], $9::integer[]
+)
+ON CONFLICT (id) DO UPDATE SET
+    status = excluded.status, case_id = excluded.case_id, reoriented_to = excluded.reoriented_to,
+    version = excluded.version
+WHERE report.version = excluded.version - 1
+"""
+
+PAGE: Final = """
+SELECT id, folder, urgency, verdict, taken_at, status, case_id, reoriented_to, version
+FROM report WHERE $1::text IS NULL OR status = $1 ORDER BY taken_at DESC, id LIMIT $2
+"""
+
+
+async def lock(connection: Connection, ids: Collection[UUID]) -> dict[UUID, ReportFile]:
+    """Return those of ``ids`` that are there, locked in the order of their ids."""
+    return {row["id"]: _report(row) for row in await connection.fetch(LOCK, sorted(ids))}
+
+
+async def save(connection: Connection, reports: Sequence[ReportFile]) -> None:
+    """Write ``reports``, each on top of the version that was read.
+
+    Raises:
+        ContendedError: somebody has written one of them since.
+    """
+    if not reports:
+        return
+    done = await connection.execute(
+        SAVE,
+        [report.id for report in reports],
+        [report.folder for report in reports],
+        [report.urgency for report in reports],
+        [report.verdict for report in reports],
+        [report.taken_at for report in reports],
+        [report.status for report in reports],
+        [report.case for report in reports],
+        [report.reoriented_to for report in reports],
+        [report.version + 1 for report in reports],
+    )
+    if done != f"INSERT 0 {len(reports)}":
+        raise ContendedError
+
+
+async def page(connection: Connection, status: ReportStatus | None, limit: int) -> list[ReportFile]:
+    """Return reports, newest first."""
+    return [_report(row) for row in await connection.fetch(PAGE, status, limit)]
+
+
+def _report(row: Any) -> ReportFile:  # noqa: ANN401 - an asyncpg record
+    return ReportFile(
+        id=ReportId(row["id"]),
+        folder=CaseId(row["folder"]),
+        urgency=Urgency(row["urgency"]),
+        verdict=Verdict(row["verdict"]),
+        taken_at=row["taken_at"],
+        status=ReportStatus(row["status"]),
+        case=row["case_id"],
+        reoriented_to=Reorientation(row["reoriented_to"]) if row["reoriented_to"] else None,
+        version=row["version"],
+    )

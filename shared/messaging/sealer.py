@@ -1,0 +1,101 @@
+"""What a service seals in its organisation's name, numbered without a gap for each recipient.
+
+A number is taken in the transaction that puts its envelope into the outbox, so that the count of one recipient
+belongs to one transaction at a time, and a transaction that fails leaves no gap. What must never happen: an envelope
+without the next number of its recipient, or a number without its envelope.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Final
+from uuid import uuid4
+
+from shared.contracts.event import Event
+from shared.contracts.ids import MessageId, OrganisationId
+from shared.messaging.outbox import Letter
+from shared.sealing.directory import Directory
+from shared.sealing.envelope import Dispatch, parse, seal
+from shared.sealing.header import ce_headers
+from shared.sealing.keyring import Keyring
+from shared.sealing.keys import KeyPurpose
+from shared.storage.pool import Connection
+
+LIFETIME: Final = timedelta(days=30)
+"""How long an envelope may be acted on: a partner that is away for some weeks still hears what was said."""
+
+TAKE: Final = """
+INSERT INTO dispatch AS mine (recipient, last)
+SELECT recipient, count FROM unnest($1::text[], $2::bigint[]) AS wanted (recipient, count)
+ORDER BY recipient
+ON CONFLICT (recipient) DO UPDATE SET last = mine.last + excluded.last
+RETURNING recipient, last
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an envelope is handed over: which broker, which exchange, which routing key, and what goes beside it."""
+
+    broker: str
+    exchange: str
+    routing_key: str
+    headers: Mapping[str, str] = MappingProxyType({})
+    labelled: bool = False
+    """Whether the ``ce-`` headers go beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """An event to seal: for whom, and where to hand it over."""
+
+    to: OrganisationId
+    event: Event
+    place: Place
+
+
+class Sealer:
+    """A service's keyring and directory, put to use."""
+
+    def __init__(self, us: OrganisationId, keyring: Keyring, directory: Directory, purpose: KeyPurpose) -> None:
+        """Take in whose name, the key to sign with, the keys to seal to, and what the signing key is for."""
+        self._us = us
+        self._keyring = keyring
+        self._directory = directory
+        self._purpose = purpose
+
+    async def seal(self, connection: Connection, outgoing: Sequence[Outgoing], at: datetime) -> list[Letter]:
+        """Return a letter for each event, in order, numbered in the transaction of ``connection``.
+
+        Raises:
+            DirectoryError: a recipient has published no key to seal to.
+            KeyringError: ``keyring-key-missing``: our key has run out.
+            EnvelopeError: ``envelope-oversized``.
+        """
+        if not outgoing:
+            return []
+        numbers = await _take(connection, [each.to for each in outgoing])
+        return [self._letter(each, next(numbers[each.to]), at) for each in outgoing]
+
+    def _letter(self, outgoing: Outgoing, number: int, at: datetime) -> Letter:
+        dispatch = Dispatch(MessageId(uuid4()), self._us, outgoing.to, number, at, at + LIFETIME)
+        signer = self._keyring.signing_key(self._purpose, at)
+        body = outgoing.event.model_dump_json(exclude_none=True).encode()
+        envelope = seal(body, dispatch, signer, [self._directory.book.inbox_key(outgoing.to, at)])
+        place = outgoing.place
+        headers = dict(place.headers)
+        if place.labelled:
+            headers |= ce_headers(parse(envelope).header)
+        return Letter(dispatch.id, place.broker, place.exchange, place.routing_key, headers, envelope)
+
+
+async def _take(connection: Connection, recipients: Sequence[OrganisationId]) -> Mapping[OrganisationId, Iterator[int]]:
+    """Return, for each of ``recipients``, as many further numbers as it is named times."""
+    wanted = Counter(recipients)
+    rows = await connection.fetch(TAKE, list(wanted), list(wanted.values()))
+    last = {OrganisationId(row["recipient"]): int(row["last"]) for row in rows}
+    return {
+        recipient: iter(range(last[recipient] - count + 1, last[recipient] + 1)) for recipient, count in wanted.items()
+    }
