@@ -14,14 +14,15 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from services.intake.domain.admission import REUSED, Arrival, Given, GiveReceipt, Voice
 from services.intake.hears import HTTP
-from services.intake.routes.documented import problems
-from services.intake.routes.entrance import PATIENCE_SECONDS, Entrance, check_media_type, entrance, read_body
+from services.intake.routes.entrance import PATIENCE_SECONDS, Entrance, check_media_type, entrance
 from services.intake.store import receipts
 from shared.messaging.decision import Decision
 from shared.messaging.delivery import Delivery, Heard, Later, Unreadable
 from shared.sealing.codes import DirectoryCode, EnvelopeCode
 from shared.sealing.envelope import SIZES
 from shared.sealing.header import CONTENT_TYPE, TYPE
+from shared.web.body import read_body
+from shared.web.documented import problems
 from shared.web.problem import Problem
 
 RECEIPT_TYPE: Final = "application/vnd.relais.receipt"

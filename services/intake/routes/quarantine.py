@@ -7,11 +7,11 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict
 
-from services.intake.routes.documented import problems
 from services.intake.routes.entrance import Entrance, entrance, words_for
 from services.intake.store import quarantine
 from shared.staff import Role
 from shared.web.access import having
+from shared.web.documented import problems
 
 OPERATORS: Final = having(Role.OPERATOR)
 

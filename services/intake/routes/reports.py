@@ -16,8 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from services.intake.domain.screening import Screened, ScreeningReason, screen
 from services.intake.domain.taking import TakeReport
 from services.intake.domain.turning import Elsewhere
-from services.intake.routes.documented import problems
-from services.intake.routes.entrance import PATIENCE_SECONDS, Entrance, check_media_type, entrance, read_body, words_for
+from services.intake.routes.entrance import PATIENCE_SECONDS, Entrance, check_media_type, entrance, words_for
 from shared.contracts.codes import Reorientation, Verdict
 from shared.contracts.event import EventId
 from shared.contracts.ids import ReportId
@@ -26,6 +25,8 @@ from shared.contracts.report import Report
 from shared.messaging.delivery import Heard
 from shared.telemetry import traces
 from shared.telemetry.metrics import Counter
+from shared.web.body import read_body
+from shared.web.documented import problems
 from shared.web.problem import Field, Problem
 
 LARGEST_BYTES: Final = 65_536
