@@ -20,6 +20,7 @@ from services.notify.shown import Shown
 from services.notify.store.notifications import Place
 from shared.telemetry.logs import get_logger
 from shared.web.access import SignedIn
+from shared.web.documented import problems
 from shared.web.problem import Problem
 
 EVENT: Final = "notification"
@@ -59,7 +60,13 @@ class Feed(StreamingResponse):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-@router.get("/feed", response_class=Feed)
+@router.get(
+    "/feed",
+    response_class=Feed,
+    status_code=200,
+    summary="Follow what you are told",
+    responses=problems(401, 422, 429, 503),
+)
 async def feed(
     request: Request,
     member: SignedIn,
@@ -69,9 +76,6 @@ async def feed(
     """Follow what the reader is told. Each event is a ``notification``; a comment comes when nothing else does.
 
     Begins after ``Last-Event-ID``, or after ``after`` for a reader that has none; with neither, with what is unread.
-
-    Raises:
-        Problem: 429 ``too-many-streams``.
     """
     reading: Reading = request.app.state.reading
     seen = after if last_event_id is None else last_event_id
