@@ -18,6 +18,7 @@ from shared.telemetry.asgi import FASTAPI_OFF, Observed
 from shared.telemetry.logs import get_logger
 from shared.telemetry.traces import Telemetry
 from shared.web import problem
+from shared.web.body import Limited
 from shared.words import Words
 
 LOCALE = Path(__file__).parent / "locale"
@@ -88,10 +89,10 @@ def make_app(
         redoc_url=None,
         openapi_url=None,
         telemetry=FASTAPI_OFF,
-        max_body_size=largest_body_bytes,
     )
     app.state.words = words
     app.state.on_stop = []  # functions without arguments; an application with streams puts there what ends them
+    app.add_middleware(Limited, words=words, largest=largest_body_bytes)
     app.add_middleware(Secured)
     app.add_middleware(Observed, telemetry=telemetry)
     problem.install(app, words)
