@@ -102,27 +102,6 @@ def check_media_type(request: Request, expected: str) -> None:
         raise Problem(415, "media-type-unsupported", headers={"Accept": expected})
 
 
-async def read_body(request: Request, largest: int) -> bytes:
-    """Return the body, and read no more than one chunk past ``largest`` bytes of it.
-
-    Raises:
-        Problem: 413 ``request-too-large``.
-    """
-    declared = request.headers.get("content-length", "0")
-    chunks: list[bytes] = []
-    size = int(declared) if declared.isdecimal() else 0
-    if size <= largest:
-        size = 0
-        async for chunk in request.stream():
-            size += len(chunk)
-            chunks.append(chunk)
-            if size > largest:
-                break
-    if size > largest:
-        raise Problem(413, "request-too-large", headers={"Connection": "close"})
-    return b"".join(chunks)
-
-
 def _let_pass(pace: Pace, caller: str, clock: Clock) -> None:
     seconds = pace.wait(caller, clock.now())
     if seconds:

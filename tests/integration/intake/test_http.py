@@ -1,0 +1,413 @@
+"""The door over HTTP: the same envelopes by the same rules, reports, and what an operator sees."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from io import StringIO
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import httpx
+import pytest
+
+from deploy.local.databases import DatabaseRole, role_name
+from services.intake.routes import events, reports
+from services.intake.routes.entrance import Paces
+from shared.contracts.report import ReportTaken
+from shared.sealing.envelope import open_body, parse
+from shared.sealing.keyring import Holder
+from shared.sealing.keys import KeyPurpose, SigningKey
+from shared.sealing.receipts import verify_receipt
+from shared.staff import Role
+from tests.integration.intake.conftest import AtWork, Knocking
+from tests.support.partners import DAY, Sealed, Sender
+from tests.support.reports import SILENT, report_json
+from tests.support.wait import until
+
+CANARY = "Canary Name"
+
+
+@pytest.fixture(scope="module")
+def sender(knocking: Knocking) -> Sender:
+    """The partner's referral service."""
+    return Sender.of(knocking.partner, knocking.us)
+
+
+def is_problem(answer: httpx.Response, status: int, code: str) -> bool:
+    """Tell whether ``answer`` is the problem with this status and code, and has words."""
+    said = answer.json()
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert said["title"] not in ("", code)
+    return (answer.status_code, said["status"], said["code"]) == (status, status, code)
+
+
+async def test_an_envelope_is_answered_with_its_receipt(door: AtWork, knocking: Knocking, sender: Sender) -> None:
+    sealed = sender.seal()
+    answer = await door.post(sealed)
+    assert (answer.status_code, answer.headers["content-type"]) == (202, "application/vnd.relais.receipt")
+    receipt = verify_receipt(answer.content, knocking.partner.directory.book.document(knocking.us.id))
+    assert receipt.covers(sealed.id, sealed.envelope)
+    await door.went_through(sealed)
+
+
+async def test_the_same_envelope_again_gets_the_same_receipt_by_either_way(door: AtWork, sender: Sender) -> None:
+    sealed = sender.seal()
+    first, again = await door.post(sealed), await door.post(sealed)
+    assert (first.status_code, again.status_code) == (202, 200)
+    assert again.content == first.content
+    sent_before = len(door.receipts)
+    await door.bring(sealed)
+    await until(lambda: len(door.receipts) > sent_before, what="the receipt over the exchange")
+    assert len(door.handed_on(sealed)) == 1
+
+
+async def test_the_receipt_is_not_sent_over_the_exchange_as_well(door: AtWork, sender: Sender) -> None:
+    sent_before = len(door.receipts)
+    answered, brought = sender.seal(), sender.seal()
+    await door.post(answered)
+    await door.bring(brought)
+    await until(lambda: len(door.receipts) > sent_before, what="the other receipt")
+    assert len(door.receipts) == sent_before + 1
+
+
+async def test_a_receipt_is_taken_without_an_answer(door: AtWork, knocking: Knocking) -> None:
+    receipt = Sender.of(knocking.partner, knocking.us, KeyPurpose.RECEIPT).seal()
+    answer = await door.post(receipt)
+    assert (answer.status_code, answer.content) == (204, b"")
+    await door.went_through(receipt)
+
+
+def flipped(sealed: Sealed) -> Sealed:
+    """Turn the last bit over."""
+    return Sealed(sealed.id, sealed.envelope[:-1] + bytes([sealed.envelope[-1] ^ 1]), sealed.headers)
+
+
+REFUSED: dict[str, tuple[int, str, Callable[[Sender, Knocking], Sealed]]] = {
+    "altered": (400, "envelope-altered", lambda sender, _: flipped(sender.seal())),
+    "empty": (400, "envelope-truncated", lambda sender, _: Sealed(sender.seal().id, b"", {})),
+    "no headers": (400, "envelope-mislabelled", lambda sender, _: Sealed((s := sender.seal()).id, s.envelope, {})),
+    "expired": (400, "envelope-expired", lambda sender, _: sender.seal(at=datetime.now(UTC) - 2 * DAY)),
+    "misaddressed": (400, "envelope-not-for-us", lambda sender, them: sender.seal(to=them.stranger.id)),
+    "unknown": (403, "organisation-unknown", lambda _, them: Sender.of(them.stranger, them.us).seal()),
+    "former": (403, "agreement-expired", lambda _, them: Sender.of(them.former, them.us).seal()),
+    "coming": (403, "agreement-none", lambda _, them: Sender.of(them.coming, them.us).seal()),
+    "audit key": (
+        403,
+        "key-wrong-purpose",
+        lambda sender, them: sender.seal(signer=them.partner.key(KeyPurpose.AUDIT_INTAKE)),
+    ),
+    "no key yet": (503, "key-unknown", lambda sender, _: sender.seal(signer=SigningKey.generate())),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+async def test_what_is_refused_is_said_with_its_code(
+    kind: str, door: AtWork, knocking: Knocking, sender: Sender
+) -> None:
+    status, code, make = REFUSED[kind]
+    sealed = make(sender, knocking)
+    answer = await door.post(sealed)
+    assert is_problem(answer, status, code)
+    assert ("retry-after" in answer.headers) == (status == 503)
+    assert door.handed_on(sealed) == []
+
+
+async def test_what_nobody_has_signed_is_not_kept(door: AtWork, knocking: Knocking, sender: Sender) -> None:
+    before = await door.count("held")
+    await door.post(flipped(sender.seal()))
+    await door.post(Sender.of(knocking.stranger, knocking.us).seal())
+    await door.post(sender.seal(signer=SigningKey.generate()))
+    assert await door.count("held") == before
+
+
+async def test_what_a_partner_signed_and_may_not_say_is_kept_as_evidence(door: AtWork, sender: Sender) -> None:
+    first = sender.seal()
+    second = sender.seal(id_=first.id)
+    assert (await door.post(first)).status_code == 202
+    assert is_problem(await door.post(second), 409, "message-id-reused")
+    assert await door.parked(second) == "message-id-reused"
+    headers = await door.owner.fetchval("SELECT headers FROM held WHERE body = $1", second.envelope)
+    assert set(json.loads(headers)) == set(second.headers)
+
+
+async def test_what_was_refused_before_has_no_receipt(door: AtWork, knocking: Knocking) -> None:
+    sealed = Sender.of(knocking.former, knocking.us).seal()
+    assert is_problem(await door.post(sealed), 403, "agreement-expired")
+    assert is_problem(await door.post(sealed), 409, "message-not-taken")
+
+
+async def test_a_body_of_another_type_is_not_read(door: AtWork, sender: Sender) -> None:
+    answer = await door.post(sender.seal(), **{"content-type": "application/json"})
+    assert is_problem(answer, 415, "media-type-unsupported")
+
+
+@pytest.mark.parametrize("declared", [True, False])
+async def test_what_is_too_large_is_not_read_to_its_end(declared: bool, door: AtWork) -> None:  # noqa: FBT001
+    read = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal read
+        for _ in range(64):
+            read += 65_536
+            yield bytes(65_536)
+
+    headers = {"content-type": "application/vnd.relais.sealed"}
+    if declared:
+        headers["content-length"] = str(64 * 65_536)
+    answer = await door.client.post("/events", content=endless(), headers=headers)
+    assert is_problem(answer, 413, "request-too-large")
+    assert read <= 6 * 65_536
+
+
+@pytest.fixture
+def slow(door: AtWork) -> Iterator[None]:
+    """Let a caller make two reports at once, and then wait."""
+    before = door.app.state.entrance
+    door.app.state.entrance = replace(before, paces=Paces(events_a_second=1_000, reports_a_minute=4))
+    yield
+    door.app.state.entrance = before
+
+
+@pytest.mark.usefixtures("slow")
+async def test_a_caller_that_comes_too_fast_is_told_when_to_come_again(door: AtWork) -> None:
+    answers = [await door.report(SILENT) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [201, 201, 429]
+    assert is_problem(answers[2], 429, "too-many-requests")
+    assert int(answers[2].headers["retry-after"]) >= 1
+
+
+TOLD = report_json(
+    reporter={"kind": "neighbour", "name": CANARY, "telephone": "+33612345678"},
+    person={"name": CANARY, "nationality": "MA", "age_band": "12_14"},
+    situation={"forms": ["domestic_servitude"], "account": f"{CANARY} never leaves the house.", "ongoing": "yes"},
+    criteria={"exorbitant_workload": "yes", "confiscated_papers": "yes"},
+)
+"""A report that is urgent, and full of what must never be seen."""
+
+
+async def taken(door: AtWork, knocking: Knocking, report: str) -> ReportTaken:
+    """Wait for a report at referral, and read it as our own referral service does."""
+
+    def look() -> ReportTaken | None:
+        found = (read_own(message.body, knocking) for message in door.forwarded)
+        return next((each for each in found if each and str(each.report) == report), None)
+
+    return await until(look, what="the report at referral")
+
+
+def read_own(envelope: bytes, knocking: Knocking) -> ReportTaken | None:
+    """Return what our own intake said in an envelope; ``None`` for what came from elsewhere."""
+    read = parse(envelope)
+    us = knocking.us
+    if (read.header.source, read.header.recipient) != (us.id, us.id):
+        return None
+    read.verify(us.directory.book.verify_key(us.id, read.header.key_id, datetime.now(UTC), {KeyPurpose.RECEIPT}))
+    key = us.keyring(Holder.REFERRAL).inbox_key(read.header.inbox_keys)
+    return ReportTaken.model_validate_json(open_body(read, key))
+
+
+async def test_a_report_is_screened_and_sealed_for_referral(door: AtWork, knocking: Knocking) -> None:
+    answer = await door.report(TOLD, **{"accept-language": "fr"})
+    assert answer.status_code == 201
+    said = answer.json()
+    assert (said["verdict"], said["criteria_met"], said["indicators_met"]) == ("urgent", 2, 0)
+    assert said["reasons"][0] == "child_still_exploited"
+    assert [(each["to"], each["lines"][0]["number"]) for each in said["turn_to"]] == [("child_protection", "119")]
+    assert said["title"].startswith("Merci")
+    event = await taken(door, knocking, said["report"])
+    assert event.by == knocking.us.id
+    assert event.data.report.person.name == CANARY
+    assert event.data.screening.verdict.value == "urgent"
+    (entry,) = [each for each in await door.entries("report.taken") if said["report"] in each]
+    assert json.loads(entry)["detail"] == {"verdict": "urgent"}
+
+
+async def test_whoever_is_sent_elsewhere_is_told_where(door: AtWork, knocking: Knocking) -> None:
+    answer = await door.report(report_json(criteria={"no_or_insufficient_pay": "yes"}), **{"accept-language": "en"})
+    said = answer.json()
+    assert said["verdict"] == "out_of_scope"
+    assert [each["to"] for each in said["turn_to"]] == ["labour_inspectorate", "trade_union"]
+    assert said["turn_to"][0]["title"].startswith("Rights at work")
+    event = await taken(door, knocking, said["report"])
+    assert str(event.data.screening.reorientation) == "labour_inspectorate"
+
+
+async def test_nothing_of_a_report_is_kept_or_logged_in_clear(
+    door: AtWork, knocking: Knocking, lines: StringIO
+) -> None:
+    answer = await door.report(TOLD, **{"idempotency-key": str(uuid4())})
+    assert answer.status_code == 201
+    await taken(door, knocking, answer.json()["report"])
+    assert CANARY not in answer.text
+    assert CANARY not in lines.getvalue()
+    tables = await door.owner.fetch("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")
+    assert len(tables) >= 10
+    for table in tables:
+        rows = await door.owner.fetch(f"SELECT * FROM {table['tablename']}")  # noqa: S608 - the schema's own names
+        kept = b"".join(value if isinstance(value, bytes) else str(value).encode() for row in rows for value in row)
+        assert CANARY.encode() not in kept
+        assert b"+33612345678" not in kept
+
+
+WRONG: dict[str, tuple[dict[str, Any], set[tuple[str, str]]]] = {
+    "a person without an age": (
+        {**TOLD, "person": {"sex": "female"}},
+        {("/person/age_band", "missing")},
+    ),
+    "an answer that is none": (
+        report_json(criteria={"confiscated_papers": CANARY}),
+        {("/criteria/confiscated_papers", "not-in-list")},
+    ),
+    "a field of somebody's own": (report_json(person={CANARY: CANARY}), {("/person", "unknown-field")}),
+    "a contradiction": (
+        report_json(reporter={"kind": "anonymous", "name": CANARY}),
+        {
+            ("/reporter/kind", "anonymous-with-contact"),
+            ("/reporter/name", "anonymous-with-contact"),
+            ("/reporter/telephone", "anonymous-with-contact"),
+            ("/reporter/email", "anonymous-with-contact"),
+        },
+    ),
+    "danger that may wait": (
+        report_json(immediate_danger="yes"),
+        {("/immediate_danger", "danger-without-urgency"), ("/urgency", "danger-without-urgency")},
+    ),
+    "several at once": (
+        {**report_json(situation={"country": "XX"}), "consents_to_record": False, "urgency": None},
+        {
+            ("/situation/country", "country-unknown"),
+            ("/consents_to_record", "not-in-list"),
+            ("/urgency", "not-in-list"),
+        },
+    ),
+}
+"""What is wrong with a report, and every field that must be named."""
+
+
+@pytest.mark.parametrize("kind", WRONG)
+@pytest.mark.parametrize("language", ["fr", "en"])
+async def test_every_field_that_is_wrong_is_named(kind: str, language: str, door: AtWork) -> None:
+    said, named = WRONG[kind]
+    answer = await door.report(said, **{"accept-language": language})
+    assert is_problem(answer, 422, "fields-invalid")
+    fields = answer.json()["fields"]
+    assert {(field["pointer"], field["code"]) for field in fields} == named
+    assert all(field["title"] != field["code"] for field in fields)
+    assert CANARY not in answer.text
+    assert answer.headers["content-language"] == language
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[" * 50_000, b'{"person":' * 5_000, b"\xff\xfe", b"null", b'"text"', b"NaN"]
+)
+async def test_what_is_no_report_at_all_is_refused(body: bytes, door: AtWork) -> None:
+    answer = await door.client.post("/reports", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code in (400, 422)
+    assert answer.json()["code"] in ("request-malformed", "fields-invalid")
+
+
+async def test_a_report_that_is_too_large_is_refused(door: AtWork) -> None:
+    answer = await door.report({**TOLD, "more": "x" * reports.LARGEST_BYTES})
+    assert is_problem(answer, 413, "request-too-large")
+
+
+async def test_a_report_of_another_type_is_refused(door: AtWork) -> None:
+    answer = await door.client.post("/reports", content=b"<a/>", headers={"content-type": "text/xml"})
+    assert is_problem(answer, 415, "media-type-unsupported")
+
+
+async def test_a_report_that_is_made_twice_is_taken_once(door: AtWork, knocking: Knocking) -> None:
+    key = {"idempotency-key": str(uuid4())}
+    first, again = await door.report(TOLD, **key), await door.report(TOLD, **key)
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.json() == first.json()
+    other = await door.report(SILENT, **key)
+    assert is_problem(other, 409, "idempotency-key-reused")
+    apart = await door.report(TOLD)
+    await taken(door, knocking, apart.json()["report"])
+    events_taken = [read_own(message.body, knocking) for message in door.forwarded]
+    assert [str(each.report) for each in events_taken if each].count(first.json()["report"]) == 1
+
+
+async def test_an_operator_sees_why_and_never_what(door: AtWork, sender: Sender) -> None:
+    bad = flipped(sender.seal(CANARY.encode()))
+    await door.bring(bad)
+    await door.parked(bad)
+    held = await door.owner.fetchval("SELECT id FROM held WHERE body = $1", bad.envelope)
+    answer = await door.client.get("/quarantine", headers=bearer(door, Role.OPERATOR))
+    assert answer.status_code == 200
+    (kept,) = [each for each in answer.json()["messages"] if each["id"] == str(held)]
+    assert kept.pop("title") not in ("", "envelope-altered")
+    assert datetime.fromisoformat(kept.pop("since")) <= datetime.now(UTC)
+    assert kept == {
+        "id": str(held),
+        "source": f"to.{door.us}",
+        "reason": "envelope-altered",
+        "attempts": 1,
+        "size": 4_096,
+    }
+    assert answer.json()["count"] >= 1
+
+
+async def test_others_see_no_quarantine(door: AtWork) -> None:
+    assert is_problem(await door.client.get("/quarantine"), 401, "not-signed-in")
+    wrong = await door.client.get("/quarantine", headers={"authorization": "Bearer nobody"})
+    assert is_problem(wrong, 401, "not-signed-in")
+    caseworker = await door.client.get("/quarantine", headers=bearer(door, Role.CASEWORKER))
+    assert is_problem(caseworker, 404, "not-found")
+
+
+def bearer(door: AtWork, role: Role) -> dict[str, str]:
+    """Sign in as a member of staff."""
+    return {"authorization": f"Bearer {door.tokens[role]}"}
+
+
+@asynccontextmanager
+async def without_database(door: AtWork) -> AsyncIterator[None]:
+    """Take the database away from the service, and give it back."""
+    admin = await asyncpg.connect(door.database.admin_dsn)
+    role = role_name(door.database.organisation, DatabaseRole.INTAKE)
+    try:
+        await admin.execute(f"ALTER ROLE {role} CONNECTION LIMIT 0")
+        await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", role)
+        yield
+    finally:
+        await admin.execute(f"ALTER ROLE {role} CONNECTION LIMIT -1")
+        await admin.close()
+
+
+async def test_while_the_database_is_away_callers_come_again_and_nothing_is_lost(
+    door: AtWork, knocking: Knocking, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for route in (events, reports):
+        monkeypatch.setattr(route, "PATIENCE_SECONDS", 0.3)
+    posted, brought = sender.seal(), sender.seal()
+    async with without_database(door):
+        for answer in (await door.post(posted), await door.report(TOLD)):
+            assert is_problem(answer, 503, "try-again")
+            assert int(answer.headers["retry-after"]) >= 1
+        await door.bring(brought)
+        assert door.handed_on(brought) == []
+    await door.went_through(brought)
+    monkeypatch.undo()
+    assert (await door.post(posted)).status_code in (200, 202)
+    await door.went_through(posted)
+    answer = await door.report(TOLD)
+    await taken(door, knocking, answer.json()["report"])
+
+
+async def test_the_door_says_whether_it_can_work(door: AtWork) -> None:
+    answer = await door.client.get("/health/ready")
+    assert answer.json() == {"node": True, "exchange": True, "consumers": True, "database": True}
+
+
+async def test_reports_come_side_by_side(door: AtWork, knocking: Knocking) -> None:
+    answers = await asyncio.gather(*(door.report(TOLD) for _ in range(8)))
+    numbers = {UUID(answer.json()["report"]) for answer in answers}
+    assert len(numbers) == 8
+    for number in numbers:
+        await taken(door, knocking, str(number))
