@@ -15,7 +15,17 @@ from opentelemetry.trace import SpanContext, Status, StatusCode, TraceFlags, Tra
 from shared.contracts.ids import OrganisationId
 from shared.telemetry import metrics, traces
 from shared.telemetry.export import AllowListExporter
-from shared.telemetry.traces import Kind, Telemetry, current_traceparent, db_span, link_to, span, span_from
+from shared.telemetry.traces import (
+    Kind,
+    Telemetry,
+    begin_from,
+    current_traceparent,
+    db_span,
+    link_to,
+    span,
+    span_from,
+    traceparent_of,
+)
 from tests.support.telemetry import CANARIES, Recorded, recorded
 
 SENT = "00-" + "a1" * 16 + "-" + "b2" * 8 + "-01"
@@ -118,6 +128,25 @@ def test_a_traceparent_that_cannot_be_read_is_none(text: str | None) -> None:
 )
 def test_what_w3c_forbids_is_no_traceparent(text: str) -> None:
     assert link_to(text) is None
+
+
+def test_spans_of_a_batch_stand_side_by_side(here: Recorded) -> None:
+    first = begin_from(SENT, "process referral.in", links=[link_to(SENT), None])
+    second = begin_from(None, "process referral.in")
+    assert current_traceparent() is None
+    assert (traceparent_of(first) or "").startswith(SENT[:35])
+    second.end()
+    first.end()
+    late, early = here.spans
+    assert (late.parent, len(early.links)) == (None, 1)
+    assert early.context
+    assert f"{early.context.trace_id:032x}" == "a1" * 16
+
+
+def test_a_span_of_a_batch_that_is_not_sampled_is_passed_on(here: Recorded) -> None:
+    assert traceparent_of(begin_from(NOT_SAMPLED, "process referral.in")) == NOT_SAMPLED
+    assert here.spans == ()
+    assert traceparent_of(traces.NO_SPAN) is None
 
 
 def test_an_unsampled_trace_is_passed_on_and_makes_no_span(here: Recorded) -> None:
