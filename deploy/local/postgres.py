@@ -24,7 +24,8 @@ from deploy.local.progress import Progress, silent, waiting
 
 ADDRESS_VARIABLE = "RELAIS_POSTGRES_DSN"
 ADMIN = "postgres"
-READY_SECONDS = 60.0
+READY_SECONDS = 300.0
+"""Going through the log after a power cut can take long."""
 PORT_ATTEMPTS = 5
 STATUS_LINE = 8
 """Which line of postmaster.pid says how far the server is."""

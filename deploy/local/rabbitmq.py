@@ -26,7 +26,7 @@ from deploy.local.rabbitmq_files import ADMIN, RabbitFiles, RabbitPorts
 
 ADDRESS_VARIABLE: Final = "RELAIS_RABBITMQ_URL"
 ADMIN_ADDRESS_VARIABLE: Final = "RELAIS_RABBITMQ_ADMIN_URL"
-READY_SECONDS = 90.0
+READY_SECONDS = 120.0
 PORT_ATTEMPTS = 5
 GRACE_SECONDS = 2.0
 """Listeners, connections and queues end within a tenth of a second. What then still waits for five seconds is the

@@ -153,6 +153,15 @@ async def test_a_lock_file_whose_owner_is_now_another_program_is_no_obstacle(ser
     assert await ask(server, "SELECT 1") == 1
 
 
+def test_what_is_no_database_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "letter").write_text("keep me")
+    with pytest.raises(LocalError) as refused, private_postgres(tmp_path):
+        pass
+    assert refused.value.code is LocalCode.FOLDER_UNUSABLE
+    assert (tmp_path / "data" / "letter").read_text() == "keep me"
+
+
 async def test_a_making_that_was_cut_short_is_made_again(tmp_path: Path) -> None:
     (tmp_path / "data.making").mkdir()
     (tmp_path / "data.making" / "rest").touch()
@@ -198,15 +207,27 @@ def test_a_wrong_binary_is_passed_over(tmp_path: Path, script: str | None) -> No
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
 async def test_root_without_user_namespaces_becomes_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    works = postgres_binaries._works  # noqa: SLF001 - stands in for a kernel that forbids namespaces
-    monkeypatch.setattr(postgres_binaries, "_works", lambda prefix: prefix[0] != "unshare" and works(prefix))
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0o700)
-    with private_postgres(closed / "postgres") as server:
-        assert owner_of(server.pid) == postgres_binaries.NOBODY
-        server.kill()
-        server.start()
+    """And back again, where they are allowed once more: the files change hands with it."""
+    (tmp_path / "closed").mkdir(mode=0o700)
+    folder = tmp_path / "closed" / "postgres"
+    with monkeypatch.context() as patch:
+        patch.setattr(postgres_binaries, "ROOT_BECOMES_NOBODY", postgres_binaries.ROOT_BECOMES_NOBODY[1:])
+        with private_postgres(folder) as server:
+            assert owner_of(server.pid) == postgres_binaries.NOBODY
+            server.kill()
+            server.start()
+            assert await ask(server, "SELECT 1") == 1
+    with private_postgres(folder) as server:
         assert await ask(server, "SELECT 1") == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
+def test_root_who_can_become_nobody_in_no_way_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_binaries, "ROOT_BECOMES_NOBODY", ((("no-such-program",), 0),))
+    with pytest.raises(LocalError) as refused, private_postgres(tmp_path):
+        pass
+    assert refused.value.code is LocalCode.SERVER_UNUSABLE
+    assert "ordinary user" in refused.value.sentence
 
 
 async def test_a_given_server_is_used_as_it_is(server: PrivatePostgres, tmp_path: Path) -> None:
