@@ -9,6 +9,9 @@ from tests.architecture.tree import REPOSITORY, Breach, files, write
 
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)|(?:src|href|srcset)=\"([^\"]+)\"")
 DECISION = re.compile(r"^(\d{4})-[a-z0-9-]+\.md$")
+NAMED = re.compile(
+    r"`((?:services|shared|deploy|tests|docs|bench|examples)/[\w./-]*|[\w-]+\.(?:toml|yml|lock|md)|\.[\w-]+\.toml)`"
+)
 SECTIONS = ("## Decision", "## Why", "## What would reopen it")
 FIGURE = re.compile(r"\d[\d,.]*\s*(?:×|x\b|%|ms\b|s\b|seconds?\b|messages/s|MB\b|KB\b|GB\b)")
 COMMAND = re.compile(r"`(?:make|relais) ")
@@ -40,6 +43,17 @@ def headings(page: Path) -> set[str]:
     """Return the anchors of a page's headings."""
     titles = re.findall(r"^#+\s+(.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.strip().lower()).replace(" ", "-") for title in titles}
+
+
+def dead_names(root: Path) -> list[Breach]:
+    """Return every file or folder that a page names and that is not there, from the root or beside the page."""
+    return [
+        Breach(path.relative_to(root).as_posix(), number, f"names what is not there: {name}")
+        for path in files(root, ".md")
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        for name in NAMED.findall(line)
+        if not (root / name).exists() and not (path.parent / name).exists()
+    ]
 
 
 def unsound_decisions(root: Path) -> list[Breach]:
@@ -77,6 +91,10 @@ def test_every_link_leads_somewhere() -> None:
     assert dead_links(REPOSITORY) == []
 
 
+def test_every_name_has_its_file() -> None:
+    assert dead_names(REPOSITORY) == []
+
+
 def test_decisions_are_numbered_and_whole() -> None:
     assert unsound_decisions(REPOSITORY) == []
 
@@ -90,6 +108,17 @@ def test_a_dead_link_is_found(link: str, tmp_path: Path) -> None:
     write(tmp_path, "docs/here.md", "# Here\n\n[fine](#here) [fine](https://example.org) [fine](here.md#here)\n")
     write(tmp_path, "docs/page.md", f"# Page\n\n{link}\n")
     assert [(breach.path, breach.line) for breach in dead_links(tmp_path)] == [("docs/page.md", 3)]
+
+
+@pytest.mark.parametrize("name", ["services/referral/gone.py", "tests/gone/", "gone.toml", "docs/gone.md"])
+def test_a_dead_name_is_found(name: str, tmp_path: Path) -> None:
+    write(tmp_path, "shared/clock.py", "")
+    write(
+        tmp_path,
+        "docs/page.md",
+        f"`shared/clock.py` and `shared/` stand, `build/x.json` is made, `services/<name>/app.py`\n\n`{name}`\n",
+    )
+    assert [breach.line for breach in dead_names(tmp_path)] == [3]
 
 
 def test_unsound_decisions_are_found(tmp_path: Path) -> None:
