@@ -11,14 +11,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-import asyncpg
-
-import services
 from deploy.compose.prepare import DATABASE_PLACE
-from deploy.local.databases import SERVICES, DatabaseRole, NodeDatabase, ensure_database, role_name
+from deploy.local.databases import DatabaseRole, ensure_database
+from deploy.nodes import migrate_node
 from shared.contracts.ids import OrganisationId
-from shared.messaging.schema import sources
-from shared.storage.migrate import migrate
 
 GIVEN: Final = Path("/run/relais/databases.json")
 
@@ -36,30 +32,6 @@ async def bring_up_to_date(admin_password: str, nodes: Mapping[str, Mapping[str,
         by_role = {DatabaseRole(role): password for role, password in passwords.items()}
         applied += await migrate_node(await ensure_database(admin_dsn, OrganisationId(organisation), by_role))
     return applied
-
-
-async def migrate_node(node: NodeDatabase) -> int:
-    """Apply every migration of every service that is missing in a node's database."""
-    connection = await asyncpg.connect(node.dsn(DatabaseRole.OWNER))
-    try:
-        return sum(
-            [
-                await migrate(
-                    connection,
-                    schema=service,
-                    role=role_name(node.organisation, service),
-                    sources=migrations(service),
-                )
-                for service in SERVICES
-            ]
-        )
-    finally:
-        await connection.close()
-
-
-def migrations(service: DatabaseRole) -> Mapping[str, Path]:
-    """Return the folders of migrations that a service's schema is made of."""
-    return sources(Path(services.__file__).parent / service / "store" / "migrations")
 
 
 if __name__ == "__main__":

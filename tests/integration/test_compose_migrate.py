@@ -1,6 +1,6 @@
 """The migrations of every service apply to a fresh database, once."""
 
-from deploy.compose.migrate import migrate_node
+from deploy.nodes import migrate_node
 from tests.support.servers import FreshDatabase
 
 

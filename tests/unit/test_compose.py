@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from deploy import nodes
 from deploy.broker.topology import BrokerRole
 from deploy.compose import prepare
 from deploy.compose.launch import ENVIRONMENT_FILE, read_environment, write_environment
@@ -116,7 +117,7 @@ def test_preparing_what_was_interrupted_starts_again(tmp_path: Path) -> None:
 
 def test_everybody_has_a_token_of_their_own(prepared: Path) -> None:
     lines = [line.split() for line in prepare.tokens(prepared)]
-    assert len({token for _, _, token in lines}) == len(lines) == len(prepare.STAFF) * len(prepare.ORGANISATIONS)
+    assert len({token for _, _, token in lines}) == len(lines) == len(nodes.STAFF) * len(prepare.ORGANISATIONS)
 
 
 def test_an_environment_is_read_as_it_was_written(tmp_path: Path) -> None:
