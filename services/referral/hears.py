@@ -22,13 +22,14 @@ from services.referral.domain.grants import Grant
 from services.referral.domain.referral import Referral
 from services.referral.domain.reports import ReportFile
 from services.referral.domain.ruling import Act, Ruling, Tell
-from services.referral.known import Folder, Kept, Known
+from services.referral.known import Kept, Known
 from services.referral.store import cases, folders, papers, proofs, referrals
 from services.referral.store import reports as report_store
-from shared.audit.log import Commitment, EntryCipher
+from shared.audit.cases import CaseEntries
+from shared.audit.log import EntryCipher
 from shared.clock import Clock
 from shared.contracts.codes import Urgency
-from shared.contracts.exchange import EventUnreadable, LifeEvent, ReferralOffered, decode
+from shared.contracts.exchange import EventUnreadable, LifeEvent, ReferralEvent, ReferralOffered, decode
 from shared.contracts.facts import Audience, Fact, FactCode
 from shared.contracts.ids import CaseId, FactId, MessageId, OrganisationId
 from shared.contracts.receipt import ReceiptGiven
@@ -47,7 +48,7 @@ from shared.sealing.keyring import Keyring
 from shared.sealing.keys import KeyPurpose
 from shared.sealing.receipts import Receipt, verify_receipt
 from shared.storage.pool import Connection
-from shared.storage.vault import Vault, VaultError
+from shared.storage.vault import Vault
 from shared.telemetry import metrics
 
 VERDICT: Final = "relais-verdict"
@@ -158,6 +159,7 @@ class ReferralDesk(Desk[What, Known]):
             what,
             delivery.headers.get("traceparent"),
             (event.traceparent,) if event.traceparent else (),
+            _ids(envelope, event),
         )
 
     def _verified(self, envelope: Envelope) -> tuple[KeyPurpose, Book]:
@@ -377,40 +379,21 @@ class ReferralDesk(Desk[What, Known]):
 
     def cipher(self, states: Mapping[UUID, Known]) -> EntryCipher:
         """Return what encrypts the entries of the cases at hand."""
-        return CaseEntries({known.folder.id: known.folder for known in states.values()})
-
-
-class CaseEntries:
-    """Encrypts audit entries under the keys of their cases."""
-
-    def __init__(self, open_folders: Mapping[UUID, Folder]) -> None:
-        """Take the keys at hand, by case."""
-        self._folders = open_folders
-
-    def seal(self, case: UUID, leaf: Commitment, plaintext: bytes, /) -> bytes:
-        """Return ``plaintext`` encrypted under the key of ``case`` and bound to ``leaf``."""
-        return self._folders[case].cipher.seal(plaintext, b"entry\0" + leaf)
-
-    def open(self, case: UUID, leaf: Commitment, content: bytes, /) -> bytes | None:
-        """Return what was sealed; ``None`` where the key is not at hand.
-
-        Raises:
-            ValueError: the content is not what was sealed for this case and leaf.
-        """
-        folder = self._folders.get(case)
-        if folder is None:
-            return None
-        try:
-            return folder.cipher.open(content, b"entry\0" + leaf)
-        except VaultError:
-            message = "entry-altered"
-            raise ValueError(message) from None
+        return CaseEntries({known.folder.id: known.folder.cipher for known in states.values()})
 
 
 LOOK_AT_CLOCKS: Final = Command(
     CLOCK, lambda known, act: expire(known.referral, act) if known.referral else Decision(), About.REFERRAL
 )
 """The clock looks at one referral."""
+
+
+def _ids(envelope: Envelope, event: LifeEvent | ReceiptGiven | ReportTaken) -> Mapping[str, UUID]:
+    """Return the ids by which operators find the message."""
+    ids: dict[str, UUID] = {"message_id": envelope.header.id}
+    if isinstance(event, ReferralEvent):
+        ids |= {"referral_id": event.referral, "conversation_id": event.conversation}
+    return ids
 
 
 def _receipt(event: ReceiptGiven, book: Book, speaker: OrganisationId) -> Receipt:

@@ -1,13 +1,16 @@
 """A message as it came, before anybody looked inside, and what became of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Generic, TypeVar
 from uuid import UUID
 
 What = TypeVar("What")
+
+NOTHING: Mapping[str, UUID] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,10 @@ class Heard(Generic[What]):
     """The state that it concerns; a batch loads each once and locks them in one order."""
     what: What
     traceparent: str | None = None
-    links: tuple[str, ...] = field(default=())
+    links: tuple[str, ...] = ()
     """Traces of other nodes that this one goes on from."""
+    attributes: Mapping[str, UUID] = NOTHING
+    """Ids by which its span can be found: of a message, a referral, a conversation."""
 
 
 class Unreadable(Exception):  # noqa: N818 - an outcome, not a fault

@@ -89,7 +89,9 @@ class Office:
             Problem: 404 where there is nothing of that name for this reader; 409 with the reason where a rule refuses.
         """
         command = Command(asked.by.id, rule, about, case, whole=whole, opens=opens)
-        heard: Heard[What] = Heard(asked.id, asked.digest, key, command, traces.current_traceparent())
+        heard: Heard[What] = Heard(
+            asked.id, asked.digest, key, command, traces.current_traceparent(), attributes={f"{about}_id": key}
+        )
         decision = await self.shell.act(heard)
         if decision.refusal is not None:
             code = decision.refusal.code
