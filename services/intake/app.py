@@ -20,6 +20,7 @@ from services.intake.watch import Watch
 from shared.audit.note import Signer
 from shared.audit.sequencer import Sequencer
 from shared.clock import Clock
+from shared.contracts.report import Report
 from shared.messaging import places
 from shared.messaging.consumer import Consumer
 from shared.messaging.post import PostOffice
@@ -34,6 +35,7 @@ from shared.sealing.keys import KeyPurpose
 from shared.staff import StaffBook
 from shared.storage.pool import open_pool
 from shared.telemetry.traces import Telemetry
+from shared.web.documented import describe
 from shared.web.frame import make_app
 
 SERVICE: Final = "intake"
@@ -76,6 +78,7 @@ def create_app(settings: IntakeSettings) -> FastAPI:
         routers=[events.router, reports.router, quarantine.router],
         locale=LOCALE,
     )
+    describe(app, Report)
     return app
 
 

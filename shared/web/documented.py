@@ -1,8 +1,13 @@
-"""How refusals are described in the OpenAPI document: problem+json, the same for every route."""
+"""What FastAPI cannot see by itself, for the OpenAPI document: refusals, and bodies that a route reads on its own."""
 
 from typing import Any, Final
 
+from fastapi import FastAPI
+from pydantic import BaseModel
+
 from shared.web.problem import MEDIA_TYPE
+
+SCHEMAS: Final = "#/components/schemas/{model}"
 
 WHY: Final = {
     400: "Not in the form that it must have.",
@@ -48,3 +53,17 @@ PROBLEM: Final[dict[str, Any]] = {
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the descriptions of these refusals."""
     return {status: {"description": WHY[status], "content": {MEDIA_TYPE: {"schema": PROBLEM}}} for status in statuses}
+
+
+def describe(app: FastAPI, *models: type[BaseModel]) -> None:
+    """Let the OpenAPI document of ``app`` hold ``models``, which its routes name by :data:`SCHEMAS`."""
+
+    def described() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = FastAPI.openapi(app)
+            for model in models:
+                schema = model.model_json_schema(ref_template=SCHEMAS)
+                document["components"]["schemas"] |= {**schema.pop("$defs", {}), model.__name__: schema}
+        return app.openapi_schema or {}
+
+    app.openapi = described  # type: ignore[method-assign]  # FastAPI's own way: "Extending OpenAPI"

@@ -26,7 +26,7 @@ from shared.messaging.delivery import Heard
 from shared.telemetry import traces
 from shared.telemetry.metrics import Counter
 from shared.web.body import read_body
-from shared.web.documented import problems
+from shared.web.documented import SCHEMAS, problems
 from shared.web.problem import Field, Problem
 
 LARGEST_BYTES: Final = 65_536
@@ -83,7 +83,7 @@ class ReportSaid(Said):
 DESCRIBED: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
-        "content": {JSON_TYPE: {"schema": {"$ref": "#/components/schemas/Report"}}},
+        "content": {JSON_TYPE: {"schema": {"$ref": SCHEMAS.format(model=Report.__name__)}}},
     },
 }
 
