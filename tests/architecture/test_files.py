@@ -10,7 +10,7 @@ import pytest
 from tests.architecture.tree import REPOSITORY, Breach, files, sources, write
 
 LINES_AT_MOST = 450
-WRITTEN_BY_HAND = (".py", ".sql", ".sh", ".md", ".html", ".css", ".js", ".yaml", ".yml", "Makefile", "Dockerfile")
+WRITTEN_BY_HAND = (".py", ".sql", ".sh", ".html", ".css", ".js", ".yaml", ".yml", "Makefile", "Dockerfile")
 NOT_TEXT = (".png", ".svg", ".mo", ".woff2", ".ico", ".pdf")
 # Written as classes of one character, so that this file does not find itself.
 REGISTRY = re.compile(r"(?:py[p]i\.org|py[t]honhosted\.org|npm[j]s\.(?:org|com)|--(?:extra-)?in[d]ex-url|fin[d]-links)")

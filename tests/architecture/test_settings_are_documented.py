@@ -23,10 +23,9 @@ def fields() -> set[str]:
 
 
 def in_code() -> set[str]:
-    """Return every variable that the product's code names outside the settings, such as those of `make up`."""
-    paths = [
-        REPOSITORY / name for name, _ in sources(REPOSITORY, "deploy/", "services/", "shared/", "examples/", "bench/")
-    ]
+    """Return every variable that code names outside the settings, such as those of `make up`."""
+    ours = ("deploy/", "services/", "shared/", "examples/", "bench/", "tests/support/")
+    paths = [REPOSITORY / name for name, _ in sources(REPOSITORY, *ours)]
     return {name for path in paths for name in VARIABLE.findall(path.read_text(encoding="utf-8"))}
 
 
