@@ -160,9 +160,9 @@ class Shell(Generic[What, State]):
     def _item(self, slot: int, delivery: Delivery, heard: Heard[What]) -> Item[What]:
         """Give the message a span of its own, from before its decision until after its commit."""
         links = map(traces.link_to, heard.links)
-        return Item(
-            slot, delivery, heard, traces.begin_from(heard.traceparent, f"process {self.desk.name}", links=links)
-        )
+        name = f"process {self.desk.name}"
+        span = traces.begin_from(heard.traceparent, name, attributes=heard.attributes, links=links)
+        return Item(slot, delivery, heard, span)
 
     async def _settle(self, items: list[Item[What]], holds: list[held.Hold]) -> dict[int, Decision[State]]:
         """Commit the batch, as a whole or in halves; wait while the database is away."""
