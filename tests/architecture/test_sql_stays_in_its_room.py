@@ -168,7 +168,6 @@ def test_a_statement_made_of_more_is_found(lines: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("part", ["COLUMNS", "', '.join(Row._fields)"])
 def test_a_statement_made_of_constants_is_well(part: str, tmp_path: Path) -> None:
-    write(
-        tmp_path, "services/referral/store/inbox.py", f'ONE: Final = f"SELECT {{{part}}} FROM referrals WHERE id = $1"'
-    )
+    lines = 'ONE: Final = f"SELECT {PART} FROM referrals WHERE id = $1"'.replace("PART", part)
+    write(tmp_path, "services/referral/store/inbox.py", lines)
     assert put_together(tmp_path) == []
