@@ -211,6 +211,13 @@ REASONS: list[tuple[Withheld, Grounds]] = [
         Withheld.AUTHORITY_NOT_GRANTED,
         replace(grounds(grant()), recipient=Recipient(RECEIVER, RecipientKind.POLICE, agreed=True)),
     ),
+    (
+        Withheld.AUTHORITY_NOT_GRANTED,
+        replace(
+            grounds(grant(purposes=frozenset({Purpose.SUPPORT, Purpose.AUTHORITIES}))),
+            recipient=Recipient(RECEIVER, RecipientKind.IMMIGRATION, agreed=True),
+        ),
+    ),
     (Withheld.NO_TRANSFER_BASIS, grounds(grant(recipient=ORGANISATIONS[2]), organisation=ORGANISATIONS[2])),
     (
         Withheld.NO_AGREEMENT,
