@@ -134,14 +134,18 @@ def test_a_port_taken_in_the_last_moment_is_left_for_another(tmp_path: Path, mon
             assert [server.port] == free
 
 
-def test_a_server_that_dies_shows_the_end_of_its_log(tmp_path: Path) -> None:
-    with private_postgres(tmp_path) as server:
-        server.stop()
-        (server.data / "postgresql.conf").write_text("no_such_setting = on\n")
-        with pytest.raises(LocalError) as refused:
-            server.start()
+async def test_a_server_that_dies_shows_the_end_of_its_log_and_can_be_mended(server: PrivatePostgres) -> None:
+    server.stop()
+    settings = server.data / "postgresql.conf"
+    good = settings.read_text()
+    settings.write_text("no_such_setting = on\n")
+    with pytest.raises(LocalError) as refused:
+        server.start()
     assert refused.value.code is LocalCode.SERVER_DIED
     assert "no_such_setting" in refused.value.sentence
+    settings.write_text(good)
+    server.start()
+    assert await ask(server, "SELECT 1") == 1
 
 
 async def test_a_lock_file_whose_owner_is_now_another_program_is_no_obstacle(server: PrivatePostgres) -> None:
@@ -166,7 +170,8 @@ async def test_a_making_that_was_cut_short_is_made_again(tmp_path: Path) -> None
     (tmp_path / "data.making").mkdir()
     (tmp_path / "data.making" / "rest").touch()
     (tmp_path / "data").mkdir()
-    with private_postgres(tmp_path) as server:
+    with postgres(tmp_path, environment={}) as server:  # without an address it is a private one
+        assert isinstance(server, PrivatePostgres)
         assert await ask(server, "SELECT 1") == 1
 
 
@@ -236,8 +241,3 @@ async def test_a_given_server_is_used_as_it_is(server: PrivatePostgres, tmp_path
         connection = await asyncio.wait_for(asyncpg.connect(given.admin_dsn), 5)
         await connection.close()
     assert not (tmp_path / "unused").exists()
-
-
-def test_without_an_address_it_is_private(tmp_path: Path) -> None:
-    with postgres(tmp_path, environment={}) as own:
-        assert isinstance(own, PrivatePostgres)
