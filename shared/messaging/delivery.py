@@ -1,7 +1,7 @@
 """A message as it came, before anybody looked inside, and what became of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from types import MappingProxyType
@@ -51,7 +51,7 @@ class Heard(Generic[What]):
     traceparent: str | None = None
     links: tuple[str, ...] = ()
     """Traces of other nodes that this one goes on from."""
-    attributes: Mapping[str, UUID] = NOTHING
+    attributes: Mapping[str, UUID] = field(default_factory=lambda: NOTHING)
     """Ids by which its span can be found: of a message, a referral, a conversation."""
 
 
