@@ -329,11 +329,11 @@ class Packet(Personal):
 
     def parts(self) -> dict[Category, Personal]:
         """Return the parts that are there, by category."""
-        return {_CATEGORY[name]: part for name, part in self if part is not None}
+        return {_CATEGORY[name]: part for name, part in vars(self).items() if part is not None}
 
     def categories(self) -> frozenset[Category]:
         """Return which categories are there."""
-        return frozenset(_CATEGORY[name] for name, part in self if part is not None)
+        return frozenset(_CATEGORY[name] for name, part in vars(self).items() if part is not None)
 
 
 _CATEGORY = {category.value: category for category in Category}
