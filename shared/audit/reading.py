@@ -12,14 +12,16 @@ from shared.audit.log import EntryCipher
 from shared.storage.pool import Connection
 from shared.storage.vault import VaultError
 
-_CHUNK: Final = 2_000
+_CHUNK: Final = 4_000
 
-_LEAVES: Final = """
-    SELECT numbered.position, leaf.commitment, leaf.case_id, leaf.content
-    FROM audit_position AS numbered
-    LEFT JOIN audit_leaf AS leaf ON leaf.id = numbered.leaf_id
-    ORDER BY numbered.position
+_POSITIONS: Final = """
+    SELECT array_agg(position ORDER BY position) AS positions, array_agg(leaf_id ORDER BY position) AS leaves
+    FROM (SELECT position, leaf_id FROM audit_position WHERE position >= $1 ORDER BY position LIMIT $2) AS numbered
 """
+
+# Leaves got their ids in nearly the order in which they got their positions, and reading a range takes half the time.
+_RANGE: Final = "SELECT id, commitment, case_id, content FROM audit_leaf WHERE id BETWEEN $1 AND $2 ORDER BY id"
+_SOME: Final = "SELECT id, commitment, case_id, content FROM audit_leaf WHERE id = ANY ($1::bigint[])"
 
 _CHECKPOINTS: Final = """
     SELECT size, note, peaks, at FROM audit_checkpoint WHERE size > $1 AND size <= $2 ORDER BY size
@@ -48,18 +50,38 @@ async def read_leaves(
         connection: inside ``snapshot``, and used for nothing else until this is closed.
         cipher: opens entries of cases; without it they stay closed.
     """
-    cursor = await connection.cursor(_LEAVES)
-    rows = await cursor.fetch(_CHUNK)
     size = 0
-    while rows:
-        checkpoints = await connection.fetch(_CHECKPOINTS, size, size + len(rows))
-        size += len(rows)
-        ahead = asyncio.ensure_future(cursor.fetch(_CHUNK))
+    positions, ids = await _positions(connection, 0)
+    rows = await _leaves(connection, ids)
+    while positions:
+        checkpoints = await connection.fetch(_CHECKPOINTS, size, size + len(positions))
+        size += len(positions)
+        next_positions, ids = await _positions(connection, positions[-1] + 1)
+        ahead = asyncio.ensure_future(_leaves(connection, ids))
         try:
             await asyncio.sleep(0)
-            yield _columns(rows, cipher), [filed(row) for row in checkpoints]
+            yield _columns(positions, rows, cipher), [filed(row) for row in checkpoints]
         finally:
-            rows = await ahead
+            positions, rows = next_positions, await ahead
+
+
+async def _positions(connection: Connection, first: int) -> tuple[list[int], list[int]]:
+    """Return the next positions from ``first`` on, and the ids of their leaves."""
+    (row,) = await connection.fetch(_POSITIONS, first, _CHUNK)
+    return row["positions"] or [], row["leaves"] or []
+
+
+async def _leaves(connection: Connection, ids: Sequence[int]) -> Sequence[Record | None]:
+    """Return the leaves of these ids, in their order; ``None`` for one that is not there."""
+    if not ids:
+        return []
+    first, last = min(ids), max(ids)
+    near = last - first < 2 * len(ids)
+    rows = await connection.fetch(_RANGE, first, last) if near else await connection.fetch(_SOME, ids)
+    if [row["id"] for row in rows] == ids:
+        return rows
+    by_id = {row["id"]: row for row in rows}
+    return [by_id.get(each) for each in ids]
 
 
 async def newest_checkpoint(connection: Connection) -> str | None:
@@ -73,11 +95,12 @@ def filed(row: Record) -> Filed:
     return Filed(row["size"], row["note"], row["peaks"], row["at"])
 
 
-def _columns(rows: Sequence[Record], cipher: EntryCipher | None) -> Leaves:
-    openings: list[bytes | Finding | None] = [
-        row["content"] if row["case_id"] is None else _open(row, cipher) for row in rows
-    ]
-    return Leaves([row["position"] for row in rows], [row["commitment"] for row in rows], openings)
+def _columns(positions: Sequence[int], rows: Sequence[Record | None], cipher: EntryCipher | None) -> Leaves:
+    return Leaves(
+        positions,
+        [None if row is None else row["commitment"] for row in rows],
+        [None if row is None else row["content"] if row["case_id"] is None else _open(row, cipher) for row in rows],
+    )
 
 
 def _open(row: Record, cipher: EntryCipher | None) -> bytes | Finding | None:

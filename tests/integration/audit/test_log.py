@@ -76,12 +76,14 @@ async def test_what_is_rolled_back_leaves_no_trace(log: LogOnDisk) -> None:
     async with log.pool.acquire() as connection:
         transaction = connection.transaction()
         await transaction.start()
-        await append(connection, [make_leaf(1)])
+        await append(connection, [make_leaf(number) for number in range(1, 30)])
         await transaction.rollback()
+        await log.write([make_leaf(30)])
         checkpoint = await integrate(connection, SIGNER, NOW)
     assert checkpoint is not None
-    assert checkpoint.size == 1
-    assert (await log.verified()).verified
+    assert checkpoint.size == 2
+    report = await log.verified()
+    assert (report.verified, report.opened) == (True, 2)
 
 
 async def test_a_transaction_that_commits_late_comes_late_and_is_not_lost(log: LogOnDisk) -> None:
