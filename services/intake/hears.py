@@ -86,7 +86,8 @@ class Door(Desk[Arrival, Given]):
         except EnvelopeError as refused:
             raise Unreadable(refused.code) from None
         arrival = _arrival(delivery, envelope, published, book)
-        return Heard(arrival.inbox, arrival.digest, arrival.inbox, arrival)
+        ids = {"message_id": arrival.id}
+        return Heard(arrival.inbox, arrival.digest, arrival.inbox, arrival, attributes=ids)
 
     async def load(self, connection: Connection, keys: Sequence[UUID], whats: Sequence[Arrival]) -> dict[UUID, Given]:  # noqa: ARG002
         """Return the receipts that were given already."""

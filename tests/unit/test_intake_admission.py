@@ -41,7 +41,7 @@ ARRIVAL = Arrival(
     key_holds=Period(NOW - DAY, NOW + DAY),
     agreement=Period(NOW - DAY, NOW + DAY),
 )
-GIVEN = Given(UUID(int=3), "a note\n")
+GIVEN = Given(UUID(int=3), NOW, "a note\n")
 
 
 def admitted(arrival: Arrival, at: datetime = NOW) -> Admission:

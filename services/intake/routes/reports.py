@@ -124,10 +124,17 @@ def _read(body: bytes) -> Report:
     raise Problem(422, "fields-invalid", fields=[Field(each.field, each.code) for each in fields])
 
 
-async def _take(here: Entrance, command: TakeReport, digest: bytes, key: str | None) -> ReportId:
-    """Make it true, and return the report's number: the first one, where the same report came under this key."""
-    name = UUID(bytes=sha256(b"report\0" + key.encode()).digest()[:16]) if key else command.id
-    heard = Heard(name, digest, name, command, traces.current_traceparent())
+async def _take(here: Entrance, command: TakeReport, digest: bytes, word: str | None) -> ReportId:
+    """Make it true, and return the report's number: the first one, where the same report came under this word."""
+    known_by = UUID(bytes=sha256(b"report\0" + word.encode()).digest()[:16]) if word else None
+    heard = Heard(
+        known_by,
+        digest,
+        known_by or command.id,
+        command,
+        traces.current_traceparent(),
+        attributes={"report_id": command.id},
+    )
     async with asyncio.timeout(PATIENCE_SECONDS):
         decision = await here.reports.act(heard)
     if decision.refusal is not None:
