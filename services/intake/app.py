@@ -10,6 +10,7 @@ from typing import Final
 from fastapi import FastAPI
 
 from services.intake.hears import Door
+from services.intake.newcomers import Newcomers
 from services.intake.routes import events, quarantine, reports
 from services.intake.routes.entrance import Entrance, Paces
 from services.intake.sealer import Sealer
@@ -42,6 +43,7 @@ SERVICE: Final = "intake"
 LOCALE: Final = Path(__file__).parent / "locale"
 STAFF_FILE: Final = "staff.json"
 
+NEWCOMERS_SECONDS: Final = 5.0
 WATCH_SECONDS: Final = 10.0
 SEQUENCER_SECONDS: Final = 1.0
 
@@ -134,6 +136,7 @@ async def build(settings: IntakeSettings) -> Parts:
             Consumer(exchange, parked, heard, description="Envelopes that the broker gave up on", parked=True),
         ],
         rounds=[
+            Round("newcomers", Newcomers(directory, heard, pool, clock).step, NEWCOMERS_SECONDS),
             Round("watch", Watch(pool, clock).step, WATCH_SECONDS),
             Round("sequencer", Sequencer(pool, signer, clock).step, SEQUENCER_SECONDS),
         ],

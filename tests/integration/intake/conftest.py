@@ -35,8 +35,8 @@ from tests.support.wait import until
 
 MoveClock: TypeAlias = Callable[[timedelta], None]
 
-WATCH_SECONDS = 0.1
-"""How often the door under test looks for gaps."""
+LOOK_SECONDS = 0.1
+"""How often the door under test looks for gaps and for newcomers."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,8 @@ async def door(
     write_staff(knocking.us.folder, tokens)
     settings = settings_of(broker_pair, knocking.us, database, moved_clock)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(application, "WATCH_SECONDS", WATCH_SECONDS)
+        for name in ("NEWCOMERS_SECONDS", "WATCH_SECONDS"):
+            patch.setattr(application, name, LOOK_SECONDS)
         async with AsyncExitStack() as stack:
             app = application.create_app(settings)
             await stack.enter_async_context(app.router.lifespan_context(app))

@@ -1,0 +1,37 @@
+"""Looks, every few seconds, whether keys or agreements have arrived, and lets those try again who waited for them.
+
+A message may come before the key document that it is signed under. It is retried later and later; without this it would
+wait up to five minutes more than it need, and that is all the time that a receipt has.
+"""
+
+from services.intake.domain.admission import Arrival, Given
+from services.intake.store import waiting
+from shared.clock import Clock
+from shared.messaging.shell import Shell
+from shared.sealing.codes import DirectoryCode
+from shared.sealing.directory import Directory
+from shared.storage.pool import Pool
+
+
+class Newcomers:
+    """The directory, and those who wait for something to stand in it."""
+
+    def __init__(self, directory: Directory, shell: Shell[Arrival, Given], pool: Pool, clock: Clock) -> None:
+        """Take where keys arrive, and the door's shell."""
+        self._directory = directory
+        self._shell = shell
+        self._pool = pool
+        self._clock = clock
+        self._book = directory.book
+
+    async def step(self) -> None:
+        """Look once."""
+        self._directory.refresh()
+        book = self._directory.book
+        if book is self._book:
+            return
+        async with self._pool.acquire() as connection:
+            woken = await waiting.wake(connection, self._shell.desk.name, DirectoryCode.KEY_UNKNOWN, self._clock.now())
+        self._book = book
+        if woken:
+            self._shell.woken.set()
