@@ -19,7 +19,9 @@ VERSION: Final = 1
 
 _CODE: Final = re.compile(r"[a-z-]+(\.[a-z-]+)+")
 _WORD: Final = re.compile(r"[\x21-\x7e]{1,200}")
-"""A code or an id, whoever made it: printable ASCII without a space. Prose has spaces."""
+"""A code or an id, whoever made it: printable ASCII without a space."""
+_VALUE: Final = re.compile(r"[\x21-\x7e]{0,200}|(?=.{1,1000}\Z)[a-z0-9._-]{1,64}( [a-z0-9._-]{1,64})+")
+"""A code or an id, or several in lower case with one space between: no capital, accent or comma joins words here."""
 
 _encode: Final = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -45,8 +47,7 @@ def encode_entry(entry: Entry) -> bytes:
     Raises:
         EntryRefusedError: ``entry-malformed``.
     """
-    words = [entry.actor, *entry.detail, *entry.detail.values()]
-    if _CODE.fullmatch(entry.code) is None or entry.at.tzinfo is None or not all(map(_WORD.fullmatch, words)):
+    if not _is_sound(entry):
         raise EntryRefusedError(EntryFault.MALFORMED)
     members: dict[str, object] = {"actor": entry.actor, "at": _timestamp(entry.at)}
     if entry.case is not None:
@@ -56,6 +57,15 @@ def encode_entry(entry: Entry) -> bytes:
         members["detail"] = dict(sorted(entry.detail.items()))
     members |= {"subject": str(entry.subject), "v": VERSION}
     return _encode(members).encode("ascii")
+
+
+def _is_sound(entry: Entry) -> bool:
+    return (
+        _CODE.fullmatch(entry.code) is not None
+        and entry.at.tzinfo is not None
+        and all(map(_WORD.fullmatch, (entry.actor, *entry.detail)))
+        and all(map(_VALUE.fullmatch, entry.detail.values()))
+    )
 
 
 def _timestamp(at: datetime) -> str:

@@ -22,6 +22,7 @@ AT = datetime(2026, 11, 24, 9, 5, 0, tzinfo=UTC)
 SALT = bytes(range(32))
 
 words = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=200)
+lists = st.lists(st.from_regex(r"\A[a-z0-9._-]{1,40}\Z"), max_size=12).map(" ".join)
 codes = st.from_regex(r"\A[a-z-]{1,12}(\.[a-z-]{1,12}){1,3}\Z")
 offsets = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 entries = st.builds(
@@ -30,7 +31,7 @@ entries = st.builds(
     actor=words,
     subject=st.uuids(),
     at=st.datetimes(datetime(1970, 1, 2), datetime(2200, 1, 1), timezones=offsets),  # noqa: DTZ001
-    detail=st.dictionaries(words, words, max_size=4),
+    detail=st.dictionaries(words, words | lists, max_size=4),
     case=st.none() | st.uuids(),
 )
 
@@ -75,10 +76,18 @@ def test_every_entry_is_read_back_whole_and_in_one_order(given_entry: Entry) -> 
         entry(actor=""),
         entry(actor="somebody with a name"),
         entry(actor="zoé"),
-        entry(detail={"note": "she said that"}),
-        entry(detail={"a note": "code"}),
-        entry(detail={"note": ""}),
+        entry(detail={"note": "She said that"}),
+        entry(detail={"note": "she said that, twice"}),
+        entry(detail={"note": "a  b"}),
+        entry(detail={"note": " a"}),
+        entry(detail={"note": "a "}),
+        entry(detail={"note": "a\nb"}),
+        entry(detail={"note": "zoé"}),
         entry(detail={"note": "x" * 201}),
+        entry(detail={"note": f"{'x' * 65} y"}),
+        entry(detail={"note": " ".join(["x" * 60] * 17)}),
+        entry(detail={"a note": "code"}),
+        entry(detail={"": "code"}),
         Entry("referral.accepted", "abri-be", SUBJECT, datetime(2026, 11, 24)),  # noqa: DTZ001
     ],
 )
