@@ -16,12 +16,13 @@ from services.notify.domain.who import Person
 from services.notify.store import mails, notifications
 from services.notify.store.mails import NewMail
 from shared.contracts.facts import Fact
-from shared.contracts.ids import OrganisationId
+from shared.contracts.ids import FactId, OrganisationId, StaffId
 from shared.messaging.decision import Decision
 from shared.messaging.delivery import Delivery, Heard, Unreadable
 from shared.messaging.desk import Desk, Said
 from shared.messaging.outbox import Letter
 from shared.storage.pool import Connection
+from shared.telemetry import metrics
 
 MALFORMED: Final = "fact-malformed"
 
@@ -63,18 +64,17 @@ class NotifyDesk(Desk[Fact, None]):
 
     async def write(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
         """Keep every telling, and a mail where one is due; return no letters."""
-        traces = {each.what: each.traceparent for each in said if isinstance(each.what, Telling)}
-        told = {(telling.staff, telling.fact): telling for telling in traces}
-        kept = await notifications.keep(connection, tuple(traces), at)
-        due = ((told[place.staff, place.fact], place.place) for place in kept)
-        await mails.keep(
-            connection,
-            [
-                NewMail(telling.staff, place, telling.urgency, telling.mail_due, traces[telling])
-                for telling, place in due
-                if telling.mail_due is not None
-            ],
-        )
+        told: dict[tuple[StaffId, FactId], tuple[Telling, str | None]] = {}
+        for each in said:
+            if isinstance(each.what, Telling):
+                told[each.what.staff, each.what.fact] = each.what, each.traceparent
+        new_mails = []
+        for kept in await notifications.keep(connection, [telling for telling, _ in told.values()], at):
+            telling, traceparent = told[kept.staff, kept.fact]
+            metrics.NOTIFICATIONS.add(channel="bell", code=telling.matter)
+            if telling.mail_due is not None:
+                new_mails.append(NewMail(kept.staff, kept.place, telling.urgency, telling.mail_due, traceparent))
+        await mails.keep(connection, new_mails)
         return ()
 
     def parked(self, held: UUID, code: str, at: datetime) -> tuple[object, ...]:  # noqa: ARG002

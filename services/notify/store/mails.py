@@ -103,8 +103,6 @@ AGAIN: Final = """
     WHERE id = ANY($1::uuid[]) AND state = 'parked'
 """
 
-WAITING: Final = "SELECT count(*) FROM mail WHERE state = 'waiting' AND due_at <= $1"
-
 
 async def keep(connection: Connection, mails: Sequence[NewMail]) -> None:
     """Write down what is to be mailed, in the transaction that makes the notifications."""
@@ -158,8 +156,3 @@ async def put_off(connection: Connection, mail: MailId, due_at: datetime) -> Non
 async def again(connection: Connection, mails: Sequence[UUID], at: datetime) -> None:
     """Let parked mails be tried again, as if they were new."""
     await connection.execute(AGAIN, mails, at)
-
-
-async def waiting(connection: Connection, at: datetime) -> int:
-    """Return how many mails are due and not sent."""
-    return int(await connection.fetchval(WAITING, at))

@@ -1,10 +1,11 @@
 """The notify service of one node, with everything around it real: database, broker, mail server, HTTP."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -18,7 +19,7 @@ from fastapi import FastAPI
 
 from deploy.broker.topology import BrokerRole
 from deploy.local.databases import DatabaseRole, NodeDatabase, role_name
-from services.notify.app import create_app
+from services.notify import app
 from services.notify.settings import NotifySettings
 from services.notify.store.schema import MIGRATIONS, SCHEMA
 from shared.contracts.codes import Urgency
@@ -32,13 +33,14 @@ from shared.staff import Role, StaffBook, StaffMember, new_token, token_digest
 from shared.storage.migrate import migrate
 from tests.support.feed import FeedReader, follow
 from tests.support.mailbox import Mailbox
-from tests.support.servers import BrokerPair, FreshDatabase
+from tests.support.servers import BrokerPair, FreshDatabase, Rabbit, make_broker_pair
 from tests.support.wait import until
 
 PASSPHRASE = "a passphrase for tests"
 CHEAP = Choices(cost=Cost(memory_kib=64, iterations=1, lanes=1))
 SENDER = "relais@ccem.example.org"
 SITE = "https://relais.example.org"
+MOST_READERS = 30
 
 ANA = ("ana", {Role.CASEWORKER}, ("fr",))
 BRUNO = ("bruno", {Role.CASEWORKER}, ("en", "fr"))
@@ -76,19 +78,21 @@ class Node:
     pool: "asyncpg.Pool[asyncpg.Record]"
     """As the owner of the tables: a test may look at everything."""
     clock_file: Path
+    unused: Iterator[int] = field(default_factory=count)
+    """Numbers of readers that no test has had yet."""
     _running: list[Running] = field(default_factory=list)
 
     async def start(self) -> Running:
         """Start the service, or one more process' worth of it."""
-        app = create_app(self.settings)
+        made = app.create_app(self.settings)
         server = uvicorn.Server(
-            uvicorn.Config(app, port=0, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=5)
+            uvicorn.Config(made, port=0, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=5)
         )
         task = asyncio.create_task(server.serve())
         await until(lambda: server.started or task.done(), seconds=15, what="the service to start")
         assert server.started
         port = server.servers[0].sockets[0].getsockname()[1]
-        running = Running(app, server, task, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10))
+        running = Running(made, server, task, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10))
         self._running.append(running)
         return running
 
@@ -104,12 +108,17 @@ class Node:
         """Put facts on the service's queue, as the referral service does."""
         await self.publish(*(fact.model_dump_json().encode() for fact in facts))
 
-    async def publish(self, *bodies: bytes) -> None:
+    async def publish(self, *bodies: bytes, **headers: str) -> None:
         """Put anything on the service's queue, confirmed."""
         channel = await self.sender.channel()
         exchange = await channel.get_exchange(places.NODE_EXCHANGE, ensure=False)
         for body in bodies:
-            message = aio_pika.Message(body, message_id=str(uuid4()), delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
+            message = aio_pika.Message(
+                body,
+                headers=dict(headers),
+                message_id=str(uuid4()),
+                delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+            )
             await exchange.publish(message, places.NOTIFY)
         await channel.close()
 
@@ -121,11 +130,12 @@ class Node:
         """Return how many rows there are."""
         return int(await self.pool.fetchval(f"SELECT count(*) FROM {table}"))  # noqa: S608 - names from the tests
 
-    async def told(self, count: int) -> list[dict[str, Any]]:
-        """Wait until there are ``count`` notifications, and return them."""
+    async def told(self, count: int, staff: str | None = None) -> list[dict[str, Any]]:
+        """Wait until there are ``count`` notifications, of everybody or of ``staff``, and return them."""
 
         async def look() -> list[dict[str, Any]]:
-            found = await self.fetch("SELECT * FROM notification ORDER BY made_at, staff, place")
+            query = "SELECT * FROM notification WHERE staff = $1 OR $1 IS NULL ORDER BY made_at, staff, place"
+            found = await self.fetch(query, staff)
             return found if len(found) == count else []
 
         return await until(look, seconds=10, what=f"{count} notifications")
@@ -206,6 +216,16 @@ def make_staff(folder: Path, staff: Sequence[tuple[str, set[Role], tuple[str, ..
     return tokens
 
 
+async def make_database(fresh_database: FreshDatabase) -> NodeDatabase:
+    """Make a database in which the service's schema is up to date."""
+    database = await fresh_database("ccem-fr")
+    owner = await asyncpg.connect(database.dsn(DatabaseRole.OWNER))
+    role = role_name(database.organisation, DatabaseRole.NOTIFY)
+    await migrate(owner, schema=SCHEMA, role=role, sources=sources(MIGRATIONS))
+    await owner.close()
+    return database
+
+
 async def make_node(
     pair: BrokerPair,
     fresh_database: FreshDatabase,
@@ -215,11 +235,7 @@ async def make_node(
     """Make everything that a node has before the service starts for the first time."""
     make_organisation(folder / "node", pair.ccem, PASSPHRASE, datetime.now(UTC), CHEAP)
     tokens = make_staff(folder / "node", staff)
-    database = await fresh_database("ccem-fr")
-    owner = await asyncpg.connect(database.dsn(DatabaseRole.OWNER))
-    role = role_name(database.organisation, DatabaseRole.NOTIFY)
-    await migrate(owner, schema=SCHEMA, role=role, sources=sources(MIGRATIONS))
-    await owner.close()
+    database = await make_database(fresh_database)
     mailbox = Mailbox()
     await mailbox.start()
     clock_file = folder / "clock"
@@ -244,6 +260,13 @@ async def make_node(
     return Node(settings, database, mailbox, tokens, sender, pool, clock_file)
 
 
+@pytest.fixture(autouse=True)
+def quick_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look for mail and number the audit log more often than a node does, so that a test waits less."""
+    monkeypatch.setattr(app, "MAIL_SECONDS", 0.1)
+    monkeypatch.setattr(app, "SEQUENCER_SECONDS", 0.1)
+
+
 @pytest.fixture
 async def node(broker_pair: BrokerPair, fresh_database: FreshDatabase, tmp_path: Path) -> AsyncIterator[Node]:
     """Give a node on which the service is not started yet."""
@@ -257,3 +280,56 @@ async def node(broker_pair: BrokerPair, fresh_database: FreshDatabase, tmp_path:
 async def service(node: Node) -> Running:
     """Give the service at work."""
     return await node.start()
+
+
+@dataclass
+class Reader:
+    """A member of staff whom nobody has told anything yet, at a service that other readers use too."""
+
+    node: Node
+    running: Running
+    name: str
+
+    async def tell(self, count: int = 1) -> list[Fact]:
+        """Tell them of ``count`` facts that only ring, and return those; they may not have arrived yet."""
+        facts = [a_fact(FactCode.REFERRAL_OPENED, assignee=self.name) for _ in range(count)]
+        await self.node.tell(*facts)
+        return facts
+
+    async def told(self, count: int) -> list[dict[str, Any]]:
+        """Wait until they have ``count`` notifications."""
+        return await self.node.told(count, self.name)
+
+    def feed(self, path: str = "/feed", **headers: str) -> AbstractAsyncContextManager[FeedReader]:
+        """Follow what they are told."""
+        return self.node.feed(self.running, self.name, path, **headers)
+
+    async def ask(self, method: str, path: str, **headers: str) -> httpx.Response:
+        """Ask something as them."""
+        return await self.node.ask(self.running, method, path, self.name, **headers)
+
+    def another(self) -> "Reader":
+        """Return somebody else at the same service."""
+        return Reader(self.node, self.running, f"{self.name}-2")
+
+
+@pytest.fixture(scope="module")
+async def house(
+    rabbitmq: Rabbit, fresh_database: FreshDatabase, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[tuple[Node, Running]]:
+    """Give a running service with many members of staff and a queue of its own, for a whole module."""
+    names = [name for n in range(MOST_READERS) for name in (f"reader-{n}", f"reader-{n}-2")]
+    staff = [(name, {Role.CASEWORKER}, ("fr",)) for name in names]
+    pair = make_broker_pair(rabbitmq)
+    node = await make_node(pair, fresh_database, tmp_path_factory.mktemp("house"), staff)
+    async with AsyncExitStack() as closing:
+        closing.callback(pair.remove)
+        closing.push_async_callback(node.close)
+        yield node, await node.start()
+
+
+@pytest.fixture
+def reader(house: tuple[Node, Running]) -> Reader:
+    """Give a reader of the test's own."""
+    node, running = house
+    return Reader(node, running, f"reader-{next(node.unused)}")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 
 import pytest
 from starlette.types import Message, Scope
@@ -9,28 +10,30 @@ from starlette.types import Message, Scope
 from services.notify import reading
 from services.notify.bell import MOST_STREAMS
 from services.notify.routes.feed import Feed
-from shared.contracts.facts import Audience, FactCode
-from tests.integration.notify.conftest import Node, Running, a_fact
+from shared.contracts.facts import Fact, FactCode
+from tests.integration.notify.conftest import Node, Reader, a_fact
 from tests.support.feed import Event
-from tests.support.wait import until
 
 
 def subjects(events: list[Event]) -> list[str]:
     return [event.data["link"].rpartition("/")[2] for event in events]
 
 
-async def test_a_reader_that_comes_back_gets_what_it_missed_once_and_in_order(node: Node, service: Running) -> None:
-    facts = [a_fact(FactCode.REFERRAL_OPENED) for _ in range(40)]
-    async with node.feed(service, "ana") as feed:
-        await node.tell(*facts[:10])
+def subjects_of(facts: list[Fact]) -> list[str]:
+    return [str(fact.subject) for fact in facts]
+
+
+async def test_a_reader_that_comes_back_gets_what_it_missed_once_and_in_order(reader: Reader) -> None:
+    async with reader.feed() as feed:
+        facts = await reader.tell(10)
         seen = await feed.take(10)
-    await node.tell(*facts[10:30])
-    await node.told(30)
-    async with node.feed(service, "ana", Last_Event_ID=seen[-1].id) as feed:
+    facts += await reader.tell(20)
+    await reader.told(30)
+    async with reader.feed(Last_Event_ID=seen[-1].id) as feed:
         seen += await feed.take(20)
-        await node.tell(*facts[30:])
+        facts += await reader.tell(10)
         seen += await feed.take(10)
-    assert subjects(seen) == [str(fact.subject) for fact in facts]
+    assert subjects(seen) == subjects_of(facts)
     assert [event.id for event in seen] == [str(n) for n in range(1, 41)]
 
 
@@ -48,16 +51,18 @@ async def test_a_reader_misses_nothing_across_a_restart_of_the_service(node: Nod
         seen += await feed.take(2)
         await node.tell(*facts[4:])
         seen += await feed.take(2)
-    assert subjects(seen) == [str(fact.subject) for fact in facts]
+    assert subjects(seen) == subjects_of(facts)
 
 
-async def test_each_hears_their_own_and_nobody_elses(node: Node, service: Running) -> None:
-    for_ana, for_bruno = a_fact(FactCode.REFERRAL_OPENED), a_fact(FactCode.REFERRAL_OPENED, assignee="bruno")
-    for_both = a_fact(FactCode.REFERRAL_OPENED, audience=Audience.CASEWORKERS)
-    async with node.feed(service, "ana") as ana, node.feed(service, "bruno") as bruno:
-        await node.tell(for_ana, for_bruno, for_both)
-        assert subjects(await ana.take(2)) == [str(for_ana.subject), str(for_both.subject)]
-        assert subjects(await bruno.take(2)) == [str(for_bruno.subject), str(for_both.subject)]
+async def test_each_hears_their_own_and_nobody_elses(reader: Reader) -> None:
+    another = reader.another()
+    async with reader.feed() as feed, another.feed() as other:
+        facts, theirs = await reader.tell(), await another.tell()
+        facts += await reader.tell()
+        assert subjects(await feed.take(2)) == subjects_of(facts)
+        assert subjects(await other.take(1)) == subjects_of(theirs)
+        with pytest.raises(TimeoutError):
+            await other.next(0.1)
 
 
 async def test_a_second_process_rings_for_what_the_first_one_heard(node: Node) -> None:
@@ -68,81 +73,64 @@ async def test_a_second_process_rings_for_what_the_first_one_heard(node: Node) -
             await node.tell(fact)
         seen, seen_there = await one.take(20), await other.take(20)
     assert subjects(seen) == subjects(seen_there)
-    assert sorted(subjects(seen)) == sorted(str(fact.subject) for fact in facts)
+    assert sorted(subjects(seen)) == sorted(subjects_of(facts))
 
 
-async def test_who_is_new_begins_with_what_is_unread(node: Node, service: Running) -> None:
-    facts = [a_fact(FactCode.REFERRAL_OPENED) for _ in range(3)]
-    await node.tell(*facts)
-    await node.told(3)
-    assert (await node.ask(service, "POST", "/notifications/2/read", "ana")).status_code == 204
-    async with node.feed(service, "ana") as feed:
+async def test_who_is_new_begins_with_what_is_unread(reader: Reader) -> None:
+    await reader.tell(3)
+    await reader.told(3)
+    assert (await reader.ask("POST", "/notifications/2/read")).status_code == 204
+    async with reader.feed() as feed:
         assert [event.id for event in await feed.take(2)] == ["1", "3"]
-    async with node.feed(service, "ana", Last_Event_ID="0") as feed:
-        assert [(event.id, event.data["read"]) for event in await feed.take(3)] == [
-            ("1", False),
-            ("2", True),
-            ("3", False),
-        ]
-    async with node.feed(service, "ana", "/feed?after=2") as feed:
+    async with reader.feed(Last_Event_ID="0") as feed:
+        seen = [(event.id, event.data["read"]) for event in await feed.take(3)]
+    assert seen == [("1", False), ("2", True), ("3", False)]
+    async with reader.feed("/feed?after=2") as feed:
         assert (await feed.next()).id == "3"
 
 
-async def test_who_has_seen_more_than_there_is_begins_anew(node: Node, service: Running) -> None:
-    await node.tell(a_fact(FactCode.REFERRAL_OPENED))
-    await node.told(1)
-    async with node.feed(service, "ana", Last_Event_ID="99") as feed:
+async def test_who_has_seen_more_than_there_is_begins_anew(reader: Reader) -> None:
+    await reader.tell()
+    await reader.told(1)
+    async with reader.feed(Last_Event_ID="99") as feed:
         assert (await feed.next()).id == "1"
 
 
-async def test_a_long_absence_is_caught_up_page_by_page(
-    node: Node, service: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_long_absence_is_caught_up_page_by_page(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "AT_ONCE", 7)
-    await node.tell(*(a_fact(FactCode.REFERRAL_OPENED) for _ in range(50)))
-    await node.told(50)
-    async with node.feed(service, "ana") as feed:
+    await reader.tell(50)
+    await reader.told(50)
+    async with reader.feed() as feed:
         assert [event.id for event in await feed.take(50)] == [str(n) for n in range(1, 51)]
 
 
 @pytest.mark.parametrize("lost", ["notify%", "notify listening"])
-async def test_a_database_that_goes_away_delays_and_loses_nothing(node: Node, service: Running, lost: str) -> None:
-    async with node.feed(service, "ana") as feed:
-        await node.tell(a_fact(FactCode.REFERRAL_OPENED))
+async def test_a_database_that_goes_away_delays_and_loses_nothing(reader: Reader, lost: str) -> None:
+    async with reader.feed() as feed:
+        await reader.tell()
         await feed.next()
-        await node.cut_database(lost)
-        await node.tell(*(a_fact(FactCode.REFERRAL_OPENED) for _ in range(3)))
+        await reader.node.cut_database(lost)
+        await reader.tell(3)
         assert [event.id for event in await feed.take(3)] == ["2", "3", "4"]
 
 
-async def test_a_silent_stream_says_that_it_is_alive(
-    node: Node, service: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_silent_stream_says_that_it_is_alive(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "HEARTBEAT_SECONDS", 0.02)
-    async with node.feed(service, "ana") as feed:
+    async with reader.feed() as feed:
         with pytest.raises(TimeoutError):
             await feed.next(0.3)
         assert feed.comments > 2
 
 
-async def test_one_member_cannot_hold_streams_without_end(node: Node, service: Running) -> None:
-    closing = asyncio.Event()
-    opened: list[int] = []
-
-    async def hold() -> None:
-        async with node.feed(service, "ana"):
-            opened.append(1)
-            await closing.wait()
-
-    async with asyncio.TaskGroup() as group:
+async def test_one_member_cannot_hold_streams_without_end(reader: Reader) -> None:
+    async with AsyncExitStack() as streams:
         for _ in range(MOST_STREAMS):
-            group.create_task(hold())
-        await until(lambda: len(opened) == MOST_STREAMS, what="every stream")
-        refused = await node.ask(service, "GET", "/feed", "ana", Accept_Language="fr")
+            await streams.enter_async_context(reader.feed())
+        refused = await reader.ask("GET", "/feed", Accept_Language="fr")
         assert (refused.status_code, refused.json()["code"]) == (429, "too-many-streams")
         assert refused.json()["title"].startswith("Trop de flux")
-        async with node.feed(service, "bruno"):
-            closing.set()
+        async with reader.another().feed() as other:
+            assert other.response.status_code == 200
 
 
 async def test_a_reader_that_is_too_slow_is_let_go_and_its_place_is_given_back() -> None:
@@ -173,10 +161,10 @@ async def test_a_reader_that_is_too_slow_is_let_go_and_its_place_is_given_back()
     assert len(taken) == 3
 
 
-async def test_the_feed_is_a_stream_that_nothing_between_keeps_or_holds_back(node: Node, service: Running) -> None:
-    async with node.feed(service, "bruno") as feed:
+async def test_the_feed_is_a_stream_that_nothing_between_keeps_or_holds_back(reader: Reader) -> None:
+    async with reader.feed() as feed:
         headers = feed.response.headers
     assert headers["Content-Type"].startswith("text/event-stream")
     assert headers["Cache-Control"] == "no-store"
     assert headers["X-Accel-Buffering"] == "no"
-    assert headers["Content-Language"] == "en"
+    assert headers["Content-Language"] == "fr"

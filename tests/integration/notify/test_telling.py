@@ -238,3 +238,27 @@ async def test_the_same_id_with_other_bytes_is_parked(node: Node, service: Runni
     [lot] = await parked(node)
     assert lot.reason == "message-id-reused"
     assert [row["staff"] for row in await node.told(2)] == ["ana", "dalia"]
+
+
+@pytest.mark.usefixtures("service")
+async def test_a_mail_goes_on_in_the_trace_of_its_fact(node: Node) -> None:
+    trace = f"{uuid4().hex}"
+    fact = a_fact(assignee="ana")
+    await node.publish(fact.model_dump_json().encode(), traceparent=f"00-{trace}-00f067aa0ba902b7-01")
+    await node.publish(a_fact(assignee="bruno").model_dump_json().encode(), traceparent="00-Canary-00f067aa0ba902b7-01")
+    rows = await node.mails("sent", 2)
+    found = {row["staff"]: row["traceparent"] for row in rows}
+    assert found["ana"].split("-")[1] == trace
+    assert found["bruno"] is None
+
+
+@pytest.mark.usefixtures("service")
+async def test_what_goes_out_is_counted_by_channel_and_by_where_to_look(node: Node) -> None:
+    def counted(channel: str) -> float:
+        said = metrics.REGISTRY.get_sample_value("relais_notifications_total", {"channel": channel, "code": "referral"})
+        return said or 0.0
+
+    before = counted("bell"), counted("mail")
+    await node.tell(a_fact(audience=Audience.CASEWORKERS), a_fact(FactCode.REFERRAL_OPENED))
+    await node.mails("sent", 2)
+    await until(lambda: (counted("bell"), counted("mail")) == (before[0] + 3, before[1] + 2), what="the counts")
