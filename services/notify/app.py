@@ -107,36 +107,39 @@ async def build(settings: NotifySettings) -> Parts:
     Raises:
         KeyringError: the passphrase is wrong, or the keyring is missing, damaged or without an audit key.
         MailServerAddressError: ``RELAIS_NOTIFY_SMTP`` is not the address of a mail server.
-        OSError, ValidationError: ``staff.json`` is not there, or is not a list of members.
+        OSError, ValidationError, ZoneInfoNotFoundError: ``staff.json`` is not there, or is not a list of members.
         MigrationError: the schema is not up to date.
     """
-    clock, organisation, site = settings.clock(), settings.organisation, str(settings.public_url)
-    sender = settings.notify_mail_from
-    server = MailServer.at(settings.notify_smtp.get_secret_value(), sender)
-    signer = await asyncio.to_thread(audit_signer, settings, clock.now())
+    server = MailServer.at(settings.notify_smtp.get_secret_value(), settings.notify_mail_from)
+    signer = await asyncio.to_thread(audit_signer, settings, settings.clock().now())
     staff = StaffBook.load(settings.folder / STAFF_FILE)
-    everybody = people(staff)
-    dsn = settings.notify_database.get_secret_value()
-    pool = await open_pool(dsn, schema=SCHEMA, application=SERVICE)
+    pool = await open_pool(settings.notify_database.get_secret_value(), schema=SCHEMA, application=SERVICE)
     try:
         await check_schema(pool, MIGRATIONS)
+        return put_together(settings, pool, staff, server, signer)
     except BaseException:
         await pool.close()
         raise
-    bell, voice = Bell(dsn), Voice()
+
+
+def put_together(settings: NotifySettings, pool: Pool, staff: StaffBook, server: MailServer, signer: Signer) -> Parts:
+    """Hand everything what it needs."""
+    clock, site, everybody = settings.clock(), str(settings.public_url), people(staff)
+    bell, voice = Bell(settings.notify_database.get_secret_value()), Voice()
     mail = MailDelivery(
         pool=pool,
         clock=clock,
         server=server,
         composer=Composer(voice),
-        outcomes=Outcomes(pool, clock, everybody, organisation),
+        outcomes=Outcomes(pool, clock, everybody, settings.organisation),
         staff=staff,
-        sender=sender,
+        sender=settings.notify_mail_from,
         site=site,
     )
     broker = make_broker(settings.notify_node_broker.get_secret_value(), description="What notify hears")
     post = PostOffice(pool, {}, clock, SERVICE)
-    shell = Shell(NotifyDesk(everybody, organisation), pool=pool, post=post, clock=clock, service=SERVICE)
+    desk = NotifyDesk(everybody, settings.organisation)
+    shell = Shell(desk, pool=pool, post=post, clock=clock, service=SERVICE)
     runtime = Runtime(
         service=SERVICE,
         pool=pool,

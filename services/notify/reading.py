@@ -45,17 +45,25 @@ class Reading:
     """Each member's own notifications, in their own language."""
 
     def __init__(self, *, pool: Pool, clock: Clock, bell: Bell, voice: Voice, staff: StaffBook, site: str) -> None:
-        """Take where notifications are, what rings, the words, whom there is, and the node's address."""
+        """Take where notifications are, what rings, the words, whom there is, and the node's address.
+
+        Raises:
+            ZoneInfoNotFoundError: a member's time zone is none.
+        """
         self._pool = pool
         self._clock = clock
         self._bell = bell
         self._voice = voice
         self._staff = staff
+        self._zones = {member.id: ZoneInfo(member.time_zone) for member in staff.members}
         self._site = site
 
     async def page(self, member: StaffMember, before: Place | None, limit: int, *, unread_only: bool) -> Page:
         """Return up to ``limit`` notifications from before ``before``, newest first."""
-        async with self._pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
+        async with (
+            self._pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
             found = await notifications.before(
                 connection, member.id, before or LARGEST_PLACE, limit + 1, unread_only=unread_only
             )
@@ -136,7 +144,7 @@ class Reading:
             title=self._voice.title(said, language),
             urgency_title=self._voice.urgency(said.urgency, language),
             at=each.at,
-            when=self._voice.when(each.at, language, ZoneInfo(member.time_zone)),
+            when=self._voice.when(each.at, language, self._zones[member.id]),
             read=each.read_at is not None,
         )
 

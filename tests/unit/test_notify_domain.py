@@ -177,6 +177,22 @@ def test_a_fact_is_told_to_each_once_and_written_down(given_fact: Fact, staff: l
         assert (entry.code, entry.actor, entry.subject) == ("notification.made", CCEM, given_fact.subject)
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (AT - timedelta(minutes=3), AT - timedelta(minutes=3)),
+        (AT + timedelta(days=4), AT),
+        (datetime.max.replace(tzinfo=UTC), AT),
+        (datetime.min.replace(tzinfo=UTC), AT - KEEP_UNREAD),
+    ],
+)
+def test_a_clock_that_is_wrong_makes_no_time_that_cannot_be_shown(said: datetime, shown: datetime) -> None:
+    heard = fact(assignee="ana").model_copy(update={"at": said})
+    [telling] = tell(heard, EVERYBODY, CCEM, AT).says
+    assert isinstance(telling, Telling)
+    assert telling.at == shown
+
+
 def test_operators_hear_of_what_is_parked_by_the_bell_alone() -> None:
     held = uuid4()
     [telling] = tell_parked(held, (ANA, person("dalia", Audience.OPERATOR)), AT)

@@ -9,6 +9,7 @@ from datetime import datetime
 from uuid import UUID
 
 from services.notify.domain.notice import Matter, matter_of
+from services.notify.domain.retention import cutoffs
 from services.notify.domain.when import mail_due
 from services.notify.domain.who import Person, on_duty, who
 from shared.contracts.codes import Urgency
@@ -36,8 +37,12 @@ class Telling:
 
 
 def tell(fact: Fact, people: Sequence[Person], organisation: OrganisationId, at: datetime) -> Decision[None]:
-    """Say who is told of ``fact``, heard at ``at``, and write that down; ``nobody-to-tell`` where nobody can be."""
+    """Say who is told of ``fact``, heard at ``at``, and write that down; ``nobody-to-tell`` where nobody can be.
+
+    A fact whose clock was wrong happened when it was heard, or as long ago as anything is kept: its time can be shown.
+    """
     due = mail_due(fact.code, fact.urgency, at)
+    happened = min(max(fact.at, cutoffs(at).made_before), at)
     tellings = tuple(
         Telling(
             staff=person.id,
@@ -45,7 +50,7 @@ def tell(fact: Fact, people: Sequence[Person], organisation: OrganisationId, at:
             subject=fact.subject,
             urgency=fact.urgency,
             matter=matter_of(fact.code),
-            at=fact.at,
+            at=happened,
             mail_due=due if person.has_mail else None,
         )
         for person in who(fact, people)

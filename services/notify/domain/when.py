@@ -16,7 +16,7 @@ PATIENCE: Final = timedelta(hours=1)
 FIRST_PAUSE: Final = timedelta(seconds=30)
 LONGEST_PAUSE: Final = timedelta(hours=1)
 TRIES_END: Final = timedelta(hours=24)
-"""How long a mail that the server will not take yet is tried, counted from when it was first due."""
+"""How long a mail that the server will not take yet is tried. While the server is away nothing is tried or counted."""
 
 INFORMS: Final = frozenset(
     {
@@ -42,16 +42,16 @@ def mail_due(code: FactCode, urgency: Urgency, at: datetime) -> datetime | None:
             assert_never(urgency)
 
 
-def next_try(attempts: int, first_due: datetime, at: datetime, jitter: float) -> datetime | None:
+def next_try(attempts: int, first_tried: datetime, at: datetime, jitter: float) -> datetime | None:
     """Return when to try again a mail that the server would not take at ``at``; ``None`` to give up.
 
     Args:
         attempts: how often it was tried, from 1.
-        first_due: when it was due the first time.
+        first_tried: when it was tried the first time.
         at: now.
         jitter: from 0 to 1, a fresh one for each call: it spreads the tries over the second half of the pause.
     """
-    if at - first_due >= TRIES_END:
+    if at - first_tried >= TRIES_END:
         return None
     pause = min(LONGEST_PAUSE, FIRST_PAUSE * float(2 ** min(attempts - 1, 16)))
     return at + pause * (0.5 + jitter / 2)

@@ -65,7 +65,7 @@ class Outcomes:
     async def failed(self, mail: Mail, reason: str) -> None:
         """It was not accepted this time, or nobody knows: try again later, and after a day no more."""
         at = self._clock.now()
-        due_at = next_try(mail.attempts, mail.first_due_at, at, random())  # noqa: S311 - spreads load, protects nothing
+        due_at = next_try(mail.attempts, mail.first_tried_at, at, random())  # noqa: S311 - spreads load, protects nothing
         if due_at is None:
             await self.parked(mail, UNDELIVERABLE)
             return

@@ -79,14 +79,15 @@ class MailServer:
         """Return the server at ``address``: ``smtps://user:password@mail.example.org``.
 
         Raises:
-            MailServerAddressError: another scheme than those of :data:`PORTS`, no host, or no number for a port.
+            MailServerAddressError: another scheme than those of :data:`PORTS`, no host, no number for a port, or a
+                password that would be sent in clear.
         """
         try:
             parts = urlsplit(address)
             host, port = parts.hostname, parts.port
         except ValueError:
             raise MailServerAddressError from None
-        if parts.scheme not in PORTS or not host:
+        if parts.scheme not in PORTS or not host or (parts.scheme == "smtp" and parts.username):
             raise MailServerAddressError
         return cls(
             scheme=parts.scheme,

@@ -58,15 +58,15 @@ class Mail:
     made_at: datetime
     """When the notification was made: the mail's date, the same in every try."""
     read: bool
-    first_due_at: datetime
+    first_tried_at: datetime
     attempts: int
     """This try included."""
     traceparent: str | None
 
 
 KEEP: Final = """
-    INSERT INTO mail (staff, place, rank, first_due_at, due_at, traceparent)
-    SELECT staff, place, rank, due_at, due_at, traceparent
+    INSERT INTO mail (staff, place, rank, due_at, traceparent)
+    SELECT staff, place, rank, due_at, traceparent
     FROM unnest($1::text[], $2::bigint[], $3::integer[], $4::timestamptz[], $5::text[])
         AS mail (staff, place, rank, due_at, traceparent)
 """
@@ -84,11 +84,13 @@ CLAIM: Final = """
         ORDER BY rank, due_at LIMIT 1 FOR UPDATE SKIP LOCKED
     ),
     mine AS (
-        UPDATE mail SET attempts = attempts + 1, leased_until = now() + $2 FROM due WHERE mail.id = due.id
-        RETURNING mail.id, staff, place, first_due_at, attempts, traceparent
+        UPDATE mail
+        SET attempts = attempts + 1, first_tried_at = coalesce(first_tried_at, $1), leased_until = now() + $2
+        FROM due WHERE mail.id = due.id
+        RETURNING mail.id, staff, place, first_tried_at, attempts, traceparent
     )
     SELECT id, staff, subject, urgency, matter, made_at, read_at IS NOT NULL AS read,
-        first_due_at, attempts, traceparent
+        first_tried_at, attempts, traceparent
     FROM mine JOIN notification USING (staff, place)
 """
 
@@ -99,7 +101,7 @@ SETTLE: Final = """
 PUT_OFF: Final = "UPDATE mail SET due_at = $2, leased_until = NULL WHERE id = $1 AND state = 'waiting'"
 
 AGAIN: Final = """
-    UPDATE mail SET state = 'waiting', attempts = 0, first_due_at = $2, due_at = $2, leased_until = NULL
+    UPDATE mail SET state = 'waiting', attempts = 0, first_tried_at = NULL, due_at = $2, leased_until = NULL
     WHERE id = ANY($1::uuid[]) AND state = 'parked'
 """
 
@@ -136,7 +138,7 @@ async def claim(connection: Connection, at: datetime, lease: timedelta) -> Mail 
         matter=Matter(row["matter"]),
         made_at=row["made_at"],
         read=row["read"],
-        first_due_at=row["first_due_at"],
+        first_tried_at=row["first_tried_at"],
         attempts=row["attempts"],
         traceparent=row["traceparent"],
     )

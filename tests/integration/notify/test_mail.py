@@ -1,15 +1,17 @@
 """Mail: whatever the mail server does, every mail comes, comes once where that can be, and stops no other."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
+from services.notify.mail.server import Limits, MailServer, MailServerAwayError, Verdict
 from shared.contracts.codes import Urgency
 from shared.messaging import held
 from shared.staff import StaffBook
-from tests.integration.notify.conftest import SITE, Node, Running, a_fact
+from tests.integration.notify.conftest import SENDER, SITE, Node, Running, a_fact
 from tests.integration.notify.test_telling import audit_codes, parked, replay
-from tests.support.mailbox import OK, CutError
+from tests.support.mailbox import OK, CutError, Mailbox
 from tests.support.wait import until
 
 DAY = 24 * 3600
@@ -110,6 +112,19 @@ async def test_after_a_day_of_tries_a_mail_is_parked(node: Node) -> None:
     node.pass_time(DAY + 3600)
     [lot] = await parked(node)
     assert (lot.reason, lot.attempts) == ("mail-undeliverable", 3)
+
+
+async def test_a_day_without_a_server_is_not_a_day_of_tries(node: Node) -> None:
+    await node.mailbox.stop()
+    await node.start()
+    await node.tell(a_fact(assignee="ana"))
+    await node.mails("waiting", 1)
+    node.pass_time(2 * DAY)
+    node.mailbox.recipients = ["451 you are new here"]
+    await node.mailbox.start()
+    await held_off(node, 1)
+    node.pass_time(2 * DAY + 120)
+    await node.mails("sent", 1)
 
 
 @pytest.mark.usefixtures("service")
@@ -228,3 +243,30 @@ async def test_an_address_that_no_mail_can_be_sent_to_is_parked_and_stops_no_oth
     await node.mails("sent", 1)
     assert {lot.reason for lot in await parked(node, 2)} == {"mail-refused"}
     assert [mail.recipient for mail in node.mailbox.received] == ["chloe@ccem.example.org"]
+
+
+@pytest.mark.parametrize("scheme", ["smtp+starttls", "smtps"])
+async def test_what_must_be_encrypted_is_never_sent_in_clear(scheme: str) -> None:
+    mailbox = Mailbox()
+    await mailbox.start()
+    server = MailServer.at(mailbox.address.replace("smtp", scheme, 1), SENDER)
+    with pytest.raises(MailServerAwayError):
+        async with replace(server, limits=Limits(connect=1, command=1)).session():
+            pytest.fail("it offers no encryption")
+    await mailbox.stop()
+    assert mailbox.received == []
+
+
+async def test_an_answer_that_does_not_come_is_unknown_and_ends_the_connection() -> None:
+    async def never() -> str:
+        await until(lambda: not session.open, what="the sender to give up")
+        return OK
+
+    mailbox = Mailbox(answers=[never])
+    await mailbox.start()
+    server = replace(MailServer.at(mailbox.address, SENDER), limits=Limits(connect=1, command=0.2, answer=0.2))
+    async with server.session() as session:
+        verdict = await session.hand_over(SENDER, "ana@ccem.example.org", b"Subject: late\r\n\r\nlate\r\n")
+        assert (verdict, session.open) == (Verdict.UNKNOWN, False)
+    await mailbox.stop()
+    assert len(mailbox.received) == 1

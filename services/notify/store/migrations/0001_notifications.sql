@@ -36,9 +36,9 @@ CREATE TABLE mail (
     -- 0 is the most urgent.
     rank integer NOT NULL CHECK (rank BETWEEN 0 AND 2),
     state text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'sent', 'skipped', 'parked')),
-    first_due_at timestamptz NOT NULL,
     due_at timestamptz NOT NULL,
     attempts integer NOT NULL DEFAULT 0,
+    first_tried_at timestamptz,
     -- By the database's own clock: until then one process has it to itself.
     leased_until timestamptz,
     sent_at timestamptz,
