@@ -4,7 +4,6 @@ A notification is named by its place in the member's own count, so that a name o
 for: unknown and forbidden are the same because there is nothing to tell apart.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from os import urandom
@@ -15,6 +14,7 @@ from services.notify.bell import Bell
 from services.notify.domain.notice import notice
 from services.notify.shown import Page, Shown
 from services.notify.store import notifications
+from services.notify.store.listening import within
 from services.notify.store.notifications import Notification, Place
 from services.notify.voice import Voice
 from shared.audit import log as audit
@@ -118,7 +118,7 @@ class Reading:
                 for each in fresh:
                     place = each.place
                     yield self._show(member, each)
-                if len(fresh) < AT_ONCE and not await _within(HEARTBEAT_SECONDS, rung):
+                if len(fresh) < AT_ONCE and not await within(HEARTBEAT_SECONDS, rung):
                     yield None
 
     def language(self, member: StaffMember) -> str:
@@ -147,12 +147,3 @@ class Reading:
             when=self._voice.when(each.at, language, self._zones[member.id]),
             read=each.read_at is not None,
         )
-
-
-async def _within(seconds: float, happened: asyncio.Event) -> bool:
-    try:
-        async with asyncio.timeout(seconds):
-            await happened.wait()
-    except TimeoutError:
-        return False
-    return True

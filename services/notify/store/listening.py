@@ -39,14 +39,15 @@ async def listen(dsn: str, on_start: Callable[[], None], on_news: Callable[[Staf
         connection.add_termination_listener(lambda _connection: lost.set())
         await connection.add_listener(CHANNEL, lambda _connection, _pid, _channel, said: on_news(StaffId(str(said))))
         on_start()
-        while not await _within(CHECK_SECONDS, lost):
+        while not await within(CHECK_SECONDS, lost):
             async with asyncio.timeout(ANSWER_SECONDS):
                 await connection.execute(ALIVE)
     finally:
         connection.terminate()
 
 
-async def _within(seconds: float, happened: asyncio.Event) -> bool:
+async def within(seconds: float, happened: asyncio.Event) -> bool:
+    """Wait until ``happened`` is set, and say whether that was within ``seconds``."""
     try:
         async with asyncio.timeout(seconds):
             await happened.wait()
