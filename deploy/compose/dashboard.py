@@ -77,6 +77,7 @@ ROWS: Final = (
                 (rate("relais_receipts_total", "organisation", "outcome"),),
                 unit="ops",
             ),
+            Panel("Is anything missing?", (rate("relais_sequence_gaps_total", "organisation"),)),
             Panel(
                 "What waits?",
                 (
@@ -112,6 +113,7 @@ ROWS: Final = (
                 (rate("relais_referral_transitions_total", "code", of=ORGANISATION),),
                 unit="ops",
             ),
+            Panel("What do reports look like?", (rate("relais_reports_total", "verdict"),), unit="ops"),
             Panel(
                 "Who is told?", (rate("relais_notifications_total", "channel", "code", of=ORGANISATION),), unit="ops"
             ),
