@@ -1,0 +1,86 @@
+"""Whom we know, and who is let in: agreements and key documents of our partners, and what follows from them alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from . import envelope
+from .agreement import Agreement
+from .envelope import Sealed
+from .key_document import KeyDocument
+from .keys import PublishedKey, Purpose
+from .refusal import Refused
+
+VOICES = frozenset({Purpose.SIGNING, Purpose.RECEIPT})
+"""The purposes of keys under which an organisation speaks to another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Partner:
+    """An organisation that we have an agreement with, and its keys."""
+
+    agreement: Agreement
+    document: KeyDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Partners:
+    """All our partners, by their ids."""
+
+    own: str
+    known: Mapping[str, Partner]
+
+    def get(self, organisation: str, at: datetime) -> Partner:
+        """Return a partner.
+
+        Raises:
+            Refused: ``organisation-unknown``, ``agreement-none`` or ``agreement-expired``.
+        """
+        partner = self._known(organisation)
+        partner.agreement.check_in_force(at)
+        return partner
+
+    def may_send(self, organisation: str, kind: str) -> bool:
+        """Tell whether the agreement lets us send a kind of referral."""
+        ours, _ = self._known(organisation).agreement.sides(self.own)
+        return kind in ours.may_send
+
+    def inbox(self, organisation: str, at: datetime) -> PublishedKey:
+        """Return the key to seal to; raise ``key-unknown`` if the partner has none now."""
+        inbox = self.get(organisation, at).document.inbox(at)
+        if inbox is None:
+            raise Refused("key-unknown")
+        return inbox
+
+    def receipt_keys(self, organisation: str) -> tuple[PublishedKey, ...]:
+        """Return the keys that a receipt of a partner may be signed with."""
+        return self._known(organisation).document.receipt_keys()
+
+    def admit(self, raw: bytes, labels: Mapping[str, object], at: datetime) -> tuple[Sealed, PublishedKey]:
+        """Make the checks of envelope.md, section 8, up to step 9; return the envelope and the key that signed it.
+
+        Raises:
+            Refused: with the code of the first check that fails.
+        """
+        sealed = envelope.read(raw)
+        sealed.check_labels(labels)
+        header = sealed.header
+        if header.recipient != self.own:
+            raise Refused("envelope-not-for-us")
+        key = self._known(header.source).document.key(header.keyid)
+        if key is None:
+            raise Refused("key-unknown")
+        if not key.holds(at):
+            raise Refused("key-expired")
+        if key.purpose not in VOICES:
+            raise Refused("key-wrong-purpose")
+        sealed.check_signature(key)
+        self.get(header.source, at)
+        sealed.check_time(at)
+        return sealed, key
+
+    def _known(self, organisation: str) -> Partner:
+        partner = self.known.get(organisation)
+        if partner is None:
+            raise Refused("organisation-unknown")
+        return partner
