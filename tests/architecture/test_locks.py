@@ -1,13 +1,18 @@
 """The locks hold what ``pyproject.toml`` asks for, with hashes; what is deployed is what was tested."""
 
+import ast
 import re
+import sys
 import tomllib
+from collections.abc import Collection
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
-from tests.architecture.tree import REPOSITORY, write
+from tests.architecture.tree import REPOSITORY, Breach, sources, write
 
+OURS = {"services", "shared", "deploy"}
 ENTRY = re.compile(r"^([a-z0-9._-]+)==(\S+)", re.MULTILINE)
 
 
@@ -39,6 +44,35 @@ def disagreements(root: Path) -> list[str]:
 def hashes(entry: str) -> tuple[str, ...]:
     """Return an entry's version and hashes, without the condition on which it is installed."""
     return (entry.split(maxsplit=1)[0] if entry else "", *re.findall(r"--hash=(\S+)", entry))
+
+
+def not_deployed(root: Path, names: Collection[str]) -> list[Breach]:
+    """Return every import of the product whose distribution is not among ``names``, so that the image lacks it."""
+    owners = packages_distributions()
+    return [
+        Breach(name, node.lineno, f"imports {module}")
+        for name, tree in sources(root, "services/", "shared/", "deploy/")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for module in imported(node)
+        if module not in OURS | sys.stdlib_module_names
+        if not {owner.lower().replace("_", "-") for owner in owners.get(module, [])} & set(names)
+    ]
+
+
+def imported(node: ast.Import | ast.ImportFrom) -> list[str]:
+    """Return the top-level modules that an import names."""
+    names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+    return [name.partition(".")[0] for name in names]
+
+
+def test_the_image_has_all_that_the_product_imports() -> None:
+    assert not_deployed(REPOSITORY, locked(REPOSITORY / "deploy" / "requirements.lock")) == []
+
+
+def test_an_import_that_the_image_lacks_is_found(tmp_path: Path) -> None:
+    write(tmp_path, "services/intake/app.py", "import json\nimport asyncpg\nfrom hypothesis import given\n")
+    assert [breach.what for breach in not_deployed(tmp_path, ["asyncpg"])] == ["imports hypothesis"]
 
 
 def test_the_locks_agree_with_the_project() -> None:
