@@ -56,11 +56,11 @@ class Known:
     report: ReportFile | None = None
     case: Case | None = None
     grants: tuple[Grant, ...] = ()
-    parts: Mapping[Category, Personal] = field(default=NO_PARTS, repr=False)
+    parts: Mapping[Category, Personal] = field(default_factory=lambda: NO_PARTS, repr=False)
     """The newest part of each category that the case holds."""
     legs: tuple[Referral, ...] = ()
     """The other referrals of the conversation."""
-    sent: Mapping[MessageId, Sent] = NOTHING_SENT
+    sent: Mapping[MessageId, Sent] = field(default_factory=lambda: NOTHING_SENT)
 
     def packet(self, categories: frozenset[Category]) -> Packet:
         """Return a packet of those of ``categories`` that the case holds."""

@@ -18,6 +18,7 @@ import hashlib
 import os
 import re
 import stat
+import threading
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -279,6 +280,10 @@ def _is_affordable(cost: Cost) -> bool:
     )
 
 
+_ONE_AT_A_TIME: Final = threading.Lock()
+"""OpenSSL has one pool of threads for the lanes of all derivations: two at once can wait for one another for ever."""
+
+
 def _derive(passphrase: str, cost: Cost, salt: bytes) -> bytes:
     argon2 = Argon2id(
         salt=salt,
@@ -287,7 +292,8 @@ def _derive(passphrase: str, cost: Cost, salt: bytes) -> bytes:
         lanes=cost.lanes,
         memory_cost=cost.memory_kib,
     )
-    return argon2.derive(unicodedata.normalize("NFC", passphrase).encode())
+    with _ONE_AT_A_TIME:
+        return argon2.derive(unicodedata.normalize("NFC", passphrase).encode())
 
 
 def _digest(text: str) -> str:
