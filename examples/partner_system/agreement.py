@@ -80,7 +80,7 @@ class Agreement:
         agreement = cls._stated(read)
         ours, other = agreement.sides(owner(own))
         if ours.identity != own:
-            raise Refused("document-forged")
+            raise Refused("document-malformed")
         require_signature(read, other.identity)
         return agreement
 

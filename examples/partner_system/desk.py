@@ -204,15 +204,13 @@ class Desk:
         if header.sequence > self._store.last_sequence(header.source, key.purpose) + 1:
             yield Happened("sequence-gap", None, {"by": header.source})
         receipt = self._give_receipt(header, digest, at) if key.purpose is Purpose.SIGNING else None
-        code = None
+        taken = Incoming(header.source, header.id, key.purpose, header.sequence, digest, receipt)
+        self._store.add_incoming(taken, raw)
         try:
             yield from self._understand(sealed, key, at)
         except Refused as refused:
-            code = refused.code
-            yield Happened("refused", None, {"code": code, "by": header.source})
-        self._store.add_incoming(
-            Incoming(header.source, header.id, key.purpose, header.sequence, digest, raw, code, receipt)
-        )
+            self._store.note_refusal(taken, refused.code)
+            yield Happened("refused", None, {"code": refused.code, "by": header.source})
 
     def _give_receipt(self, header: Header, digest: bytes, at: datetime) -> str:
         """Write the arrival into our log, and a receipt that points to it; return the envelope that it travels in."""
@@ -231,12 +229,12 @@ class Desk:
             case ReceiptGiven(), Purpose.RECEIPT:
                 return self._prove(sealed.header.source, event.message, event.note)
             case ReferralEvent(), Purpose.SIGNING:
-                return list(self._hear(event, sealed.header.source, at))
+                return list(self._hear(event, sealed.header, at))
             case _:
                 raise Refused("key-wrong-purpose")
 
-    def _hear(self, event: ReferralEvent, speaker: str, at: datetime) -> Iterator[Happened]:
-        referral = self._store.referral(event.referral)
+    def _hear(self, event: ReferralEvent, header: Header, at: datetime) -> Iterator[Happened]:
+        referral, speaker = self._store.referral(event.referral), header.source
         if referral is None or referral.partner != speaker:
             raise Refused("referral-unknown")
         if referral.conversation != event.conversation:
@@ -248,8 +246,11 @@ class Desk:
             yield Happened(said.step, referral.id, {"by": speaker, "state": lanes.standing().state})
         for code in codes:
             yield Happened("refused", referral.id, {"code": code, "by": speaker})
-        for said in sorted(lanes.standing().superseded - before.standing().superseded, key=lambda said: said.n):
+        superseded = lanes.standing().superseded
+        for said in sorted(superseded - before.standing().superseded, key=lambda said: said.n):
             yield Happened("superseded", referral.id, {"of": said.step})
+        if event.said in superseded:  # what is personal in it is not kept
+            self._store.drop_envelope(speaker, header.id)
         if lanes == before:
             return
         try:

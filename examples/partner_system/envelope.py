@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from . import moments
-from .keys import InboxSecret, Kind, PublishedKey, inbox_public
+from .keys import InboxSecret, Kind, PublishedKey, inbox_public, kind_of
 from .refusal import Refused
 
 SIGNATURE_LABEL = b"org.relais.sealed.v1 signature\0"
@@ -189,7 +189,10 @@ class Sealed:
         named = [index for index, key in enumerate(self.header.inboxkeys) if key in secrets_at_hand]
         if not named:
             raise Refused("envelope-unknown-key")
-        content_key = self._unwrapped(named[0], secrets_at_hand[self.header.inboxkeys[named[0]]])
+        secret = secrets_at_hand[self.header.inboxkeys[named[0]]]
+        if SUITES[kind_of(secret)] is not self.suite:
+            raise Refused("envelope-unknown-suite")
+        content_key = self._unwrapped(named[0], secret)
         if _commitment(self.suite, content_key) != self.commitment:
             raise Refused("envelope-uncommitted")
         try:
@@ -205,7 +208,7 @@ class Sealed:
         info = _wrap_info(self.suite, self.header_digest)
         try:
             content_key = self.suite.hpke.decrypt(self.wraps[index], secret, info)
-        except (InvalidTag, ValueError, TypeError):
+        except (InvalidTag, ValueError):
             raise Refused("envelope-unopenable") from None
         if len(content_key) != DIGEST:
             raise Refused("envelope-unopenable")

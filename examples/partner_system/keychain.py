@@ -147,7 +147,7 @@ def _missing(have: list[OwnKey], purpose: Purpose, kind: Kind, at: datetime, lif
     """Make keys that follow one another, so that one of this purpose holds until a quarter from now."""
     begins = max(
         [
-            at.replace(microsecond=0) - SLOW_CLOCK,
+            moments.rounded_down(at) - SLOW_CLOCK,
             *(key.published.valid_until for key in have if key.published.purpose is purpose),
         ]
     )

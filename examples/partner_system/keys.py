@@ -118,6 +118,11 @@ def inbox_public(kind: Kind, public: bytes) -> InboxPublic:
     )
 
 
+def kind_of(secret: InboxSecret) -> Kind:
+    """Return which kind of inbox key a secret belongs to."""
+    return Kind.X25519 if isinstance(secret, X25519PrivateKey) else Kind.X_WING
+
+
 def inbox_secret(kind: Kind, secret: bytes) -> InboxSecret:
     """Return the secret of an inbox key in the form that HPKE takes."""
     if kind is Kind.X25519:

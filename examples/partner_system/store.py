@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS outgoing (
 );
 CREATE TABLE IF NOT EXISTS incoming (
     source TEXT NOT NULL, id TEXT NOT NULL, purpose TEXT NOT NULL, sequence INTEGER NOT NULL, digest BLOB NOT NULL,
-    envelope BLOB NOT NULL, code TEXT, receipt TEXT, PRIMARY KEY (source, id)
+    receipt TEXT, envelope BLOB, refused TEXT, PRIMARY KEY (source, id)
 );
 CREATE TABLE IF NOT EXISTS aside (digest BLOB PRIMARY KEY, code TEXT NOT NULL, envelope BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS arrival (position INTEGER PRIMARY KEY, salt BLOB NOT NULL, entry BLOB NOT NULL);
@@ -73,9 +73,6 @@ class Incoming:
     purpose: str
     sequence: int
     digest: bytes
-    envelope: bytes
-    code: str | None
-    """Why it had no effect."""
     receipt: str | None
     """The envelope in which our receipt for it travels."""
 
@@ -199,16 +196,24 @@ class Store:
         sql = "SELECT 1 FROM outgoing WHERE referral = ? AND settled IS NOT NULL AND receipt IS NULL"
         return self._one(sql, referral) is not None
 
-    def add_incoming(self, taken: Incoming) -> None:
+    def add_incoming(self, taken: Incoming, envelope: bytes) -> None:
         """Keep an envelope that passed the door."""
-        row = (taken.source, taken.id, taken.purpose, taken.sequence, taken.digest, taken.envelope)
-        self._database.execute(
-            "INSERT INTO incoming VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*row, taken.code, taken.receipt)
-        )
+        row = (taken.source, taken.id, taken.purpose, taken.sequence, taken.digest, taken.receipt, envelope)
+        self._database.execute("INSERT INTO incoming VALUES (?, ?, ?, ?, ?, ?, ?, NULL)", row)
+
+    def note_refusal(self, taken: Incoming, code: str) -> None:
+        """Write why an envelope that passed the door had no effect."""
+        sql = "UPDATE incoming SET refused = ? WHERE source = ? AND id = ?"
+        self._database.execute(sql, (code, taken.source, taken.id))
+
+    def drop_envelope(self, source: str, message: str) -> None:
+        """Keep no more of an envelope than that it came."""
+        self._database.execute("UPDATE incoming SET envelope = NULL WHERE source = ? AND id = ?", (source, message))
 
     def incoming(self, source: str, message: str) -> Incoming | None:
         """Return an envelope that came before."""
-        row = self._one("SELECT * FROM incoming WHERE source = ? AND id = ?", source, message)
+        sql = "SELECT source, id, purpose, sequence, digest, receipt FROM incoming WHERE source = ? AND id = ?"
+        row = self._one(sql, source, message)
         return Incoming(*row) if row else None
 
     def last_sequence(self, source: str, purpose: str) -> int:
