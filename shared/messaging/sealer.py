@@ -7,9 +7,8 @@ without the next number of its recipient, or a number without its envelope.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from types import MappingProxyType
 from typing import Final
 from uuid import uuid4
 
@@ -42,7 +41,7 @@ class Place:
     broker: str
     exchange: str
     routing_key: str
-    headers: Mapping[str, str] = MappingProxyType({})
+    headers: Mapping[str, str] = field(default_factory=dict)
     labelled: bool = False
     """Whether the ``ce-`` headers go beside it."""
 
