@@ -14,7 +14,7 @@ CREATE TABLE case_file (
     opened_by text NOT NULL,
     opened_for uuid
 );
-GRANT SELECT, INSERT ON case_file TO {role};
+GRANT SELECT, INSERT, UPDATE ON case_file TO {role};  -- UPDATE lets a row be locked
 
 CREATE TABLE report (
     id uuid PRIMARY KEY,
