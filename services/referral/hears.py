@@ -297,7 +297,7 @@ class ReferralDesk(Desk[What, Known]):
             raise Unreadable("receipt-unknown")
         if what.receipt.sealed != sent.digest or what.receipt.recipient != state.referral.partner:
             raise Unreadable("receipt-for-other-bytes")
-        ruling = hearing.hear_receipt(state.referral, act) if sent.n == 1 else Ruling[Referral]()
+        ruling: Ruling[Referral] = hearing.hear_receipt(state.referral, act) if sent.n == 1 else Ruling()
         kept = self._kept(state, ruling, None)
         return replace(kept, proof=(message, what.note)) if isinstance(kept, Kept) else kept
 
@@ -335,7 +335,7 @@ class ReferralDesk(Desk[What, Known]):
         self, connection: Connection, states: Mapping[UUID, Known], decisions: Sequence[Decision[Known]]
     ) -> None:
         """Write keys, cases, referrals, reports, consent, documents and receipts: one statement a table."""
-        kept = [each for each in decisions if isinstance(each, Kept) and each.state is not None]
+        kept = [each for each in decisions if isinstance(each, Kept)]
         at = self._clock.now()
         new = {known.folder.id: known.folder for known in states.values() if known.folder.new}
         await folders.keep(connection, list(new.values()))

@@ -59,6 +59,9 @@ NOTHING: Final[Attributes] = {}
 NO_SPAN: Final[Span] = INVALID_SPAN
 """What stands for a span where nothing is traced."""
 
+SOON_MILLIS: Final = 500
+"""How long a span that has ended waits for others to leave with."""
+
 EXPORT_SECONDS: Final = 2.0
 """How long one batch of spans may take to reach the collector before it is given up."""
 
@@ -108,7 +111,9 @@ class Telemetry:
             shutdown_on_exit=False,
         )
         if otlp_endpoint is not None and records:
-            provider.add_span_processor(BatchSpanProcessor(AllowListExporter(_collector(otlp_endpoint))))
+            provider.add_span_processor(
+                BatchSpanProcessor(AllowListExporter(_collector(otlp_endpoint)), schedule_delay_millis=SOON_MILLIS)
+            )
         hush()
         telemetry = cls(scope.Scope(service, organisation), provider, provider.get_tracer("relais"), records)
         telemetry.enter()
