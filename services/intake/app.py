@@ -13,7 +13,6 @@ from services.intake.hears import Door
 from services.intake.newcomers import Newcomers
 from services.intake.routes import events, quarantine, reports
 from services.intake.routes.entrance import Entrance, Paces
-from services.intake.sealer import Sealer
 from services.intake.settings import IntakeSettings
 from services.intake.store.schema import MIGRATIONS, SCHEMA
 from services.intake.takes import ReportDesk
@@ -28,6 +27,7 @@ from shared.messaging.post import PostOffice
 from shared.messaging.rabbit import RabbitPublisher, make_broker
 from shared.messaging.runtime import Connected, Round, Runtime
 from shared.messaging.schema import check_schema
+from shared.messaging.sealer import Sealer
 from shared.messaging.shell import Shell
 from shared.sealing.directory import Directory
 from shared.sealing.documents import note_signer
@@ -118,8 +118,8 @@ async def build(settings: IntakeSettings) -> Parts:
     node = make_broker(settings.intake_node_broker.get_secret_value(), description="What intake says in its node")
     exchange = make_broker(settings.intake_exchange_broker.get_secret_value(), description="What intake hears")
     post = PostOffice(pool, {"node": RabbitPublisher(node), "exchange": RabbitPublisher(exchange)}, clock, SERVICE)
-    sealer = Sealer(us, keyring, directory)
-    door = Door(us, directory, sealer)
+    sealer = Sealer(us, keyring, directory, KeyPurpose.RECEIPT)
+    door = Door(us, directory, keyring, sealer)
     heard = Shell(door, pool=pool, post=post, clock=clock, service=SERVICE)
     taken = Shell(ReportDesk(us, sealer), pool=pool, post=post, clock=clock, service=SERVICE)
     queue, parked = places.to_queue(us), places.parked_queue(us)

@@ -27,7 +27,6 @@ from services.intake.domain.admission import (
     admit_again,
     refuse,
 )
-from services.intake.sealer import Outgoing, Place, Sealer
 from services.intake.store import arrivals, receipts
 from shared.contracts.codes import Urgency
 from shared.contracts.event import EventId
@@ -38,14 +37,17 @@ from shared.messaging import places
 from shared.messaging.decision import Decision
 from shared.messaging.delivery import Delivery, Heard, Later, Unreadable, inbox_id
 from shared.messaging.desk import Desk, Said
-from shared.messaging.outbox import Letter
+from shared.messaging.outbox import JSON, Letter
+from shared.messaging.sealer import Outgoing, Place, Sealer
 from shared.sealing.book import Book
 from shared.sealing.codes import DirectoryCode, EnvelopeError
 from shared.sealing.directory import Directory
 from shared.sealing.envelope import Envelope, parse
-from shared.sealing.header import check_ce_headers
+from shared.sealing.header import CONTENT_TYPE, check_ce_headers
 from shared.sealing.key_document import PublishedKey
+from shared.sealing.keyring import Keyring
 from shared.sealing.keys import KeyPurpose, VerifyKey
+from shared.sealing.receipts import Receipt, make_receipt
 from shared.storage.pool import Connection
 from shared.telemetry import metrics
 
@@ -63,10 +65,11 @@ class Door(Desk[Arrival, Given]):
 
     name = "intake"
 
-    def __init__(self, us: OrganisationId, directory: Directory, sealer: Sealer) -> None:
-        """Take whose door it is, who may be known at it, and what gives receipts."""
+    def __init__(self, us: OrganisationId, directory: Directory, keyring: Keyring, sealer: Sealer) -> None:
+        """Take whose door it is, who may be known at it, what signs receipts, and what seals them."""
         self._us = us
         self._directory = directory
+        self._keyring = keyring
         self._sealer = sealer
 
     def read(self, delivery: Delivery) -> Heard[Arrival]:
@@ -123,7 +126,13 @@ class Door(Desk[Arrival, Given]):
         await arrivals.note(connection, numbered)
 
     async def write(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
-        """Return the envelopes for referral, the receipts for partners, and the facts for notify."""
+        """Return the envelopes for referral, the receipts for partners, and the facts for notify.
+
+        A partner that has published no key to seal to gets no receipt over the exchange; the log says so.
+
+        Raises:
+            KeyringError: ``keyring-key-missing``: our receipt key has run out.
+        """
         given = {
             each.what.arrival.inbox: self._given(each.what, each.leaf)
             for each in said
@@ -132,7 +141,8 @@ class Door(Desk[Arrival, Given]):
         await receipts.keep(connection, given)
         metrics.RECEIPTS.add(len(given), service=self.name, outcome=metrics.Receipt.GIVEN)
         letters = [letter for each in said for letter in _within_the_node(each)]
-        return letters + await self._sealer.seal(connection, list(self._to_send(said, given)), at)
+        receipts_to_send = self._sealer.sealable(self._to_send(said, given), at)
+        return letters + await self._sealer.seal(connection, receipts_to_send, at)
 
     def parked(self, held: UUID, code: str, at: datetime) -> tuple[object, ...]:  # noqa: ARG002
         """Tell an operator that something is kept back."""
@@ -148,7 +158,9 @@ class Door(Desk[Arrival, Given]):
         )
 
     def _given(self, wanted: GiveReceipt, leaf: bytes) -> Given:
-        return Given(uuid4(), wanted.at, self._sealer.receipt(wanted.arrival, leaf, wanted.at))
+        arrival, at = wanted.arrival, wanted.at
+        receipt = Receipt(arrival.sender, self._us, arrival.id, arrival.digest, at, leaf)
+        return Given(uuid4(), at, make_receipt(receipt, self._keyring.signing_key(KeyPurpose.RECEIPT, at)))
 
     def _to_send(self, said: Sequence[Said], given: Mapping[UUID, Given]) -> Iterator[Outgoing]:
         """Yield the receipts that go over the exchange, the first time and again."""
@@ -211,8 +223,9 @@ def _within_the_node(said: Said) -> Iterator[Letter]:
     match said.what:
         case Forward(id=id_, envelope=envelope):
             headers = {VERDICT: VERIFIED, **trace}
-            yield Letter(id_, "node", places.NODE_EXCHANGE, places.REFERRAL, headers, envelope)
+            yield Letter(id_, "node", places.NODE_EXCHANGE, places.REFERRAL, headers, CONTENT_TYPE, envelope)
         case Fact() as fact:
-            yield Letter(fact.id, "node", places.NODE_EXCHANGE, places.NOTIFY, trace, fact.model_dump_json().encode())
+            body = fact.model_dump_json().encode()
+            yield Letter(fact.id, "node", places.NODE_EXCHANGE, places.NOTIFY, trace, JSON, body)
         case _:
             return

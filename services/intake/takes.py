@@ -7,7 +7,6 @@ from uuid import UUID
 
 from services.intake.domain.taking import TakeReport, take_report
 from services.intake.hears import VERDICT, VERIFIED
-from services.intake.sealer import Outgoing, Place, Sealer
 from services.intake.store import reports
 from shared.contracts.ids import OrganisationId, ReportId
 from shared.contracts.report import ReportTaken
@@ -16,7 +15,7 @@ from shared.messaging.decision import Decision
 from shared.messaging.delivery import Delivery, Heard, Unreadable
 from shared.messaging.desk import Desk, Said
 from shared.messaging.outbox import Letter
-from shared.sealing.codes import DirectoryCode, DirectoryError
+from shared.messaging.sealer import Outgoing, Place, Sealer
 from shared.storage.pool import Connection
 
 OVER_HTTP_ONLY: Final = "report-over-http-only"
@@ -69,6 +68,8 @@ class ReportDesk(Desk[TakeReport, ReportId]):
     async def write(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
         """Return the reports, sealed.
 
+        Intake holds a key to sign with and none to open with: what it has sealed it cannot read again.
+
         Raises:
             DirectoryError: ``key-unknown``: our referral service has no key to seal to, so that nothing is taken.
         """
@@ -77,10 +78,7 @@ class ReportDesk(Desk[TakeReport, ReportId]):
             for each in said
             if isinstance(each.what, ReportTaken)
         ]
-        letters = await self._sealer.seal(connection, outgoing, at)
-        if len(letters) < len(outgoing):
-            raise DirectoryError(DirectoryCode.KEY_UNKNOWN)
-        return letters
+        return await self._sealer.seal(connection, outgoing, at)
 
 
 def _beside(said: Said) -> Place:

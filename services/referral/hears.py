@@ -38,7 +38,7 @@ from shared.messaging import places
 from shared.messaging.decision import Decision, Early
 from shared.messaging.delivery import Delivery, Heard, Later, Unreadable, inbox_id
 from shared.messaging.desk import Desk, Said
-from shared.messaging.outbox import Letter
+from shared.messaging.outbox import JSON, Letter
 from shared.messaging.sealer import Outgoing, Place, Sealer
 from shared.sealing.book import Book
 from shared.sealing.codes import DirectoryCode, DirectoryError, EnvelopeError, ReceiptError
@@ -438,7 +438,7 @@ def _facts(said: Sequence[Said]) -> Iterator[Letter]:
         if isinstance(each.what, Fact):
             trace = {"traceparent": each.traceparent} if each.traceparent else {}
             body = each.what.model_dump_json().encode()
-            yield Letter(each.what.id, "node", places.NODE_EXCHANGE, places.NOTIFY, trace, body)
+            yield Letter(each.what.id, "node", places.NODE_EXCHANGE, places.NOTIFY, trace, JSON, body)
 
 
 def _count(kept: Sequence[Kept]) -> None:

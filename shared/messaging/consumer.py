@@ -13,7 +13,7 @@ from faststream.rabbit import RabbitBroker, RabbitMessage
 
 from shared.messaging.delivery import Delivery
 from shared.messaging.frontier import Frontier
-from shared.messaging.rabbit import headers_of, subscribe
+from shared.messaging.rabbit import Subscription, headers_of
 from shared.messaging.shell import Shell
 from shared.telemetry.logs import get_logger
 
@@ -58,8 +58,9 @@ class Consumer(Generic[What, State]):
         self.parked = parked
         self._largest = largest_batch
         self._arrived: asyncio.Queue[Arrived | None] = asyncio.Queue()
+        self._unfinished: list[Arrived] = []
         self._frontiers: WeakKeyDictionary[AbstractChannel, Frontier] = WeakKeyDictionary()
-        subscribe(
+        self.subscription = Subscription(
             broker,
             queue,
             prefetch=2 * largest_batch,
@@ -69,11 +70,16 @@ class Consumer(Generic[What, State]):
         )
 
     async def run(self) -> None:
-        """Work until stopped. What is not committed by then is not acknowledged, and the broker gives it out again."""
-        while batch := await self._next_batch():
+        """Work until stopped. What is not committed by then is not acknowledged, and the broker gives it out again.
+
+        Run again after an error it begins with the batch that it had: the broker thinks that we are at it.
+        """
+        while batch := self._unfinished or await self._next_batch():
+            self._unfinished = batch
             deliveries = [arrived.delivery for arrived in batch]
             await (self.shell.give_up(deliveries) if self.parked else self.shell.take(deliveries))
             await self._acknowledge(batch)
+            self._unfinished = []
 
     def stop(self) -> None:
         """Let :meth:`run` end after the batch that it works on."""

@@ -7,9 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from json import dumps, loads
+from typing import Final
 from uuid import UUID
 
 from shared.storage.pool import Connection
+
+JSON: Final = "application/json"
+"""The content type of facts, which stay within the node."""
 
 GRACE = timedelta(seconds=10)
 """How long the process that wrote a letter has it to itself, before a sweeper may take it."""
@@ -26,14 +30,16 @@ class Letter:
     exchange: str
     routing_key: str
     headers: Mapping[str, str]
+    content_type: str
+    """What the body is, such as :data:`JSON`; it goes beside the message."""
     body: bytes
 
 
 PUT = """
-INSERT INTO outbox (id, due_at, broker, exchange, routing_key, headers, body)
-SELECT id, $7, broker, exchange, routing_key, headers, body
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[])
-    AS letter (id, broker, exchange, routing_key, headers, body)
+INSERT INTO outbox (id, due_at, broker, exchange, routing_key, headers, content_type, body)
+SELECT id, $8, broker, exchange, routing_key, headers, content_type, body
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[])
+    AS letter (id, broker, exchange, routing_key, headers, content_type, body)
 """
 
 CONFIRM = "DELETE FROM outbox WHERE id = ANY($1::uuid[])"
@@ -43,7 +49,7 @@ UPDATE outbox SET
     attempts = attempts + 1,
     due_at = $1::timestamptz + least(interval '5 minutes', interval '5 seconds' * 2 ^ least(attempts, 10))
 WHERE id IN (SELECT id FROM outbox WHERE due_at <= $1 ORDER BY due_at, place LIMIT $2 FOR UPDATE SKIP LOCKED)
-RETURNING id, place, broker, exchange, routing_key, headers, body
+RETURNING id, place, broker, exchange, routing_key, headers, content_type, body
 """
 
 PENDING = "SELECT count(*) FROM outbox"
@@ -60,6 +66,7 @@ async def put(connection: Connection, letters: Sequence[Letter], at: datetime) -
         [letter.exchange for letter in letters],
         [letter.routing_key for letter in letters],
         [dumps(dict(letter.headers), separators=(",", ":")) for letter in letters],
+        [letter.content_type for letter in letters],
         [letter.body for letter in letters],
         at + GRACE,
     )
@@ -74,7 +81,15 @@ async def claim(connection: Connection, at: datetime, limit: int) -> list[Letter
     """Return letters that are overdue, in the order they were written, and put their next try off: later each time."""
     rows = await connection.fetch(CLAIM, at, limit)
     return [
-        Letter(row["id"], row["broker"], row["exchange"], row["routing_key"], loads(row["headers"]), row["body"])
+        Letter(
+            row["id"],
+            row["broker"],
+            row["exchange"],
+            row["routing_key"],
+            loads(row["headers"]),
+            row["content_type"],
+            row["body"],
+        )
         for row in sorted(rows, key=lambda row: int(row["place"]))
     ]
 

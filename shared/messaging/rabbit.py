@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMessage
+import aiormq
+from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMessage, AbstractRobustChannel
 from aio_pika.exceptions import AMQPError, ChannelClosed, DeliveryError, ProbableAuthenticationError
 from faststream import AckPolicy
 from faststream.rabbit import Channel, RabbitBroker, RabbitMessage, RabbitQueue
@@ -88,26 +89,57 @@ async def check_topology(broker: RabbitBroker, *, queues: Sequence[str], exchang
                     await channel.close()
 
 
-def subscribe(
-    broker: RabbitBroker,
-    queue: str,
-    *,
-    prefetch: int,
-    title: str,
-    description: str,
-    put: Callable[[RabbitMessage], Awaitable[None]],
-) -> None:
-    """Hear ``queue``: each message goes to ``put``, undecoded and unacknowledged, on a channel of its own."""
-    subscriber = broker.subscriber(
-        RabbitQueue(queue, declare=False),
-        channel=Channel(prefetch_count=prefetch),
-        ack_policy=AckPolicy.MANUAL,
-        decoder=_undecoded,
-        no_reply=True,
-        title=title,
-        description=description,
-    )
-    subscriber(put)
+class Subscription:
+    """A queue that is heard: each message goes to ``put``, undecoded and unacknowledged, on a channel of its own.
+
+    The broker may end it at any time: it closes a channel (a delivery that nobody acknowledged in time, a fault in the
+    protocol), or cancels the consumer (the queue has moved). The client library takes it up again by itself where it
+    can; where it gives up, nobody would notice. So somebody looks: :meth:`is_open`, :meth:`renew`.
+    """
+
+    def __init__(
+        self,
+        broker: RabbitBroker,
+        queue: str,
+        *,
+        prefetch: int,
+        title: str,
+        description: str,
+        put: Callable[[RabbitMessage], Awaitable[None]],
+    ) -> None:
+        """Take what is heard, and where it goes; nothing comes before the broker starts."""
+        self._subscriber = broker.subscriber(
+            RabbitQueue(queue, declare=False),
+            channel=Channel(prefetch_count=prefetch),
+            ack_policy=AckPolicy.MANUAL,
+            decoder=_undecoded,
+            no_reply=True,
+            title=title,
+            description=description,
+        )
+        self._subscriber(put)
+
+    async def is_open(self) -> bool:
+        """Say whether the broker gives us messages now: the channel is open, and the consumer is on it."""
+        queue, tag = self._subscriber._queue_obj, self._subscriber._consumer_tag  # noqa: SLF001 - no public way
+        if queue is None or queue.channel.is_closed:
+            return False
+        channel = await queue.channel.get_underlay_channel()
+        return isinstance(channel, aiormq.Channel) and not channel.is_closed and tag in channel.consumers
+
+    async def renew(self) -> None:
+        """Subscribe again, on the channel where that is open, otherwise on a new one in its place.
+
+        Raises:
+            OSError, AMQPError: the broker is away, or the queue is; it may be tried again.
+        """
+        queue = self._subscriber._queue_obj  # noqa: SLF001 - no public way
+        if queue is None:
+            return
+        if isinstance(queue.channel, AbstractRobustChannel) and queue.channel.is_closed:
+            await queue.channel.restore()
+        elif not await self.is_open():
+            await queue.restore()
 
 
 async def _undecoded(message: Any) -> Any:  # noqa: ANN401 - whatever FastStream hands over
@@ -136,7 +168,7 @@ class RabbitPublisher:
             letter.body,
             headers=dict(letter.headers),
             message_id=str(letter.id),
-            content_type="application/octet-stream",
+            content_type=letter.content_type,
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         )
         try:

@@ -6,7 +6,7 @@ finished, what was not stays with the broker.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,6 +18,7 @@ from shared.messaging.consumer import LARGEST_BATCH, Consumer
 from shared.messaging.loops import come_round
 from shared.messaging.post import PostOffice
 from shared.messaging.rabbit import check_topology, connect
+from shared.messaging.watch import LOOK_SECONDS, SubscriptionWatch, is_heard, keep_working
 from shared.storage.pool import Pool
 from shared.telemetry.logs import get_logger
 
@@ -70,13 +71,14 @@ class Runtime:
         for name, connected in self.connections.items():
             await connect(connected.broker, name)
             await check_topology(connected.broker, queues=connected.queues, exchanges=connected.exchanges)
-        self._working += [asyncio.create_task(consumer.run()) for consumer in self.consumers]
-        self._coming_round += [
-            asyncio.create_task(come_round(each.name, each.step, seconds=each.seconds, kick=each.kick))
-            for each in self._every_round()
-        ]
+        self._working += [asyncio.create_task(keep_working(consumer)) for consumer in self.consumers]
+        self._come_round(self._every_round())
         for connected in self.connections.values():
             await connected.broker.start()
+        self._come_round(
+            Round(f"watch {consumer.queue}", SubscriptionWatch(consumer).step, LOOK_SECONDS)
+            for consumer in self.consumers
+        )
         log.info("service.started", service=self.service)
 
     async def stop(self) -> None:
@@ -96,9 +98,12 @@ class Runtime:
         log.info("service.stopped", service=self.service)
 
     async def ready(self) -> dict[str, bool]:
-        """Say for the database and each broker whether it answers now."""
+        """Say for the database and each broker whether it answers now, and whether every queue is heard."""
         answers = {name: await connected.broker.ping(READY_SECONDS) for name, connected in self.connections.items()}
-        answers["consumers"] = bool(self._working or not self.consumers) and not any(t.done() for t in self._working)
+        heard = await asyncio.gather(*(is_heard(consumer) for consumer in self.consumers))
+        answers["consumers"] = (
+            len(self._working) == len(heard) and all(heard) and not any(task.done() for task in self._working)
+        )
         try:
             async with asyncio.timeout(READY_SECONDS), self.pool.acquire() as connection:
                 await connection.execute("SELECT 1")
@@ -107,6 +112,12 @@ class Runtime:
         else:
             answers["database"] = True
         return answers
+
+    def _come_round(self, rounds: Iterable[Round]) -> None:
+        self._coming_round += [
+            asyncio.create_task(come_round(each.name, each.step, seconds=each.seconds, kick=each.kick))
+            for each in rounds
+        ]
 
     def _every_round(self) -> Iterator[Round]:
         yield Round("sweeper", self.post.sweep, SWEEP_SECONDS)

@@ -6,7 +6,7 @@ without the next number of its recipient, or a number without its envelope.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -15,12 +15,14 @@ from uuid import uuid4
 from shared.contracts.event import Event
 from shared.contracts.ids import MessageId, OrganisationId
 from shared.messaging.outbox import Letter
+from shared.sealing.codes import DirectoryError
 from shared.sealing.directory import Directory
 from shared.sealing.envelope import Dispatch, parse, seal
-from shared.sealing.header import ce_headers
+from shared.sealing.header import CONTENT_TYPE, ce_headers
 from shared.sealing.keyring import Keyring
 from shared.sealing.keys import KeyPurpose
 from shared.storage.pool import Connection
+from shared.telemetry.logs import get_logger
 
 LIFETIME: Final = timedelta(days=30)
 """How long an envelope may be acted on: a partner that is away for some weeks still hears what was said."""
@@ -32,6 +34,9 @@ ORDER BY recipient
 ON CONFLICT (recipient) DO UPDATE SET last = mine.last + excluded.last
 RETURNING recipient, last
 """
+
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,21 @@ class Sealer:
         self._directory = directory
         self._purpose = purpose
 
+    def sealable(self, outgoing: Iterable[Outgoing], at: datetime) -> list[Outgoing]:
+        """Return what can be sealed; of an organisation that has no key to seal to, the log says so.
+
+        For what may be left out, such as a receipt: what is not sealed takes no number.
+        """
+        return [each for each in outgoing if self._has_key(each.to, at)]
+
+    def _has_key(self, recipient: OrganisationId, at: datetime) -> bool:
+        try:
+            self._directory.book.inbox_key(recipient, at)
+        except DirectoryError as refused:
+            log.warning("envelope.unsealed", recipient=recipient, reason=refused.code)
+            return False
+        return True
+
     async def seal(self, connection: Connection, outgoing: Sequence[Outgoing], at: datetime) -> list[Letter]:
         """Return a letter for each event, in order, numbered in the transaction of ``connection``.
 
@@ -87,7 +107,7 @@ class Sealer:
         headers = dict(place.headers)
         if place.labelled:
             headers |= ce_headers(parse(envelope).header)
-        return Letter(dispatch.id, place.broker, place.exchange, place.routing_key, headers, envelope)
+        return Letter(dispatch.id, place.broker, place.exchange, place.routing_key, headers, CONTENT_TYPE, envelope)
 
 
 async def _take(connection: Connection, recipients: Sequence[OrganisationId]) -> Mapping[OrganisationId, Iterator[int]]:

@@ -165,36 +165,42 @@ class Shell(Generic[What, State]):
         return Item(slot, delivery, heard, span)
 
     async def _settle(self, items: list[Item[What]], holds: list[held.Hold]) -> dict[int, Decision[State]]:
-        """Commit the batch, as a whole or in halves; wait while the database is away."""
-        attempt = 0
+        """Commit the batch, as a whole or in halves; wait while the database is away.
+
+        What is only to be kept must be kept: when that fails it is tried again without a word to anybody, for it may
+        be the saying that fails, and then again until it works. Nothing of it is acknowledged before.
+        """
+        attempt, announced = 0, True
         while True:
             try:
-                return await self._transact(items, holds)
+                return await self._transact(items, holds, announced=announced)
             except (*UNAVAILABLE, *CONTENDED) as error:
                 attempt += 1
                 metrics.AVAILABLE.set(0, service=self._service, dependency="database")
                 log.warning("batch.waits", attempt=attempt, error=type(error).__name__)
                 await asyncio.sleep(pause(attempt, first=0.1, longest=5.0))
-            except Exception as error:  # noqa: BLE001 - whatever is wrong with one message must not stop the others
-                if len(items) <= 1:
-                    return await self._set_aside(items, holds, error)
-                log.warning("batch.halved", count=len(items), error=type(error).__name__)
-                middle = len(items) // 2
-                first = await self._settle(items[:middle], holds)
-                return first | await self._settle(items[middle:], [])
+            except Exception as error:
+                if items:
+                    return await self._divide(items, holds, error)
+                attempt += 1
+                announced = False
+                log.exception("message.unkept", attempt=attempt, count=len(holds))
+                await asyncio.sleep(pause(attempt, first=0.1, longest=5.0))
 
-    async def _set_aside(
+    async def _divide(
         self,
         items: list[Item[What]],
         holds: list[held.Hold],
         error: Exception,
     ) -> dict[int, Decision[State]]:
-        """Park the one message that cannot be written, alone."""
-        if not items:
-            raise error
-        item = items[0]
-        await self._settle([], [*holds, self._park(item.delivery, FAILED, self._clock.now())])
-        return {item.slot: self._failed(error)}
+        """Commit each half of a batch that fails by itself; park the one message that cannot be written, alone."""
+        if len(items) == 1:
+            await self._settle([], [*holds, self._park(items[0].delivery, FAILED, self._clock.now())])
+            return {items[0].slot: self._failed(error)}
+        log.warning("batch.halved", count=len(items), error=type(error).__name__)
+        middle = len(items) // 2
+        first = await self._settle(items[:middle], holds)
+        return first | await self._settle(items[middle:], [])
 
     @staticmethod
     def _failed(error: Exception) -> Decision[State]:
@@ -207,6 +213,7 @@ class Shell(Generic[What, State]):
         holds: list[held.Hold],
         *,
         command: bool = False,
+        announced: bool = True,
     ) -> dict[int, Decision[State]]:
         at = self._clock.now()
         async with self._pool.acquire() as connection, connection.transaction():
@@ -217,6 +224,8 @@ class Shell(Generic[What, State]):
             states = await self.desk.load(connection, keys, [item.heard.what for item in items])
             work = self._decide(items, states, repeats, at, command=command)
             work.holds += holds
+            if announced:
+                work.said += self._announce(work.holds, at)
             letters = await self._keep(connection, work, at)
         metrics.AVAILABLE.set(1, service=self._service, dependency="database")
         self._count(work, items)
@@ -315,11 +324,13 @@ class Shell(Generic[What, State]):
             leaf = leaf_hash(leaves[0].commitment) if leaves else None
             work.said += [Said(what, traceparent, leaf) for what in decision.says]
 
+    def _announce(self, holds: Iterable[held.Hold], at: datetime) -> list[Said]:
+        """Return what the desk says of the messages that are parked."""
+        parked = [hold for hold in holds if hold.due_at is None]
+        return [Said(what, None) for hold in parked for what in self.desk.parked(hold.id, hold.reason, at)]
+
     async def _keep(self, connection: Connection, work: Work[State], at: datetime) -> Sequence[Letter]:
         """Write all that was decided, one statement a table, and return the letters to publish after the commit."""
-        for hold in work.holds:
-            if hold.due_at is None:
-                work.said += [Said(what, None) for what in self.desk.parked(hold.id, hold.reason, at)]
         if work.changed or work.outcomes:
             await self.desk.save(connection, work.changed, list(work.outcomes.values()))
         letters = await self.desk.write(connection, work.said, at) if work.said else ()

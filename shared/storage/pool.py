@@ -30,13 +30,19 @@ UNAVAILABLE: tuple[type[BaseException], ...] = (
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
+    asyncpg.IdleSessionTimeoutError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InsufficientResourcesError,
     asyncpg.InterfaceError,
+    asyncpg.ObjectNotInPrerequisiteStateError,
+    asyncpg.PostgresSystemError,
     asyncpg.ReadOnlySQLTransactionError,
     OSError,
     TimeoutError,
 )
-"""The database is away, full or going down: nothing is wrong with what was asked, so the same is asked again later."""
+"""The database is away, full, going down or says no for now: nothing is wrong with what was asked, so the same is asked
+again later (PostgreSQL, "Error Codes": classes 08, 53, 55, 57 and 58, and what ends an idle session)."""
+
 
 class ContendedError(Exception):
     """Somebody else has written what was read: a row's version is not the one that it was."""

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 from shared.messaging.decision import Decision, Early, Entry
 from shared.messaging.delivery import Delivery, Heard, Later, Unreadable
 from shared.messaging.desk import Desk, Said
-from shared.messaging.outbox import Letter
+from shared.messaging.outbox import JSON, Letter
 from shared.storage.pool import Connection
 
 TABLES = """
@@ -109,11 +109,12 @@ class ParcelDesk(Desk[Add, Parcel]):
         """Say each new total to `notify`."""
         del connection, at
         return [
-            Letter(
-                uuid4(), "node", "node", "notify", {"relais-test": "yes"}, json.dumps(each.what, default=str).encode()
-            )
-            for each in said
+            Letter(uuid4(), "node", "node", "notify", {"relais-test": "yes"}, JSON, _encode(each.what)) for each in said
         ]
+
+
+def _encode(what: object) -> bytes:
+    return json.dumps(what, default=str).encode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.intake.hears import HTTP, Door
-from services.intake.sealer import Sealer
 from shared.contracts.ids import OrganisationId
 from shared.messaging.delivery import Delivery, Later, Unreadable
+from shared.messaging.sealer import Sealer
 from shared.sealing.codes import DirectoryCode, EnvelopeCode
 from shared.sealing.envelope import SIZES
 from shared.sealing.keyring import Holder
+from shared.sealing.keys import KeyPurpose
 from tests.support.partners import Organisation, Sealed, Sender
 
 CODES = {*map(str, EnvelopeCode), *map(str, DirectoryCode)}
@@ -41,8 +42,8 @@ def knocked(tmp_path_factory: pytest.TempPathFactory) -> Knocked:
     folder = tmp_path_factory.mktemp("door")
     us, them = (Organisation.make(folder, OrganisationId(name)) for name in ("abri-be", "ccem-fr"))
     us.agree_with(them)
-    directory = us.directory
-    door = Door(us.id, directory, Sealer(us.id, us.keyring(Holder.INTAKE), directory))
+    directory, keyring = us.directory, us.keyring(Holder.INTAKE)
+    door = Door(us.id, directory, keyring, Sealer(us.id, keyring, directory, KeyPurpose.RECEIPT))
     sender = Sender.of(them, us)
     return Knocked(door, sender.seal(), sender)
 

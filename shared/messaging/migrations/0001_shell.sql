@@ -19,6 +19,7 @@ CREATE TABLE outbox (
     exchange text NOT NULL,
     routing_key text NOT NULL,
     headers text NOT NULL,
+    content_type text NOT NULL,
     body bytea NOT NULL
 );
 CREATE INDEX outbox_due ON outbox (due_at);

@@ -1,4 +1,4 @@
--- What the door keeps. Sealed bytes pass through the shell's outbox and parking lot; here are receipts, numbers and ids.
+-- What the door keeps. Sealed bytes pass through the shell's outbox and parking lot; here are receipts and ids.
 
 -- The receipt that a message was given, by the message's name in the inbox: whoever asks again gets the same one.
 CREATE TABLE receipt (
@@ -8,13 +8,6 @@ CREATE TABLE receipt (
     note text NOT NULL
 );
 GRANT SELECT, INSERT ON receipt TO {role};
-
--- How many envelopes have been sealed with our receipt keys, for each recipient: the last sequence number of each.
-CREATE TABLE sealed (
-    recipient text PRIMARY KEY,
-    last bigint NOT NULL CHECK (last > 0)
-);
-GRANT SELECT, INSERT, UPDATE ON sealed TO {role};
 
 -- What one organisation says to us with one voice, and up to which number all has come or is known to be missing.
 CREATE TABLE stream (

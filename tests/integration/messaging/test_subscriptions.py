@@ -1,0 +1,164 @@
+"""What the broker ends is taken up again, and until then the service does not say that it is ready."""
+
+import asyncio
+from io import StringIO
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from deploy.broker.management import Management
+from deploy.broker.topology import BrokerRole, node_host, user_name
+from shared.messaging.decision import Decision
+from shared.messaging.delivery import Delivery
+from shared.telemetry import logs
+from tests.integration.messaging.conftest import QUEUE, Bench
+from tests.support.parcels import Parcel, message
+from tests.support.wait import until
+
+
+def asked(bench: Bench, *path: str) -> Any:  # noqa: ANN401 - whatever JSON the broker answers
+    """Return what the broker says."""
+    with Management(bench.pair.server.admin_url) as broker:
+        return broker.get(*path)
+
+
+async def works(bench: Bench) -> None:
+    """Wait until a new message has had its effect, and the service says that it is ready."""
+    parcel = uuid4()
+    await bench.send([message(parcel, 3)])
+
+    async def is_there() -> bool:
+        return await bench.total(parcel) == 3
+
+    async def is_ready() -> bool:
+        return all((await bench.runtime.ready()).values())
+
+    await until(is_there, seconds=20, what="a message has its effect")
+    await until(is_ready, seconds=10, what="the service is ready")
+
+
+async def is_not_ready(bench: Bench) -> bool:
+    return not (await bench.runtime.ready())["consumers"]
+
+
+async def test_a_connection_that_the_broker_closes_comes_back(bench: Bench) -> None:
+    await bench.runtime.start()
+    await works(bench)
+    own = user_name(bench.pair.ccem, BrokerRole.REFERRAL)
+
+    def connections() -> list[str]:
+        found = asked(bench, "vhosts", node_host(bench.pair.ccem), "connections")
+        return [each["name"] for each in found if each["user"] == own]
+
+    names = await until(connections, seconds=20, what="the broker counts our connection")
+    with Management(bench.pair.server.admin_url) as broker:
+        for name in names:
+            broker.delete("connections", name)
+    await until(lambda: is_not_ready(bench), seconds=10)
+    await works(bench)
+
+
+async def test_a_channel_that_the_broker_closes_comes_back(bench: Bench) -> None:
+    await bench.runtime.start()
+    await works(bench)
+    consumer = bench.runtime.consumers[0]
+    queue = consumer.subscription._subscriber._queue_obj  # noqa: SLF001
+    assert queue is not None
+    channel = await queue.channel.get_underlay_channel()
+    await channel.basic_ack(9_999)  # PRECONDITION_FAILED: unknown delivery tag
+    await until(lambda: channel.is_closed, seconds=10)
+    await works(bench)
+
+
+async def test_a_queue_that_goes_and_comes_back_is_heard_again(bench: Bench) -> None:
+    await bench.runtime.start()
+    await works(bench)
+    host = node_host(bench.pair.ccem)
+    with Management(bench.pair.server.admin_url) as broker:
+        broker.delete("queues", host, QUEUE)  # the consumer is cancelled, as when a queue moves
+    await until(lambda: is_not_ready(bench), seconds=10)
+    bench.pair.agree((bench.pair.ccem, bench.pair.abri))
+    await works(bench)
+
+
+async def test_a_channel_that_cannot_be_opened_while_the_queue_is_away_is_opened_later(bench: Bench) -> None:
+    await bench.runtime.start()
+    await works(bench)
+    queue = bench.runtime.consumers[0].subscription._subscriber._queue_obj  # noqa: SLF001
+    assert queue is not None
+    channel = await queue.channel.get_underlay_channel()
+    with Management(bench.pair.server.admin_url) as broker:
+        broker.delete("queues", node_host(bench.pair.ccem), QUEUE)
+    await channel.basic_ack(9_999)
+    await until(lambda: channel.is_closed, seconds=10)
+    await until(lambda: is_not_ready(bench), seconds=10)
+    bench.pair.agree((bench.pair.ccem, bench.pair.abri))
+    await works(bench)
+
+
+async def test_a_consumer_that_meets_a_fault_of_ours_begins_with_the_same_batch_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, met = bench.shell.take, asyncio.Event()
+
+    async def failing(deliveries: list[Delivery]) -> list[Decision[Parcel]]:
+        if not met.is_set():
+            met.set()
+            text = "Canary Name"
+            raise RuntimeError(text)
+        return await original(deliveries)
+
+    monkeypatch.setattr(bench.shell, "take", failing)
+    stream = StringIO()
+    logs.configure("info", "json", stream)
+    try:
+        await bench.runtime.start()
+        await works(bench)
+    finally:
+        logs.restore()
+    assert met.is_set()
+    assert '"event": "consumer.failed"' in stream.getvalue()
+    assert "Canary" not in stream.getvalue()
+
+
+async def test_what_cannot_even_be_kept_is_kept_as_soon_as_it_can(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[bool] = []
+    original = bench.shell._transact  # noqa: SLF001
+
+    async def failing(items: object, holds: object, **how: bool) -> object:
+        tries.append(how.get("announced", True))
+        if len(tries) <= 2:
+            raise asyncpg.CheckViolationError
+        return await original(items, holds, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(bench.shell, "_transact", failing)
+    await bench.send([(uuid4(), b"no parcel")])
+    await bench.runtime.start()
+
+    async def is_kept() -> bool:
+        return await bench.count("held") == 1
+
+    await until(is_kept, seconds=10)
+    assert tries == [True, False, False]
+    await works(bench)
+
+
+async def test_a_database_that_says_no_for_now_is_waited_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = 0
+    original = bench.shell._transact  # noqa: SLF001
+
+    async def failing(*args: object, **how: bool) -> object:
+        nonlocal tries
+        tries += 1
+        if tries <= 2:
+            raise asyncpg.ObjectNotInPrerequisiteStateError
+        return await original(*args, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(bench.shell, "_transact", failing)
+    await bench.runtime.start()
+    await works(bench)
+    assert await bench.count("held") == 0
