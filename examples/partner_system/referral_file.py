@@ -39,7 +39,14 @@ class ReferralFile:
     def load(cls, path: Path) -> Self:
         """Read a file; raise ``referral-file-malformed`` where it is none."""
         try:
-            stated = members(json.loads(path.read_bytes()))
+            return cls.stated(members(json.loads(path.read_bytes())))
+        except (OSError, TypeError, ValueError):
+            raise Refused("referral-file-malformed") from None
+
+    @classmethod
+    def stated(cls, stated: Json) -> Self:
+        """Return the file that an object states; raise ``referral-file-malformed`` where something is missing."""
+        try:
             days = stated.get("consent_days")
             return cls(
                 text(stated["reference"]),
@@ -51,7 +58,7 @@ class ReferralFile:
                 },
                 None if days is None else number(days),
             )
-        except (OSError, KeyError, TypeError, ValueError):
+        except (KeyError, TypeError):
             raise Refused("referral-file-malformed") from None
 
     def kind(self) -> str:

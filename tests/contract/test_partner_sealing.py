@@ -1,0 +1,323 @@
+"""What the example partner system seals and signs, our code opens, and the other way round; forgeries open nowhere.
+
+The example was written from docs/protocol/ alone. Where the two differ, one of the documents is not enough.
+"""
+
+import base64
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from examples.partner_system import envelope, moments, receipts
+from examples.partner_system.agreement import Agreement
+from examples.partner_system.folder import Folder
+from examples.partner_system.key_document import KeyDocument
+from examples.partner_system.keychain import Keychain
+from examples.partner_system.keys import Kind, PublishedKey, Purpose, enrol, inbox_secret, key_id, public_of
+from examples.partner_system.notes import Verifier, read_vkey
+from examples.partner_system.partners import Partner, Partners
+from examples.partner_system.refusal import Refused
+from shared.contracts.ids import MessageId, OrganisationId
+from shared.sealing.agreement import open_agreement
+from shared.sealing.codes import DocumentError, ReceiptError
+from shared.sealing.documents import parse_identity
+from shared.sealing.key_document import open_key_document
+from shared.sealing.receipts import verify_receipt
+from shared.sealing.suites import KeyKind
+from tests.support.day_centre import CENTRE, HOUSE, Acquainted, House, acquaint, prepared, said
+from tests.support.vectors import VECTORS
+
+NOW = datetime.now(UTC)
+ALWAYS = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+KINDS = {1: (Kind.X_WING, KeyKind.X_WING), 2: (Kind.X25519, KeyKind.X25519)}
+FILES = {suite: json.loads((VECTORS / f"envelope-suite-{suite}.json").read_text()) for suite in KINDS}
+KEYS = json.loads((VECTORS / "keys.json").read_text())
+RECEIPTS = json.loads((VECTORS / "receipts.json").read_text())
+
+
+def vectors(part: str) -> list[Any]:
+    return [
+        pytest.param(suite, vector, id=f"suite {suite} {vector['name']}")
+        for suite, file in FILES.items()
+        for vector in file[part]
+    ]
+
+
+def read(suite: int, raw: bytes) -> bytes:
+    """Read an envelope of the vectors with the reader that they describe."""
+    file = FILES[suite]
+    key, reader = file["signing_key"], file["reader"]
+    signing = PublishedKey(Purpose.SIGNING, Kind.ED25519, key["id"], bytes.fromhex(key["public"]), *ALWAYS)
+    inboxes = {
+        key["id"]: inbox_secret(KINDS[suite][0], bytes.fromhex(key["secret"]))
+        for key in file["inbox_keys"]
+        if key["id"] == reader["inbox_key"]
+    }
+    sealed = envelope.read(raw)
+    if sealed.header.recipient != reader["organisation"]:
+        raise Refused("envelope-not-for-us")
+    sealed.check_signature(signing)
+    sealed.check_time(moments.read(reader["at"]))
+    return sealed.body(inboxes)
+
+
+def bytes_of(suite: int, vector: dict[str, Any]) -> bytes:
+    if "envelope" in vector:
+        return base64.b64decode(vector["envelope"])
+    whole = next(opens for opens in FILES[suite]["opens"] if opens["name"] == vector["of"])
+    raw = bytearray(base64.b64decode(whole["envelope"]))
+    if "xor" in vector:
+        raw[vector["at"]] ^= int(vector["xor"], 16)
+    return bytes(raw[: vector.get("keep")]) + bytes(vector.get("zeros", 0))
+
+
+@pytest.mark.parametrize(("suite", "vector"), vectors("opens"))
+def test_a_vector_that_opens(suite: int, vector: dict[str, Any]) -> None:
+    raw = base64.b64decode(vector["envelope"])
+    assert read(suite, raw).decode() == vector["body"]
+    sealed = envelope.read(raw)
+    assert sealed.header.written().decode() == vector["header"]
+    assert sealed.signed().hex() == vector["signed"]
+    assert sealed.commitment.hex() == vector["commitment"]
+
+
+@pytest.mark.parametrize(("suite", "vector"), vectors("refused"))
+def test_a_vector_that_is_refused(suite: int, vector: dict[str, Any]) -> None:
+    with pytest.raises(Refused) as refused:
+        read(suite, bytes_of(suite, vector))
+    assert refused.value.code == vector["code"]
+
+
+@pytest.mark.parametrize("vector", KEYS["keys"], ids=lambda vector: vector["kind"])
+def test_a_key_of_the_vectors(vector: dict[str, str]) -> None:
+    public = public_of(Kind(vector["kind"]), bytes.fromhex(vector["secret"]))
+    assert public.hex() == vector["public"]
+    assert key_id(public) == vector["id"]
+    enrol(Kind(vector["kind"]), public)
+
+
+@pytest.mark.parametrize("vector", KEYS["refused"], ids=lambda vector: f"{vector['kind']} {vector['code']}")
+def test_a_key_that_is_refused(vector: dict[str, str]) -> None:
+    with pytest.raises(Refused) as refused:
+        enrol(Kind(vector["kind"]), bytes.fromhex(vector["public"]))
+    assert refused.value.code == vector["code"]
+
+
+def test_the_documents_of_the_vectors() -> None:
+    agreement = Agreement.read(KEYS["agreement"], read_vkey(KEYS["identities"]["ccem-fr"]))
+    _, abri = agreement.sides("ccem-fr")
+    assert abri.identity.vkey == KEYS["identities"]["abri-be"]
+    assert abri.may_send == ("service",)
+    document = KeyDocument.read(KEYS["key_document"], abri.identity)
+    assert {key.purpose for key in document.keys} == {
+        Purpose.IDENTITY, Purpose.RECEIPT, Purpose.SIGNING, Purpose.INBOX,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("change", [("abri-be", "abro-be"), (".v1", ".v2"), ("serial", "seriel"), (":1,", ":2,")])
+def test_a_key_document_that_was_changed_is_refused(change: tuple[str, str]) -> None:
+    with pytest.raises(Refused) as refused:
+        KeyDocument.read(KEYS["key_document"].replace(*change, 1), read_vkey(KEYS["identities"]["abri-be"]))
+    assert refused.value.code == "document-forged"
+
+
+def receipt_key() -> PublishedKey:
+    key = RECEIPTS["receipt_key"]
+    return PublishedKey(Purpose.RECEIPT, Kind.ED25519, key["id"], bytes.fromhex(key["public"]), *ALWAYS)
+
+
+def test_the_receipt_of_the_vectors() -> None:
+    receipt = receipts.verify(RECEIPTS["note"], "abri-be", [receipt_key()])
+    assert receipt.text() == RECEIPTS["text"]
+    assert receipt.digest.hex() == RECEIPTS["sealed_sha256"]
+
+
+@pytest.mark.parametrize("vector", RECEIPTS["refused"], ids=lambda vector: vector["name"])
+def test_a_receipt_that_is_refused(vector: dict[str, str]) -> None:
+    with pytest.raises(Refused) as refused:
+        receipts.verify(vector["note"], "abri-be", [receipt_key()])
+    assert refused.value.code == vector["code"]
+
+
+# The two, on paper: each with keys, documents and an agreement that its own code made.
+
+
+@pytest.fixture(scope="module", params=[1, 2], ids=["suite 1", "suite 2"])
+def two(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Acquainted:
+    return acquaint(tmp_path_factory.mktemp("two"), *KINDS[request.param])
+
+
+def test_our_code_accepts_its_key_document_and_its_countersignature(two: Acquainted) -> None:
+    own, house = two.centre.folder.path, two.house
+    identity = parse_identity(HOUSE, house.identity.vkey)
+    agreement, centre = open_agreement((own / f"{HOUSE}.agreement").read_text(), HOUSE, identity)
+    assert str(centre) == (own / f"{CENTRE}.vkey").read_text().strip()
+    assert agreement.partner_of(HOUSE).organisation == CENTRE
+    document = open_key_document((own / f"{CENTRE}.keys").read_text(), CENTRE, centre)
+    published = {key.purpose.value for key in document.keys}
+    assert published == {"identity", "signing", "receipt", "inbox"}
+    inboxes = [key for key in document.keys if key.purpose.value == "inbox"]
+    assert inboxes[-1].valid_until > NOW + timedelta(days=90)
+
+
+def test_our_code_opens_what_it_seals(two: Acquainted) -> None:
+    referral, _ = two.centre.desk.offer(prepared("sealed"), HOUSE)
+    made = next(made for made in two.centre.desk.to_send() if made.referral == referral)
+    offered = two.house.open(made)
+    assert (offered.type, str(offered.referral), offered.n, offered.seen) == ("referral.offered.v1", referral, 1, 0)
+    assert offered.data.terms.until > NOW + timedelta(days=29)
+
+
+def test_it_opens_what_our_code_seals(two: Acquainted) -> None:
+    referral, _ = two.centre.desk.offer(prepared("opened"), HOUSE)
+    known = two.centre.store.referral(referral)
+    assert known
+    (opened,) = two.centre.take(two.house.seal(said(known, "opened", 1, 1)))
+    assert (opened.event, opened.referral) == ("referral.opened.v1", referral)
+
+
+def test_our_code_verifies_the_receipts_that_it_gives(two: Acquainted) -> None:
+    parcel = two.house.seal(b'{"type": "referral.dreamt.v1"}')
+    two.centre.take(parcel)
+    given = two.house.open(two.centre.outgoing("receipt.given.v1"))
+    own = two.centre.folder.path
+    identity = parse_identity(CENTRE, (own / f"{CENTRE}.vkey").read_text().strip())
+    document = open_key_document((own / f"{CENTRE}.keys").read_text(), CENTRE, identity)
+    receipt = verify_receipt(given.data.note, document)
+    assert receipt.covers(given.data.message, parcel.raw)
+    assert not receipt.covers(given.data.message, parcel.raw[:-1])
+    with pytest.raises(ReceiptError):
+        verify_receipt(given.data.note.replace(str(receipt.message), str(uuid4())), document)
+
+
+def test_it_verifies_the_receipts_that_our_code_gives_and_refuses_all_others(two: Acquainted) -> None:
+    referral, _ = two.centre.desk.offer(prepared("receipts"), HOUSE)
+    made = next(made for made in two.centre.desk.to_send() if made.referral == referral)
+    house = two.house
+    wrong = {
+        "receipt-for-another-message": house.note_for(made, message=MessageId(uuid4())),
+        "receipt-for-other-bytes": house.note_for(made, sealed=bytes(32)),
+        "receipt-forged": house.note_for(made).replace("org.relais.receipt.v1", "org.relais.receipt.v2"),
+        "receipt-malformed": "no note at all",
+        "receipt-unverified": house.note_for(made, at=NOW - timedelta(days=400)),
+    }
+    for code, note in wrong.items():
+        (refused,) = two.centre.take(house.receipt(made, note))
+        assert refused.codes["code"] == code
+        assert not two.centre.store.has_receipt(made.id)
+    stranger = replace(made, id=str(uuid4()))
+    (refused,) = two.centre.take(house.receipt(stranger))
+    assert refused.codes["code"] == "receipt-unknown"
+    (given,) = two.centre.take(house.receipt(made))
+    assert (given.event, given.referral, given.codes["of"]) == ("receipt.given.v1", referral, "referral.offered.v1")
+    assert two.centre.store.has_receipt(made.id)
+
+
+def test_an_agreement_is_countersigned_only_if_it_is_right(tmp_path: Path) -> None:
+    house = House.build(tmp_path / "house", KeyKind.X25519)
+    own = Folder(tmp_path / "centre")
+    _, identity = own.make_keys(CENTRE, Kind.X25519, NOW)
+    note = house.signed_agreement(identity.vkey)
+    stranger = Verifier("ccem-fr/identity", public_of(Kind.ED25519, bytes(32)))
+    other = Folder(tmp_path / "other")
+    _, somebody = other.make_keys(CENTRE, Kind.X25519, NOW)
+    cases = [
+        ("document-forged", note.replace('"transfer_basis":null', '"transfer_basis":"adequacy"'), None),
+        ("document-unsigned", note.replace("— ccem-fr/identity", "— ccem-be/identity"), None),
+        ("document-malformed", house.signed_agreement(somebody.vkey), None),
+        ("document-malformed", note.replace("shared", "sharef"), None),
+        ("identity-differs", note, stranger),
+    ]
+    for code, wrong, compared in cases:
+        with pytest.raises(Refused) as refused:
+            own.countersign(wrong, compared)
+        assert refused.value.code == code
+        assert not (own.path / f"{HOUSE}.agreement").exists()
+    _, path = own.countersign(note, read_vkey(house.identity.vkey))
+    once = path.read_text()
+    assert own.countersign(once)[1].read_text() == once
+    with pytest.raises(DocumentError):
+        open_agreement(note, HOUSE, parse_identity(HOUSE, house.identity.vkey))
+
+
+def test_keys_are_renewed_and_the_identity_stays(tmp_path: Path) -> None:
+    own = Folder(tmp_path / "centre", b"a passphrase")
+    first, identity = own.make_keys(CENTRE, Kind.X25519, NOW)
+    later, same = own.make_keys(CENTRE, Kind.X25519, NOW + timedelta(days=170))
+    assert (identity, later.serial) == (same, first.serial + 1)
+    assert {key.published.id for key in first.keys} & {key.published.id for key in later.keys}
+    purpose_of = {key.published.purpose for key in later.keys if key.published.holds(NOW + timedelta(days=200))}
+    assert {Purpose.SIGNING, Purpose.RECEIPT, Purpose.INBOX} <= purpose_of
+    document = KeyDocument.read((own.path / f"{CENTRE}.keys").read_text(), identity)
+    assert document.serial == later.serial
+    for wrong in (None, b"another"):
+        with pytest.raises(Refused) as refused:
+            Folder(own.path, wrong).keychain()
+        assert refused.value.code == "passphrase-wrong"
+    assert Keychain.load(own.path / "secret.keys", b"a passphrase") == later
+
+
+def test_an_older_key_document_is_refused(two: Acquainted, tmp_path: Path) -> None:
+    folder, keychain = two.centre.folder, two.centre.folder.keychain()
+    newer = KeyDocument.read(two.house_keys.read_text(), read_vkey(two.house.identity.vkey))
+    with two.centre.store.transaction():
+        two.centre.store.accept_document(HOUSE, newer.serial + 1, b"a later one")
+    with pytest.raises(Refused) as refused:
+        folder.partners(keychain, [two.house_keys], two.centre.store)
+    assert refused.value.code == "document-superseded"
+    unknown = tmp_path / "unknown.keys"
+    unknown.write_text(two.house_keys.read_text().replace("— ccem-fr/", "— nobody-fr/"))
+    with pytest.raises(Refused) as refused:
+        folder.partners(keychain, [unknown], two.centre.store)
+    assert refused.value.code == "agreement-none"
+
+
+@pytest.mark.parametrize(
+    ("code", "days"), [("agreement-none", -2), ("agreement-expired", 31), ("envelope-expired", 2), ("key-expired", 200)]
+)
+def test_what_comes_at_the_wrong_time_is_refused(code: str, days: int, two: Acquainted) -> None:
+    parcel = two.house.seal(b"{}")
+    document = KeyDocument.read(two.house_keys.read_text(), read_vkey(two.house.identity.vkey))
+    ever = tuple(
+        replace(key, valid_from=ALWAYS[0], valid_until=key.valid_until if code == "key-expired" else ALWAYS[1])
+        for key in document.keys
+    )
+    agreement = Agreement.read(
+        (two.centre.folder.path / f"{HOUSE}.agreement").read_text(),
+        read_vkey((two.centre.folder.path / f"{CENTRE}.vkey").read_text()),
+    )
+    partners = Partners(CENTRE, {HOUSE: Partner(agreement, replace(document, keys=ever))})
+    with pytest.raises(Refused) as refused:
+        partners.admit(parcel.raw, parcel.labels, NOW + timedelta(days=days))
+    assert refused.value.code == code
+
+
+def test_the_door_refuses_what_is_not_for_it(two: Acquainted, tmp_path: Path) -> None:
+    good = two.house.seal(b"{}")
+    elsewhere = two.house.seal(b"{}", to=OrganisationId("refuge-be"))
+    stranger = House.build(tmp_path / "stranger", KeyKind.X25519, OrganisationId("inconnu-fr"))
+    nobody = two.house.seal(b"{}", signer=stranger.identity.key)
+    cases = {
+        "envelope-not-for-us": (elsewhere.raw, elsewhere.labels),
+        "key-unknown": (nobody.raw, nobody.labels),
+        "envelope-mislabelled": (good.raw, {**good.labels, "ce-subject": "more"}),
+        "envelope-truncated": (good.raw[:-1], good.labels),
+        "envelope-altered": (good.raw[:-1] + bytes([good.raw[-1] ^ 1]), good.labels),
+    }
+    for code, (raw, labels) in cases.items():
+        (refused,) = two.centre.desk.take(raw, labels)
+        assert (refused.event, refused.codes["code"]) == ("refused", code)
+    (refused,) = two.centre.desk.take(good.raw, {name: value for name, value in good.labels.items() if name != "ce-id"})
+    assert refused.codes["code"] == "envelope-mislabelled"
+
+
+def test_the_same_id_with_other_bytes_is_refused(two: Acquainted) -> None:
+    number = UUID(str(uuid4()))
+    two.centre.take(two.house.seal(b"{}", id_=number))
+    (refused,) = two.centre.take(two.house.seal(b"{ }", id_=number))
+    assert refused.codes["code"] == "message-id-reused"
