@@ -3,13 +3,17 @@
 Intake has verified who speaks; the desk verifies it again, because it acts on it, and only then opens the envelope. A
 message signed with a partner's receipt key may be a receipt and nothing else; a report must come from our own intake.
 
+The door judges by its clock whether a key holds when a message comes. The desk may hear it much later (after an outage,
+after a message that it depends on, when an operator replays it), so it asks whether the key held when the envelope was
+sealed: what the door has given a receipt for is not lost because a key has run out since.
+
 What must never happen: an event takes effect that its sender's signing key has not signed; a receipt counts that is
 not for these very bytes.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, TypeAlias, assert_never
 from uuid import UUID, uuid4
@@ -44,15 +48,21 @@ from shared.sealing.book import Book
 from shared.sealing.codes import DirectoryCode, DirectoryError, EnvelopeError, ReceiptError
 from shared.sealing.directory import Directory
 from shared.sealing.envelope import Envelope, open_body, parse
+from shared.sealing.header import Header
+from shared.sealing.key_document import PublishedKey
 from shared.sealing.keyring import Keyring
-from shared.sealing.keys import KeyPurpose
+from shared.sealing.keys import KeyPurpose, VerifyKey
 from shared.sealing.receipts import Receipt, verify_receipt
+from shared.sealing.timestamp import STEP_SECONDS
 from shared.storage.pool import Connection
 from shared.storage.vault import Vault
 from shared.telemetry import metrics
 
 VERDICT: Final = "relais-verdict"
 VERIFIED: Final = "verified"
+
+ROUNDING: Final = timedelta(seconds=STEP_SECONDS)
+"""A header's time is at most this much earlier than the moment of sealing."""
 
 VOICES: Final = frozenset({KeyPurpose.SIGNING, KeyPurpose.RECEIPT})
 
@@ -103,9 +113,9 @@ class Command:
     rule: Rule
     about: About
     case: CaseId | None = None
-    """The case that it draws on, where the key names something that is not there yet."""
+    """A case that it looks at besides what the key names, or instead of it where that is not there yet."""
     whole: bool = False
-    """Whether the rule looks at grants, at the case's documents and at the other legs of the conversation."""
+    """Whether the rule looks at grants, at the case's documents and at its other referrals."""
     opens: bool = False
     """Whether the key names a case that is to be opened, and has no key of its own to be encrypted under yet."""
 
@@ -145,6 +155,8 @@ class ReferralDesk(Desk[What, Known]):
             Unreadable: it is not what a partner signed, cannot be opened, or is no event that this sender may say.
             Later: the sender's key has not reached us yet.
         """
+        if delivery.headers.get(VERDICT) != VERIFIED:
+            raise Unreadable("verdict-missing")
         try:
             envelope = parse(delivery.body)
             purpose, book = self._verified(envelope)
@@ -163,16 +175,23 @@ class ReferralDesk(Desk[What, Known]):
         )
 
     def _verified(self, envelope: Envelope) -> tuple[KeyPurpose, Book]:
-        """Check who signed, and return what the key is for."""
-        header, book = envelope.header, self._directory.book
+        """Check who signed, and return what the key is for.
+
+        Raises:
+            Unreadable: ``key-expired`` or ``key-wrong-purpose``.
+            Later: the door knows the sender's key, and we do not yet.
+            EnvelopeError: ``envelope-altered``.
+        """
+        book = self._directory.book
         try:
-            published = book.published(header.source, header.key_id, header.time)
-            key = book.verify_key(header.source, header.key_id, header.time, VOICES)
+            published = _published(book, envelope.header)
         except DirectoryError as refused:
-            if refused.code is DirectoryCode.KEY_UNKNOWN:
-                raise Later(refused.code) from None
-            raise Unreadable(refused.code) from None
-        envelope.verify(key)
+            if refused.code is DirectoryCode.KEY_EXPIRED:
+                raise Unreadable(refused.code) from None
+            raise Later(refused.code) from None
+        if published.purpose not in VOICES or not isinstance(published.key, VerifyKey):
+            raise Unreadable(DirectoryCode.KEY_WRONG_PURPOSE)
+        envelope.verify(published.key)
         return published.purpose, book
 
     def _heard(
@@ -210,7 +229,7 @@ class ReferralDesk(Desk[What, Known]):
         if About.CASE in kinds:
             known |= await self._cases(connection, keys)
         for what in whats:
-            if isinstance(what, Command) and what.whole:
+            if isinstance(what, Command) and (what.whole or what.case):
                 await self._complete(connection, known, keys, what)
         return await self._with_sent(connection, known, whats)
 
@@ -227,21 +246,21 @@ class ReferralDesk(Desk[What, Known]):
     async def _complete(
         self, connection: Connection, known: dict[UUID, Known], keys: Sequence[UUID], what: Command
     ) -> None:
-        """Add grants, documents and legs to what a command draws on; a command is always alone in its batch."""
-        for key in keys:
-            have = known.get(key)
-            if have is None and what.case is not None:
-                have = (await self._cases(connection, [what.case])).get(what.case)
-            if have is None:
-                continue
-            known[key] = replace(
+        """Add what a command looks at besides what its key names; a command is always alone in its batch."""
+        (key,) = keys
+        have = known.get(key)
+        if what.case is not None:
+            named = (await self._cases(connection, [what.case])).get(what.case)
+            have = replace(have, case=named.case if named else None) if have else named
+        if have is not None and what.whole:
+            have = replace(
                 have,
                 grants=await cases.grants(connection, have.folder),
                 parts=await papers.newest_parts(connection, have.folder),
-                legs=await referrals.legs(connection, have.referral.conversation, have.referral.id, self.us)
-                if have.referral
-                else (),
+                legs=await referrals.legs(connection, have.folder.id, key, self.us),
             )
+        if have is not None:
+            known[key] = have
 
     async def _with_sent(
         self, connection: Connection, known: dict[UUID, Known], whats: Sequence[What]
@@ -295,7 +314,8 @@ class ReferralDesk(Desk[What, Known]):
         sent = state.sent.get(message) if state else None
         if state is None or state.referral is None or sent is None:
             raise Unreadable("receipt-unknown")
-        if what.receipt.sealed != sent.digest or what.receipt.recipient != state.referral.partner:
+        expected = (self.us, state.referral.partner, sent.digest)
+        if (what.receipt.sender, what.receipt.recipient, what.receipt.sealed) != expected:
             raise Unreadable("receipt-for-other-bytes")
         ruling: Ruling[Referral] = hearing.hear_receipt(state.referral, act) if sent.n == 1 else Ruling()
         kept = self._kept(state, ruling, None)
@@ -308,25 +328,30 @@ class ReferralDesk(Desk[What, Known]):
         """
         if ruling.refusal is not None:
             return Decision(entries=ruling.entries, refusal=ruling.refusal)
-        for said in ruling.says:
-            if isinstance(said, Tell) and (unreachable := self._unreachable(said.to)):
-                return Decision.refused(unreachable)
+        if unreachable := self._unreachable(ruling):
+            return Decision.refused(unreachable)
         known = state or (Known(folders.new(self._vault, folder)) if folder and ruling.state is not None else None)
         if known is None:
             return Decision(says=ruling.says, entries=ruling.entries)
-        after = _after(known, ruling.state)
+        also = [each for each in _also(ruling) if not self._unreachable(each)]
+        rulings = [ruling, *also]
         return Kept(
-            state=after if ruling.state is not None or _keeps(ruling) else None,
-            says=ruling.says,
-            entries=ruling.entries,
-            papers=ruling.papers if isinstance(ruling, Ruling) else (),
+            state=_after(known, ruling.state),
+            says=tuple(said for each in rulings for said in each.says),
+            entries=tuple(entry for each in rulings for entry in each.entries),
+            folder=known.folder,
+            others=tuple(each.state for each in also if each.state is not None),
+            papers=tuple(paper for each in rulings if isinstance(each, Ruling) for paper in each.papers),
             opens=_opens(ruling),
             grant=ruling.state if isinstance(ruling.state, Grant) else None,
         )
 
-    def _unreachable(self, partner: OrganisationId) -> str | None:
+    def _unreachable(self, ruling: Decision[Any]) -> str | None:
+        """Return why a partner that ``ruling`` tells something cannot be told, or ``None`` when each can."""
         try:
-            self._directory.book.inbox_key(partner, self._clock.now())
+            for said in ruling.says:
+                if isinstance(said, Tell):
+                    self._directory.book.inbox_key(said.to, self._clock.now())
         except DirectoryError as refused:
             return refused.code
         return None
@@ -340,11 +365,12 @@ class ReferralDesk(Desk[What, Known]):
         new = {known.folder.id: known.folder for known in states.values() if known.folder.new}
         await folders.keep(connection, list(new.values()))
         await cases.open_(connection, [each.opens for each in kept if each.opens is not None])
-        await referrals.save(connection, [known.referral for known in states.values() if known.referral])
+        changed = [known.referral for known in states.values() if known.referral]
+        await referrals.save(connection, [*changed, *(other for each in kept for other in each.others)])
         await report_store.save(connection, [known.report for known in states.values() if known.report])
-        await cases.record(connection, [(each.grant, each.state.folder) for each in kept if each.grant and each.state])
+        await cases.record(connection, [(each.grant, each.folder) for each in kept if each.grant and each.folder])
         await papers.keep(
-            connection, [(paper, each.state.folder) for each in kept if each.state for paper in each.papers], at
+            connection, [(paper, each.folder) for each in kept if each.folder for paper in each.papers], at
         )
         await proofs.prove(connection, [each.proof for each in kept if each.proof], at)
         _count(kept)
@@ -396,6 +422,16 @@ def _ids(envelope: Envelope, event: LifeEvent | ReceiptGiven | ReportTaken) -> M
     return ids
 
 
+def _published(book: Book, header: Header) -> PublishedKey:
+    """Return the key that signed, if it held when the envelope was sealed, as far as the rounded time tells."""
+    try:
+        return book.published(header.source, header.key_id, header.time)
+    except DirectoryError as refused:
+        if refused.code is not DirectoryCode.KEY_EXPIRED:
+            raise
+        return book.published(header.source, header.key_id, header.time + ROUNDING)
+
+
 def _receipt(event: ReceiptGiven, book: Book, speaker: OrganisationId) -> Receipt:
     try:
         receipt = verify_receipt(event.data.note, book.document(speaker))
@@ -406,8 +442,11 @@ def _receipt(event: ReceiptGiven, book: Book, speaker: OrganisationId) -> Receip
     return receipt
 
 
-def _after(known: Known, state: object) -> Known:
+def _after(known: Known, state: object) -> Known | None:
+    """Return what is known after a decision; ``None`` where it changed nothing."""
     match state:
+        case None:
+            return None
         case Referral():
             return replace(known, referral=state)
         case ReportFile():
@@ -418,14 +457,14 @@ def _after(known: Known, state: object) -> Known:
             return known
 
 
+def _also(ruling: Decision[Any]) -> tuple[Ruling[Any], ...]:
+    return ruling.also if isinstance(ruling, Ruling) else ()
+
+
 def _opens(ruling: Decision[Any]) -> Case | None:
     if isinstance(ruling, Ruling) and ruling.opens is not None:
         return ruling.opens
     return ruling.state if isinstance(ruling.state, Case) else None
-
-
-def _keeps(ruling: Decision[Any]) -> bool:
-    return isinstance(ruling, Ruling) and bool(ruling.papers or ruling.opens)
 
 
 def _said_event(tell: Tell, letter: Letter) -> proofs.SaidEvent:

@@ -1,7 +1,7 @@
 """What is known when a decision is made: the state that one message or command concerns, with its key at hand.
 
-Exactly one of referral, report and case is what a decision is about; the rest is what it needs to look at. Nothing
-here is ever shown.
+One of referral, report and case is what a decision is about; the rest is what it needs to look at. Nothing here is
+ever shown.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from services.referral.domain.reports import ReportFile
 from services.referral.domain.ruling import Paper
 from shared.contracts.codes import AgeBand, Category
 from shared.contracts.ids import CaseId, MessageId
-from shared.contracts.packet import Packet, Summary
+from shared.contracts.packet import Summary
 from shared.contracts.personal import Personal
 from shared.messaging.decision import Decision
 from shared.storage.vault import CaseCipher, WrappedKey
@@ -59,12 +59,8 @@ class Known:
     parts: Mapping[Category, Personal] = field(default_factory=lambda: NO_PARTS, repr=False)
     """The newest part of each category that the case holds."""
     legs: tuple[Referral, ...] = ()
-    """The other referrals of the conversation."""
+    """The other referrals of the case."""
     sent: Mapping[MessageId, Sent] = field(default_factory=lambda: NOTHING_SENT)
-
-    def packet(self, categories: frozenset[Category]) -> Packet:
-        """Return a packet of those of ``categories`` that the case holds."""
-        return Packet.model_validate({name.value: part for name, part in self.parts.items() if name in categories})
 
     @property
     def age(self) -> AgeBand:
@@ -77,6 +73,10 @@ class Known:
 class Kept(Decision[Known]):
     """A decision of this service, with what the store must keep beside the next state."""
 
+    folder: Folder | None = None
+    """The key for all of it: what a decision keeps belongs to one case, or to one report."""
+    others: tuple[Referral, ...] = ()
+    """Other referrals of the case that change with this decision."""
     papers: tuple[Paper, ...] = ()
     opens: Case | None = None
     grant: Grant | None = None

@@ -38,7 +38,7 @@ from shared.contracts.exchange import (
     RedirectedData,
     Terms,
 )
-from shared.contracts.ids import CaseId, ConversationId, ReferralId
+from shared.contracts.ids import CaseId, ConversationId, OrganisationId, ReferralId
 from shared.contracts.packet import IDENTIFYING, Packet
 from tests.support.referral_pairs import Pair, at_status
 from tests.support.referrals import (
@@ -145,17 +145,35 @@ def test_a_person_on_the_way_to_one_organisation_is_handed_to_no_second_one() ->
 
 
 def test_the_other_candidates_are_withdrawn_and_learn_nothing() -> None:
-    chosen = at_status(Status.DISCLOSED).sender
+    chosen = at_status(Status.ACCEPTED).sender
     open_one, accepted = (
         replace(at_status(status).sender, conversation=chosen.conversation)
         for status in (Status.OPENED, Status.ACCEPTED)
     )
     closed = replace(at_status(Status.DECLINED).sender, conversation=chosen.conversation)
     elsewhere = at_status(Status.OPENED).sender
-    rulings = sending.withdraw_others(chosen, (chosen, open_one, accepted, closed, elsewhere), act())
-    assert [state(ruling).id for ruling in rulings] == [open_one.id, accepted.id]
-    for ruling in rulings:
-        assert told(ruling).data.model_dump() == {"reason": WithdrawReason.NO_LONGER_NEEDED}
+    legal_aid = replace(open_one, id=elsewhere.id, kind=ReferralKind.SERVICE)
+    ruling = sending.disclose(
+        chosen, act(), packet(), grounds(grant()), (chosen, open_one, accepted, closed, elsewhere, legal_aid)
+    )
+    assert state(ruling).status is Status.DISCLOSED
+    assert [state(other).id for other in ruling.also] == [open_one.id, accepted.id]
+    for other in ruling.also:
+        assert told(other).data.model_dump() == {"reason": WithdrawReason.NO_LONGER_NEEDED}
+
+
+def test_taking_a_grant_back_reaches_every_holder_once() -> None:
+    given = grant()
+    waiting, closed = at_status(Status.OPENED).sender, at_status(Status.CLOSED).sender
+    elsewhere = replace(at_status(Status.OPENED).sender, receiver=OrganisationId("accueil-fr"))
+    received = at_status(Status.OPENED).receiver
+    ruling = sending.take_back(given, (waiting, closed, elsewhere, received), act(at=NOON))
+    assert ruling.state is not None
+    assert ruling.state.withdrawn_at == NOON
+    assert [state(other).id for other in ruling.also] == [waiting.id, closed.id]
+    assert {told(other).step for other in ruling.also} == {Step.CONSENT_WITHDRAWN}
+    again = sending.take_back(ruling.state, [state(other) for other in ruling.also], act())
+    assert again == Ruling()
 
 
 LATER = NOON + timedelta(days=1)

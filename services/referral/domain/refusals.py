@@ -12,6 +12,8 @@ class Refused(StrEnum):
     """The other organisation says this."""
     NOT_RELEASED = "not-released"
     """The detail names each category and why it may not leave: leave it out, or record the grant that is missing."""
+    NOT_IN_CASE = "category-not-in-case"
+    """The detail names what was to be sent and is not in the case: write it, or leave it out."""
     TERMS_ENDED = "terms-ended"
     """The person's grant has run out: the sender must renew it first."""
     NO_FEEDBACK = "feedback-not-granted"

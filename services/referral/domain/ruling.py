@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from services.referral.domain.cases import Actor, Case
@@ -79,6 +79,8 @@ class Ruling(Decision[State], Generic[State]):
     papers: tuple[Paper, ...] = ()
     opens: Case | None = None
     """A case to open with this decision, before its papers are kept."""
+    also: tuple["Ruling[Any]", ...] = ()
+    """What follows for other referrals of the case, in the same transaction; what cannot be said now is left undone."""
 
     @classmethod
     def refused(cls, code: str, **detail: str) -> "Ruling[State]":

@@ -5,10 +5,12 @@ with the reason for each, so that nobody believes to have sent what stayed behin
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from services.referral.domain import grants
 from services.referral.domain.clocks import Hours, deadlines
+from services.referral.domain.grants import Grant
 from services.referral.domain.lanes import Lanes
 from services.referral.domain.life import Side
 from services.referral.domain.moves import move_of, papers_of
@@ -59,6 +61,11 @@ class Leg:
     conversation: ConversationId
     case: CaseId
     sender: OrganisationId
+
+
+def joins(conversation: ConversationId, referrals: Sequence[Referral]) -> bool:
+    """Whether a further leg of ``conversation`` may start from the case that ``referrals`` are of."""
+    return any(referral.conversation == conversation for referral in referrals)
 
 
 def offer(asked: Offer, leg: Leg, act: Act, *, by: StaffId, grounds: Grounds, hours: Hours) -> Ruling[Referral]:
@@ -124,19 +131,21 @@ def disclose(
 ) -> Ruling[Referral]:
     """Give the receiver, who has accepted, what it needs to receive the person.
 
-    ``legs`` are the other referrals of the conversation: while a person is on the way to one organisation, or has
-    arrived there, they are handed to no second one.
+    ``legs`` are the other referrals of the case. While a person is on the way to one organisation of a conversation, or
+    has arrived there, they are handed to no second one; the other candidates of the conversation are withdrawn.
     """
+    others = _rivals(referral, legs)
     refusal = refusal_of(referral, Step.DISCLOSED)
-    if refusal is None and any(_holds_the_person(leg) for leg in legs if leg.id != referral.id):
-        refusal = Refused.ANOTHER_CHOSEN if referral.kind in MOVES_ON_ARRIVAL else None
+    if refusal is None and any(leg.status in _ON_THE_WAY for leg in others):
+        refusal = Refused.ANOTHER_CHOSEN
     if refusal is not None:
         return Ruling.refused(refusal, status=referral.status.value)
     gate = _gate(packet, grounds, Stage.ACCEPTED, act.at, identity_reason=False)
     if not gate.whole:
         return _not_released(gate)
     data = DisclosedData(packet=packet, terms=gate.terms(grounds.purpose))
-    return say(referral, act, ReferralDisclosed, data, **_released(gate))
+    said = say(referral, act, ReferralDisclosed, data, **_released(gate))
+    return replace(said, also=withdraw_others(others, act))
 
 
 def reschedule(referral: Referral, act: Act, meeting: Meeting, expected: datetime | None = None) -> Ruling[Referral]:
@@ -154,25 +163,50 @@ def withdraw_consent(referral: Referral, act: Act) -> Ruling[Referral]:
     return say(referral, act, ReferralConsentWithdrawn, ConsentWithdrawnData())
 
 
-_ON_THE_WAY = frozenset({Status.DISCLOSED, Status.MISSED, Status.ARRIVED})
-
-
-def _holds_the_person(leg: Referral) -> bool:
-    return leg.side is Side.SENDER and leg.kind in MOVES_ON_ARRIVAL and leg.status in _ON_THE_WAY
-
-
-_WITHDRAWN_FOR_ANOTHER = frozenset({Status.OFFERED, Status.RECEIVED, Status.OPENED, Status.ASKED, Status.ACCEPTED})
-
-
-def withdraw_others(chosen: Referral, candidates: Sequence[Referral], act: Act) -> tuple[Ruling[Referral], ...]:
-    """Withdraw the other candidates of a conversation once one is chosen; none learns who was, nor that one was."""
+def withdraw_others(candidates: Sequence[Referral], act: Act) -> tuple[Ruling[Referral], ...]:
+    """Withdraw the other candidates once one is chosen; none learns who was, nor that one was."""
     return tuple(
         withdraw(candidate, act, WithdrawReason.NO_LONGER_NEEDED)
         for candidate in candidates
-        if candidate.id != chosen.id
-        and candidate.conversation == chosen.conversation
-        and candidate.side is Side.SENDER
-        and candidate.status in _WITHDRAWN_FOR_ANOTHER
+        if candidate.status in _CANDIDATE
+    )
+
+
+def take_back(grant: Grant, referrals: Sequence[Referral], act: Act) -> Ruling[Grant]:
+    """Mark that the person has taken ``grant`` back, and let every holder of what it may have covered know.
+
+    ``referrals`` are those of the case. All that went to the grant's recipient is affected, under whichever grant it
+    went: to take one of two grants back and keep the other going takes a new offer. Always possible; done again, it
+    reaches those that could not be reached before.
+    """
+    taken = grants.take_back(grant, act)
+    affected = (
+        referral
+        for referral in referrals
+        if referral.side is Side.SENDER
+        and referral.receiver == grant.recipient
+        and referral.standing.consent_withdrawn_at is None
+    )
+    return Ruling(
+        state=taken.state, entries=taken.entries, also=tuple(withdraw_consent(referral, act) for referral in affected)
+    )
+
+
+_ON_THE_WAY = frozenset({Status.DISCLOSED, Status.MISSED, Status.ARRIVED})
+_CANDIDATE = frozenset({Status.OFFERED, Status.RECEIVED, Status.OPENED, Status.ASKED, Status.ACCEPTED})
+
+
+def _rivals(referral: Referral, legs: Sequence[Referral]) -> tuple[Referral, ...]:
+    """Return the other referrals of the conversation that would hand the person over; a service leaves them be."""
+    if referral.kind not in MOVES_ON_ARRIVAL:
+        return ()
+    return tuple(
+        leg
+        for leg in legs
+        if leg.id != referral.id
+        and leg.conversation == referral.conversation
+        and leg.side is Side.SENDER
+        and leg.kind in MOVES_ON_ARRIVAL
     )
 
 

@@ -2,22 +2,23 @@
 
 from datetime import datetime
 from typing import Annotated, Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Body, Query
+from fastapi import APIRouter, Body, Query, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from services.referral.domain import grants, sending
 from services.referral.domain.cases import Case, open_case
 from services.referral.domain.grants import Grant
-from services.referral.domain.parts import write_part
+from services.referral.domain.parts import cut, write_part
 from services.referral.domain.reading import read_case
 from services.referral.domain.referral import Referral
+from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import Act, Ruling
 from services.referral.hears import About
-from services.referral.known import Known
-from services.referral.routes.office import Asked, Caseworker, TheOffice
+from services.referral.known import Folder, Known
+from services.referral.routes.office import Asked, Caseworker, Office, Reader, TheOffice
 from services.referral.routes.shown import (
     CaseShown,
     GrantAsked,
@@ -35,14 +36,19 @@ from shared.web.problem import NOT_FOUND, Problem
 router = APIRouter(prefix="/cases", tags=["cases"])
 
 LONGEST_PAGE = 200
+REPEATED = 200
+"""The same request has been here before: what it made is shown again."""
+NO_CASE = UUID(int=0)
 
 
 @router.post("", status_code=201)
-async def open_(office: TheOffice, asked: Asked) -> CaseShown:
+async def open_(office: TheOffice, asked: Asked, response: Response) -> CaseShown:
     """Open a case for somebody who came without a report or a referral."""
-    id_ = CaseId(uuid4())
+    id_ = CaseId(asked.fresh(NO_CASE))
     decision = await office.act(asked, id_, About.CASE, lambda _, act: open_case(Case(id_, act.at, act.by)), opens=True)
-    return CaseShown.of(_of(decision.state))
+    if decision.state is None:
+        response.status_code = REPEATED
+    return CaseShown.of(await office.read(lambda connection: cases.find(connection, id_)))
 
 
 @router.get("")
@@ -66,17 +72,18 @@ async def show(office: TheOffice, member: Caseworker, case: CaseId) -> CaseShown
 
 
 @router.get("/{case}/papers")
-async def read(office: TheOffice, asked: Asked, case: CaseId) -> list[PaperShown]:
+async def read(office: TheOffice, reader: Reader, case: CaseId) -> list[PaperShown]:
     """Open what staff have written into a case. The reading is written down first."""
-    await office.act(asked, case, About.CASE, lambda known, act: read_case(_case(known), act))
+    await office.act(reader, case, About.CASE, lambda known, act: read_case(_case(known), act))
+    folder = await _folder(office, case)
     async with office.pool.acquire() as connection:
-        folder = (await folders.find(connection, [case], office.vault))[case]
         return [PaperShown.of(paper) for paper in await papers.about(connection, case, folder)]
 
 
 @router.get("/{case}/referrals")
 async def list_referrals(office: TheOffice, member: Caseworker, case: CaseId) -> list[ReferralShown]:  # noqa: ARG001
     """List a case's referrals, oldest first."""
+    await office.read(lambda connection: cases.find(connection, case))
     async with office.pool.acquire() as connection:
         return [ReferralShown.of(referral) for referral in await referrals.of_case(connection, case, office.us)]
 
@@ -94,88 +101,77 @@ async def write(
 
 
 @router.post("/{case}/grants", status_code=201)
-async def record_grant(office: TheOffice, asked: Asked, case: CaseId, body: GrantAsked) -> GrantShown:
+async def record_grant(
+    office: TheOffice, asked: Asked, case: CaseId, body: GrantAsked, response: Response
+) -> GrantShown:
     """Record what the person has allowed."""
-    recorded: list[Grant] = []
+    id_ = GrantId(asked.fresh(case))
 
     def rule(known: Known, act: Act) -> Decision[Grant]:
-        grant = Grant(
-            id=GrantId(next(act.ids)),
-            case=_case(known).id,
-            recipient=body.recipient,
-            categories=body.categories,
-            purposes=body.purposes,
-            begins=act.at,
-            until=body.until,
-            form=body.form,
-            language=body.language,
-            given_by=body.given_by,
-            explained=body.explained,
-            feedback=body.feedback,
-            told_of_transfer=body.told_of_transfer,
-            recorded_by=asked.by.id,
-            recorded_at=act.at,
-        )
-        recorded[:] = [grant]
-        return grants.record(grant)
+        return grants.record(body.grant(id_, _case(known).id, by=asked.by.id, at=act.at))
 
-    await office.act(asked, case, About.CASE, rule)
-    if not recorded:  # the same request again
-        raise Problem(409, "request-repeated")
-    return GrantShown.of(recorded[0])
+    decision = await office.act(asked, case, About.CASE, rule)
+    if decision.state is None:
+        response.status_code = REPEATED
+    return GrantShown.of(next(grant for grant in await _grants(office, case) if grant.id == id_))
 
 
 @router.get("/{case}/grants")
 async def list_grants(office: TheOffice, member: Caseworker, case: CaseId) -> list[GrantShown]:  # noqa: ARG001
     """List what the person has allowed, and taken back."""
-    async with office.pool.acquire() as connection:
-        folder = (await folders.find(connection, [case], office.vault)).get(case)
-        if folder is None:
-            raise Problem(404, NOT_FOUND)
-        return [GrantShown.of(grant) for grant in await cases.grants(connection, folder)]
+    return [GrantShown.of(grant) for grant in await _grants(office, case)]
 
 
 @router.post("/{case}/grants/{grant}/withdraw", status_code=204)
 async def take_back(office: TheOffice, asked: Asked, case: CaseId, grant: GrantId) -> None:
-    """Mark that the person has taken a grant back; always possible."""
+    """Mark that the person has taken a grant back, and tell its recipient; always possible."""
 
     def rule(known: Known, act: Act) -> Decision[Grant]:
         found = next((each for each in known.grants if each.id == grant), None)
-        return grants.take_back(found, act) if found else Decision.refused(NOT_FOUND)
+        return sending.take_back(found, known.legs, act) if found else Decision.refused(NOT_FOUND)
 
     await office.act(asked, case, About.CASE, rule, whole=True)
 
 
 @router.post("/{case}/referrals", status_code=201)
-async def offer(office: TheOffice, asked: Asked, case: CaseId, body: OfferAsked) -> ReferralShown:
+async def offer(office: TheOffice, asked: Asked, case: CaseId, body: OfferAsked, response: Response) -> ReferralShown:
     """Offer the person to another organisation: all that is asked for, or nothing where a grant does not cover it."""
-    id_ = ReferralId(uuid4())
-    conversation = body.conversation or ConversationId(uuid4())
+    id_ = ReferralId(asked.fresh(case))
+    leg = sending.Leg(id_, body.conversation or ConversationId(uuid4()), case, office.us)
 
     def rule(known: Known, act: Act) -> Ruling[Referral]:
+        if body.conversation and not sending.joins(body.conversation, known.legs):
+            return Ruling.refused(Refused.OTHER_CONVERSATION)
+        packet = cut(known.parts, body.categories)
+        if isinstance(packet, Ruling):
+            return packet
         wanted = sending.Offer(
-            kind=body.kind,
-            urgency=body.urgency,
-            packet=known.packet(body.categories),
-            identity_reason=body.identity_reason,
+            kind=body.kind, urgency=body.urgency, packet=packet, identity_reason=body.identity_reason
         )
-        leg = sending.Leg(id_, conversation, _case(known).id, office.us)
         grounds = office.grounds(known, body.to, body.purpose)
         return sending.offer(wanted, leg, act, by=asked.by.id, grounds=grounds, hours=office.desk.hours)
 
     decision = await office.act(asked, id_, About.REFERRAL, rule, case=case, whole=True)
-    if decision.state is None or decision.state.referral is None:
-        raise Problem(409, "request-repeated")
-    return ReferralShown.of(decision.state.referral)
+    if decision.state is None:
+        response.status_code = REPEATED
+    found, _ = await office.read(lambda connection: referrals.find(connection, id_, office.us, office.vault))
+    return ReferralShown.of(found)
+
+
+async def _folder(office: Office, case: CaseId) -> Folder:
+    found = await office.read(lambda connection: folders.find(connection, [case], office.vault))
+    if case not in found:
+        raise Problem(404, NOT_FOUND)
+    return found[case]
+
+
+async def _grants(office: Office, case: CaseId) -> tuple[Grant, ...]:
+    await office.read(lambda connection: cases.find(connection, case))
+    folder = await _folder(office, case)
+    return await office.read(lambda connection: cases.grants(connection, folder))
 
 
 def _case(known: Known) -> Case:
     if known.case is None:
         raise Problem(404, NOT_FOUND)
     return known.case
-
-
-def _of(known: Known | None) -> Case:
-    if known is None:
-        raise Problem(404, NOT_FOUND)
-    return _case(known)

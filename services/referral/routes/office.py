@@ -4,11 +4,12 @@ A route parses, asks the domain's rule through the shell, and renders. What is u
 same.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Annotated, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from fastapi import Depends, Header, Request
 
@@ -20,17 +21,21 @@ from shared.contracts.codes import Purpose, RecipientKind
 from shared.contracts.ids import CaseId, OrganisationId
 from shared.messaging.decision import Decision
 from shared.messaging.delivery import Heard
-from shared.messaging.shell import Shell
-from shared.sealing.codes import DirectoryError
+from shared.messaging.desk import REUSED
+from shared.messaging.shell import FAILED, Shell
+from shared.sealing.codes import DirectoryError, EnvelopeError
 from shared.sealing.directory import Directory
 from shared.staff import Role, StaffMember
-from shared.storage.pool import Connection, Pool
+from shared.storage.pool import CONTENDED, Connection, Pool
 from shared.storage.vault import Vault
 from shared.telemetry import traces
 from shared.web.access import having
-from shared.web.problem import NOT_FOUND, Problem
+from shared.web.problem import NOT_FOUND, RETRY_SECONDS, Problem
 
 Answer = TypeVar("Answer")
+
+_STATUS: Mapping[str, int] = MappingProxyType({NOT_FOUND: 404, FAILED: 500})
+_CODE: Mapping[str, str] = MappingProxyType({FAILED: "our-fault", REUSED: "idempotency-key-reused"})
 
 Caseworker = Annotated[StaffMember, Depends(having(Role.CASEWORKER, Role.COORDINATOR))]
 """Whoever may open files and decide about referrals."""
@@ -47,17 +52,32 @@ class Caller:
     id: UUID | None
     digest: bytes
 
+    def fresh(self, within: UUID) -> UUID:
+        """Return an id for what the request makes: random, and the same when the request is repeated.
+
+        ``within`` is an id that never leaves the organisation: without it nobody could tell the result from chance.
+        """
+        if self.id is None:
+            return uuid4()
+        return UUID(bytes=sha256(b"made\0" + within.bytes + self.id.bytes).digest()[:16], version=4)
+
 
 async def asked(request: Request, member: Caseworker, idempotency_key: IdempotencyKey = None) -> Caller:
     """Return who asks; with an idempotency key, the same request twice is one."""
     if idempotency_key is None:
         return Caller(member, None, b"")
-    name = sha256(f"{member.id}\0{idempotency_key}".encode()).digest()[:16]
-    body = await request.body()
-    return Caller(member, UUID(bytes=name), sha256(f"{request.url.path}\0".encode() + body).digest())
+    name = sha256(f"command\0{member.id}\0{idempotency_key}".encode()).digest()[:16]
+    said = f"{request.method} {request.url.path}\0".encode() + await request.body()
+    return Caller(member, UUID(bytes=name), sha256(said).digest())
+
+
+async def reader(member: Caseworker) -> Caller:
+    """Return who wants to read; each reading is one, and is written down."""
+    return Caller(member, None, b"")
 
 
 Asked = Annotated[Caller, Depends(asked)]
+Reader = Annotated[Caller, Depends(reader)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +106,22 @@ class Office:
         """Make a command true and return what was decided.
 
         Raises:
-            Problem: 404 where there is nothing of that name for this reader; 409 with the reason where a rule refuses.
+            Problem: 404 where there is nothing of that name for this reader; 409 with the reason where a rule refuses,
+                or where what is to be sent is too large; 503 where others were faster too often.
         """
         command = Command(asked.by.id, rule, about, case, whole=whole, opens=opens)
         heard: Heard[What] = Heard(
             asked.id, asked.digest, key, command, traces.current_traceparent(), attributes={f"{about}_id": key}
         )
-        decision = await self.shell.act(heard)
+        try:
+            decision = await self.shell.act(heard)
+        except EnvelopeError as refused:
+            raise Problem(409, refused.code) from None
+        except CONTENDED:
+            raise Problem(503, "try-again", headers={"Retry-After": str(RETRY_SECONDS)}) from None
         if decision.refusal is not None:
             code = decision.refusal.code
-            raise Problem(404 if code == NOT_FOUND else 409, code, detail=decision.refusal.detail)
+            raise Problem(_STATUS.get(code, 409), _CODE.get(code, code), detail=decision.refusal.detail)
         return decision
 
     async def read(self, question: Callable[[Connection], Awaitable[Answer | None]]) -> Answer:

@@ -7,12 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from services.referral.domain import receiving, sending
+from services.referral.domain.parts import cut
 from services.referral.domain.reading import read_packet
 from services.referral.domain.referral import Referral
 from services.referral.domain.ruling import Act, Ruling
 from services.referral.hears import About
 from services.referral.known import Known
-from services.referral.routes.office import Asked, Caller, Caseworker, Office, TheOffice
+from services.referral.routes.office import Asked, Caller, Caseworker, Office, Reader, TheOffice
 from services.referral.routes.shown import (
     AcceptAsked,
     AnswerAsked,
@@ -67,9 +68,9 @@ async def show(office: TheOffice, member: Caseworker, referral: ReferralId) -> R
 
 
 @router.get("/{referral}/papers")
-async def read(office: TheOffice, asked: Asked, referral: ReferralId) -> list[PaperShown]:
+async def read(office: TheOffice, reader: Reader, referral: ReferralId) -> list[PaperShown]:
     """Open what was disclosed and said about a referral. The reading is written down first."""
-    await office.act(asked, referral, About.REFERRAL, lambda known, act: read_packet(_of(known), act))
+    await office.act(reader, referral, About.REFERRAL, lambda known, act: read_packet(_of(known), act))
     _, folder = await office.read(lambda connection: referrals.find(connection, referral, office.us, office.vault))
     async with office.pool.acquire() as connection:
         kept = await papers.about(connection, referral, folder)
@@ -79,6 +80,7 @@ async def read(office: TheOffice, asked: Asked, referral: ReferralId) -> list[Pa
 @router.get("/{referral}/receipts")
 async def receipts(office: TheOffice, member: Caseworker, referral: ReferralId) -> list[ReceiptShown]:  # noqa: ARG001
     """List our messages about a referral, with the partner's signed receipts."""
+    await office.read(lambda connection: referrals.find(connection, referral, office.us, office.vault))
     async with office.pool.acquire() as connection:
         found = await proofs.of_referral(connection, referral)
     return [ReceiptShown.of(proof) for proof in found]
@@ -101,12 +103,14 @@ async def answer(office: TheOffice, asked: Asked, referral: ReferralId, body: An
     """Answer the receiver's question, with the categories that the answer needs."""
 
     def rule(known: Known, act: Act) -> Ruling[Referral]:
-        packet = known.packet(body.categories) if body.categories else None
+        packet = cut(known.parts, body.categories) if body.categories else None
+        if isinstance(packet, Ruling):
+            return packet
         said = AnsweredData(answer=body.answer, packet=packet, identity_reason=body.identity_reason)
         found = _of(known)
         return sending.answer(found, act, said, office.grounds(known, found.partner, body.purpose))
 
-    return _shown(await office.act(asked, referral, About.REFERRAL, rule, whole=True))
+    return await _shown(office, referral, await office.act(asked, referral, About.REFERRAL, rule, whole=True))
 
 
 @router.post("/{referral}/accept")
@@ -122,11 +126,13 @@ async def disclose(office: TheOffice, asked: Asked, referral: ReferralId, body: 
     """Give the receiver, who has accepted, what it needs to receive the person."""
 
     def rule(known: Known, act: Act) -> Ruling[Referral]:
+        packet = cut(known.parts, body.categories)
+        if isinstance(packet, Ruling):
+            return packet
         found = _of(known)
-        grounds = office.grounds(known, found.partner, body.purpose)
-        return sending.disclose(found, act, known.packet(body.categories), grounds, known.legs)
+        return sending.disclose(found, act, packet, office.grounds(known, found.partner, body.purpose), known.legs)
 
-    return _shown(await office.act(asked, referral, About.REFERRAL, rule, whole=True))
+    return await _shown(office, referral, await office.act(asked, referral, About.REFERRAL, rule, whole=True))
 
 
 @router.post("/{referral}/decline")
@@ -190,8 +196,13 @@ async def _say(
 ) -> ReferralShown:
     """Apply a rule that looks at the referral alone, and show where it stands then."""
     decision = await office.act(asked, referral, About.REFERRAL, lambda known, act: rule(_of(known), act))
+    return await _shown(office, referral, decision)
+
+
+async def _shown(office: Office, referral: ReferralId, decision: Decision[Known]) -> ReferralShown:
+    """Show where the referral stands after a decision, which may have changed nothing: the request was repeated."""
     if decision.state is not None:
-        return _shown(decision)
+        return ReferralShown.of(_of(decision.state))
     found, _ = await office.read(lambda connection: referrals.find(connection, referral, office.us, office.vault))
     return ReferralShown.of(found)
 
@@ -200,9 +211,3 @@ def _of(known: Known) -> Referral:
     if known.referral is None:
         raise Problem(404, NOT_FOUND)
     return known.referral
-
-
-def _shown(decision: Decision[Known]) -> ReferralShown:
-    if decision.state is None:
-        raise Problem(409, "request-repeated")
-    return ReferralShown.of(_of(decision.state))

@@ -4,7 +4,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from services.referral.domain.cases import Case
 from services.referral.domain.clocks import overdue, running
@@ -38,6 +39,7 @@ from shared.contracts.ids import (
     OrganisationId,
     ReferralId,
     ReportId,
+    StaffId,
     public_number,
 )
 from shared.contracts.personal import Language, Personal, Text
@@ -213,6 +215,26 @@ class GrantAsked(Personal):
     feedback: bool = False
     told_of_transfer: bool = False
 
+    def grant(self, id_: GrantId, case: CaseId, *, by: StaffId, at: datetime) -> Grant:
+        """Return the grant, as recorded by ``by`` and in force from ``at``."""
+        return Grant(
+            id=id_,
+            case=case,
+            recipient=self.recipient,
+            categories=self.categories,
+            purposes=self.purposes,
+            begins=at,
+            until=self.until,
+            form=self.form,
+            language=self.language,
+            given_by=self.given_by,
+            explained=self.explained,
+            feedback=self.feedback,
+            told_of_transfer=self.told_of_transfer,
+            recorded_by=by,
+            recorded_at=at,
+        )
+
 
 class OfferAsked(Personal):
     """A referral to make: the packet is cut from the case, the categories that are named and no others."""
@@ -224,7 +246,14 @@ class OfferAsked(Personal):
     categories: frozenset[Category] = frozenset({Category.SUMMARY})
     identity_reason: Text | None = None
     conversation: ConversationId | None = None
-    """The conversation that this leg belongs to; a new one when there is none yet."""
+    """The conversation that this leg belongs to, one of the case's own; a new one when there is none yet."""
+
+    @field_validator("categories")
+    @classmethod
+    def _holds_the_summary(cls, categories: frozenset[Category]) -> frozenset[Category]:
+        if Category.SUMMARY not in categories:
+            raise PydanticCustomError("summary-missing", "an offer needs the summary")
+        return categories
 
 
 class AcceptAsked(Personal):

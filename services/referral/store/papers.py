@@ -49,7 +49,7 @@ ABOUT: Final = "SELECT id, name, side, n, at, body FROM paper WHERE about = $1 O
 
 NEWEST: Final = """
 SELECT DISTINCT ON (name) id, name, side, n, at, body
-FROM paper WHERE folder = $1 AND name = ANY($2::text[]) ORDER BY name, at DESC, id
+FROM paper WHERE folder = $1 AND about = $1 AND name = ANY($2::text[]) ORDER BY name, at DESC, id
 """
 
 MODELS: Final[Mapping[str, type[Personal]]] = MappingProxyType(
@@ -120,7 +120,7 @@ async def about(connection: Connection, about: UUID, folder: Folder) -> list[Kep
 
 
 async def newest_parts(connection: Connection, folder: Folder) -> Mapping[Category, Personal]:
-    """Return the newest document of each category that a case holds."""
+    """Return the newest document of each category that staff have written into a case, not what partners sent."""
     rows = await connection.fetch(NEWEST, folder.id, _CATEGORIES)
     return {Category(row["name"]): _kept(tuple(row.values()), folder).content for row in rows}
 

@@ -11,7 +11,7 @@ from services.referral.domain.rows import ReferralRow, from_row, to_row
 from services.referral.known import Folder
 from services.referral.store.folders import opened
 from shared.contracts.codes import Status
-from shared.contracts.ids import ConversationId, OrganisationId, ReferralId
+from shared.contracts.ids import CaseId, OrganisationId, ReferralId
 from shared.storage.pool import Connection, ContendedError
 from shared.storage.vault import Vault
 
@@ -38,7 +38,7 @@ ON CONFLICT (id) DO UPDATE SET
 WHERE referral.version = excluded.version - 1
 """
 
-LEGS: Final = f"SELECT {COLUMNS} FROM referral WHERE conversation = $1 AND id <> $2 ORDER BY id FOR UPDATE"
+LEGS: Final = f"SELECT {COLUMNS} FROM referral WHERE case_id = $1 AND id <> $2 ORDER BY id FOR UPDATE"
 
 ONE: Final = f"""
 SELECT {COLUMNS}, folder.epoch, folder.wrapped
@@ -90,11 +90,9 @@ async def save(connection: Connection, referrals: Sequence[Referral]) -> None:
         raise ContendedError
 
 
-async def legs(
-    connection: Connection, conversation: ConversationId, but: ReferralId, us: OrganisationId
-) -> tuple[Referral, ...]:
-    """Return the other referrals of a conversation, locked."""
-    return tuple(_referral(row, us) for row in await connection.fetch(LEGS, conversation, but))
+async def legs(connection: Connection, case: CaseId, but: UUID, us: OrganisationId) -> tuple[Referral, ...]:
+    """Return the referrals of a case but for one, locked."""
+    return tuple(_referral(row, us) for row in await connection.fetch(LEGS, case, but))
 
 
 async def find(

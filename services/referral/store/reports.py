@@ -1,6 +1,7 @@
 """Reports that intake has taken, without their content, which is a paper."""
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -25,9 +26,16 @@ ON CONFLICT (id) DO UPDATE SET
 WHERE report.version = excluded.version - 1
 """
 
+FIND: Final = """
+SELECT id, folder, urgency, verdict, taken_at, status, case_id, reoriented_to, version FROM report WHERE id = $1
+"""
+
 PAGE: Final = """
 SELECT id, folder, urgency, verdict, taken_at, status, case_id, reoriented_to, version
-FROM report WHERE $1::text IS NULL OR status = $1 ORDER BY taken_at DESC, id LIMIT $2
+FROM report
+WHERE ($1::text IS NULL OR status = $1)
+    AND ($2::timestamptz IS NULL OR (taken_at, id) < ($2, $3::uuid))
+ORDER BY taken_at DESC, id DESC LIMIT $4
 """
 
 
@@ -60,9 +68,18 @@ async def save(connection: Connection, reports: Sequence[ReportFile]) -> None:
         raise ContendedError
 
 
-async def page(connection: Connection, status: ReportStatus | None, limit: int) -> list[ReportFile]:
-    """Return reports, newest first."""
-    return [_report(row) for row in await connection.fetch(PAGE, status, limit)]
+async def find(connection: Connection, report: ReportId) -> ReportFile | None:
+    """Return a report, if it is there."""
+    row = await connection.fetchrow(FIND, report)
+    return _report(row) if row else None
+
+
+async def page(
+    connection: Connection, status: ReportStatus | None, after: tuple[datetime, ReportId] | None, limit: int
+) -> list[ReportFile]:
+    """Return reports, newest first, from ``after`` on."""
+    at, id_ = after or (None, None)
+    return [_report(row) for row in await connection.fetch(PAGE, status, at, id_, limit)]
 
 
 def _report(row: Any) -> ReportFile:  # noqa: ANN401 - an asyncpg record
