@@ -177,7 +177,7 @@ def test_it_opens_what_our_code_seals(two: Acquainted) -> None:
     referral, _ = two.centre.desk.offer(prepared("opened"), HOUSE)
     known = two.centre.store.referral(referral)
     assert known
-    (opened,) = two.centre.take(two.house.seal(said(known, "opened", 1, 1)))
+    *_, opened = two.centre.take(two.house.seal(said(known, "opened", 1, 1)))
     assert (opened.event, opened.referral) == ("referral.opened.v1", referral)
 
 
@@ -207,13 +207,13 @@ def test_it_verifies_the_receipts_that_our_code_gives_and_refuses_all_others(two
         "receipt-unverified": house.note_for(made, at=NOW - timedelta(days=400)),
     }
     for code, note in wrong.items():
-        (refused,) = two.centre.take(house.receipt(made, note))
+        *_, refused = two.centre.take(house.receipt(made, note))
         assert refused.codes["code"] == code
         assert not two.centre.store.has_receipt(made.id)
     stranger = replace(made, id=str(uuid4()))
-    (refused,) = two.centre.take(house.receipt(stranger))
+    *_, refused = two.centre.take(house.receipt(stranger))
     assert refused.codes["code"] == "receipt-unknown"
-    (given,) = two.centre.take(house.receipt(made))
+    *_, given = two.centre.take(house.receipt(made))
     assert (given.event, given.referral, given.codes["of"]) == ("receipt.given.v1", referral, "referral.offered.v1")
     assert two.centre.store.has_receipt(made.id)
 
@@ -310,14 +310,16 @@ def test_the_door_refuses_what_is_not_for_it(two: Acquainted, tmp_path: Path) ->
         "envelope-altered": (good.raw[:-1] + bytes([good.raw[-1] ^ 1]), good.labels),
     }
     for code, (raw, labels) in cases.items():
-        (refused,) = two.centre.desk.take(raw, labels)
+        *_, refused = two.centre.desk.take(raw, labels)
         assert (refused.event, refused.codes["code"]) == ("refused", code)
-    (refused,) = two.centre.desk.take(good.raw, {name: value for name, value in good.labels.items() if name != "ce-id"})
+    *_, refused = two.centre.desk.take(
+        good.raw, {name: value for name, value in good.labels.items() if name != "ce-id"}
+    )
     assert refused.codes["code"] == "envelope-mislabelled"
 
 
 def test_the_same_id_with_other_bytes_is_refused(two: Acquainted) -> None:
     number = UUID(str(uuid4()))
     two.centre.take(two.house.seal(b"{}", id_=number))
-    (refused,) = two.centre.take(two.house.seal(b"{ }", id_=number))
+    *_, refused = two.centre.take(two.house.seal(b"{ }", id_=number))
     assert refused.codes["code"] == "message-id-reused"
