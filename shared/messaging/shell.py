@@ -25,7 +25,7 @@ from shared.audit import log as audit
 from shared.audit.merkle import leaf_hash
 from shared.clock import Clock
 from shared.messaging import held, inbox, outbox
-from shared.messaging.decision import Decision, Early
+from shared.messaging.decision import Decision, Early, Refusal
 from shared.messaging.delivery import Delivery, Heard, Later, Unreadable
 from shared.messaging.desk import Desk, Said
 from shared.messaging.outbox import Letter
@@ -132,6 +132,8 @@ class Shell(Generic[What, State]):
         item = self._item(0, delivery, heard)
         try:
             return await self._contend(item)
+        except _CommandRefusedError as refused:
+            return Decision(refusal=refused.refusal)
         finally:
             item.span.end()
 
@@ -223,6 +225,8 @@ class Shell(Generic[What, State]):
             keys = sorted({item.heard.key for item in items})
             states = await self.desk.load(connection, keys, [item.heard.what for item in items])
             work = self._decide(items, states, repeats, at, command=command)
+            if command:
+                _undo_if_refused(work)
             work.holds += holds
             if announced:
                 work.said += self._announce(work.holds, at)
@@ -406,6 +410,25 @@ def _first_of_each(items: Iterable[Item[What]]) -> dict[UUID, bytes]:
         if item.heard.id is not None and not admitted:
             messages.setdefault(item.heard.id, item.heard.digest)
     return messages
+
+
+class _CommandRefusedError(Exception):
+    """A command changes nothing: its transaction is undone, and its id stays free for when it can be granted."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.code)
+        self.refusal = refusal
+
+
+def _undo_if_refused(work: Work[State]) -> None:
+    """Undo a command that is refused and leaves nothing in the audit trail.
+
+    Raises:
+        _CommandRefusedError: through the transaction.
+    """
+    for decision in work.outcomes.values():
+        if decision.refusal is not None and not work.leaves:
+            raise _CommandRefusedError(decision.refusal)
 
 
 def _held_id(consumer: str, delivery: Delivery) -> UUID:
