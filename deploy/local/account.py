@@ -1,0 +1,151 @@
+"""What the demo answers for: every value read back from the stores of both nodes, none from the story's own memory."""
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+import httpx
+
+from deploy.cli.audit import Node as AuditedNode
+from deploy.cli.audit import summary, verify_node
+from deploy.local.databases import DatabaseRole
+from deploy.local.network import ABRI, CCEM, NODES, Network, Node
+from deploy.local.staff import LOOK_SECONDS, DemoError
+from deploy.local.story import Leg
+from shared.contracts.ids import OrganisationId
+
+PATIENCE_SECONDS: Final = 30.0
+SHORTEST_WORD: Final = 4
+"""Shorter words stand in ordinary text too often to say anything."""
+
+STANDS: Final = "SELECT status, responsible FROM referral.referral WHERE id = any($1::uuid[])"
+PROOFS: Final = "SELECT count(*) FROM referral.proof"
+NOTIFIED: Final = "SELECT count(*) FROM notify.notification"
+TEXTS: Final = "SELECT notification::text AS line FROM notify.notification"
+WAITING: Final = """
+SELECT (SELECT count(*) FROM {schema}.outbox) + (SELECT count(*) FROM {schema}.audit_pending)
+    + (SELECT count(*) FROM {schema}.held)
+"""
+
+
+async def account(network: Network, legs: Sequence[Leg], files: Sequence[Path], seconds: float) -> dict[str, Any]:
+    """Return what the stores say of the story, and whether all of it is as it should be.
+
+    Raises:
+        DemoError: a store does not come to rest.
+    """
+    onward = [leg.referral for leg in legs if (leg.sender, leg.receiver) == (CCEM, ABRI)]
+    await _settled(network)
+    audits = {name: summary(await verify_node(_audited(node))) for name, node in network.nodes.items()}
+    stands = {name: await _stands(node, onward) for name, node in network.nodes.items()}
+    told = {name: await _count(node, NOTIFIED) for name, node in network.nodes.items()}
+    found: dict[str, Any] = {
+        "referral": onward[0],
+        "referrals": len(onward),
+        "states": {name: _same(status for status, _ in stands[name]) for name in NODES},
+        "responsible": {name: _same(responsible for _, responsible in stands[name]) for name in NODES},
+        "receipts": sum([await _count(node, PROOFS) for node in network.nodes.values()]),
+        "notifications": sum(told.values()),
+        "mails": len(network.mail.letters()),
+        "personal_in_notifications": await _personal_words_told(network, files),
+        "audit": audits,
+        "traces": await _traces(network, legs),
+        "seconds": round(seconds, 3),
+    }
+    return {"ok": _is_ok(found, told, len(files)), **found}
+
+
+def _is_ok(found: Mapping[str, Any], told: Mapping[OrganisationId, int], persons: int) -> bool:
+    return (
+        found["referrals"] == persons
+        and all(found["states"][name] == "arrived" for name in NODES)
+        and all(found["responsible"][name] == ABRI for name in NODES)
+        and all(found["audit"][name]["verified"] for name in NODES)
+        and all(told.values())
+        and found["mails"] > 0
+        and found["receipts"] > 0
+        and found["traces"] > 0
+        and found["personal_in_notifications"] == 0
+    )
+
+
+async def _settled(network: Network) -> None:
+    """Wait until nothing waits any more: no letter to send, no entry to number, nothing held."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        for node in network.nodes.values():
+            for schema in (DatabaseRole.INTAKE, DatabaseRole.REFERRAL, DatabaseRole.NOTIFY):
+                while await _count(node, WAITING.format(schema=schema)):  # noqa: ASYNC110 - the database has no event
+                    await asyncio.sleep(LOOK_SECONDS)
+
+
+def _audited(node: Node) -> AuditedNode:
+    return AuditedNode.from_environment(node.environment)
+
+
+async def _stands(node: Node, referrals: Sequence[str]) -> list[tuple[str, str]]:
+    rows = await _fetch(node, STANDS, list(referrals))
+    if len(rows) != len(referrals):
+        message = f"{node.organisation} knows {len(rows)} of {len(referrals)} referrals"
+        raise DemoError(message)
+    return [(row["status"], row["responsible"]) for row in rows]
+
+
+async def _count(node: Node, question: str) -> int:
+    return int((await _fetch(node, question))[0][0])
+
+
+async def _fetch(node: Node, question: str, *values: object) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(node.database.dsn(DatabaseRole.OWNER))
+    try:
+        return await connection.fetch(question, *values)
+    finally:
+        await connection.close()
+
+
+def _same(values: Iterator[str]) -> str:
+    """Return the one value that all have, or all of them side by side."""
+    return " ".join(sorted(set(values)))
+
+
+async def _personal_words_told(network: Network, files: Sequence[Path]) -> int:
+    """Count the words of a person's papers that stand in any notification: there must be none."""
+    told = "\n".join(path.read_text(errors="replace") for path in network.mail.letters())
+    for node in network.nodes.values():
+        told += "\n".join(row["line"] for row in await _fetch(node, TEXTS))
+    words = {word for path in files for word in _words(json.loads(path.read_text()).get("disclose", {}))}
+    return sum(word in told for word in words)
+
+
+def _words(part: object) -> Iterator[str]:
+    """Yield every longer word that somebody wrote about the person: not codes, which are lower-case."""
+    match part:
+        case dict():
+            for value in part.values():
+                yield from _words(value)
+        case list():
+            for value in part:
+                yield from _words(value)
+        case str():
+            yield from (word for word in part.split() if len(word) >= SHORTEST_WORD and word.lower() != word)
+        case _:
+            return
+
+
+async def _traces(network: Network, legs: Sequence[Leg]) -> int:
+    """Count the traces that show the path of the referrals, once the collector has them."""
+    async with httpx.AsyncClient(trust_env=False, base_url=network.traces_url) as client:
+        found: set[str] = set()
+        for leg in legs:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while not (ids := await _traces_about(client, leg.referral)):  # noqa: ASYNC110 - nor has the page
+                    await asyncio.sleep(LOOK_SECONDS)
+            found |= ids
+    return len(found)
+
+
+async def _traces_about(client: httpx.AsyncClient, referral: str) -> set[str]:
+    answer = await client.get("/api/traces", params={"about": referral, "limit": 500})
+    return {trace["id"] for trace in answer.json()["traces"]}
