@@ -19,17 +19,20 @@ MEDIA_TYPE = "application/problem+json"
 class ProblemCode(StrEnum):
     """The refusals that every service shares. Each service has further ones of its own."""
 
-    INVALID = "invalid-input"
-    NOT_JSON = "not-json"
-    TOO_LARGE = "too-large"
+    MALFORMED = "request-malformed"
+    INVALID = "fields-invalid"
+    TOO_LARGE = "request-too-large"
+    MEDIA_TYPE = "media-type-unsupported"
     NOT_SIGNED_IN = "not-signed-in"
     NOT_FOUND = "not-found"
     """It is not there, or it is not for this reader: the two look the same."""
     METHOD = "method-not-allowed"
-    STALE = "changed-meanwhile"
-    BUSY = "busy"
-    AWAY = "temporarily-away"
-    FAILED = "failed"
+    REFUSED = "request-refused"
+    REPEATED = "request-repeated"
+    """The same request was made true before, and what it answered is not kept."""
+    TOO_MANY = "too-many-requests"
+    AWAY = "try-again"
+    FAILED = "our-fault"
 
 
 class FieldCode(StrEnum):
@@ -51,24 +54,9 @@ class FieldProblem(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    field: str
+    pointer: str
     """A JSON pointer (RFC 6901) such as ``/person/age_band``; the empty string is the whole body."""
     code: Code
-
-
-class Problem(BaseModel):
-    """The body of a refusal (RFC 9457)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    type: str
-    title: str
-    """One sentence in the reader's language."""
-    status: int
-    code: Code
-    detail: Mapping[str, str] = {}
-    """Further codes and ids that say why, such as the category that no grant covers."""
-    fields: tuple[FieldProblem, ...] = ()
 
 
 def problem_type(code: str) -> str:
@@ -88,21 +76,24 @@ def field_problems(errors: Iterable[Mapping[str, Any]]) -> tuple[FieldProblem, .
 
 def _problems_of(error: Mapping[str, Any]) -> list[FieldProblem]:
     kind, place = str(error["type"]), list(error["loc"])
-    if place and place[0] in ("body", "query", "path"):
+    if place and place[0] in _PLACES:
         del place[0]
     if kind == "extra_forbidden":
-        return [FieldProblem(field=_pointer(place[:-1]), code=FieldCode.UNKNOWN)]
+        return [FieldProblem(pointer=_pointer(place[:-1]), code=FieldCode.UNKNOWN)]
     if kind == "json_invalid":
-        return [FieldProblem(field="", code=FieldCode.NOT_JSON)]
+        return [FieldProblem(pointer="", code=FieldCode.NOT_JSON)]
     together = str(error.get("ctx", {}).get("fields", "")).split() if "-" in kind else []
     if together:
-        return [FieldProblem(field=_pointer([*place, *name.split(".")]), code=kind) for name in together]
-    return [FieldProblem(field=_pointer(place), code=kind if "-" in kind else _CODES.get(kind, _by_ending(kind)))]
+        return [FieldProblem(pointer=_pointer([*place, *name.split(".")]), code=kind) for name in together]
+    return [FieldProblem(pointer=_pointer(place), code=kind if "-" in kind else _CODES.get(kind, _by_ending(kind)))]
 
 
 def _pointer(place: Iterable[object]) -> str:
     return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in place)
 
+
+_PLACES = ("body", "query", "path", "header", "cookie")
+"""Where a value came from over HTTP: FastAPI puts it in front."""
 
 _CODES: Mapping[str, FieldCode] = {
     "missing": FieldCode.MISSING,

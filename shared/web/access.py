@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from shared.contracts.problem import ProblemCode
 from shared.staff import Role, StaffBook, StaffMember
 from shared.web.problem import NOT_FOUND, Problem
 
@@ -24,7 +25,7 @@ async def signed_in(
     staff: StaffBook = request.app.state.staff
     member = staff.with_token(credentials.credentials) if credentials else None
     if member is None:
-        raise Problem(401, "not-signed-in", headers={"WWW-Authenticate": "Bearer"})
+        raise Problem(401, ProblemCode.NOT_SIGNED_IN, headers={"WWW-Authenticate": "Bearer"})
     return member
 
 

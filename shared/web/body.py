@@ -12,10 +12,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.contracts.problem import ProblemCode
 from shared.web.problem import Problem, render
 from shared.words import Words
 
-TOO_LARGE: Final = "request-too-large"
 _DIGITS: Final = 18
 _CLOSE: Final = {"Connection": "close"}
 """What is not read would otherwise be taken for the next request (RFC 9112, 9.3)."""
@@ -33,7 +33,7 @@ class Limited:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         if scope["type"] == "http" and announced(Headers(scope=scope)) > self._largest:
-            refusal = Problem(413, TOO_LARGE, headers=_CLOSE)
+            refusal = Problem(413, ProblemCode.TOO_LARGE, headers=_CLOSE)
             await render(Request(scope), self._words, refusal)(scope, receive, send)
             return
         read = 0
@@ -65,7 +65,7 @@ async def read_body(request: Request, largest: int) -> bytes:
             if size > largest:
                 break
     if size > largest:
-        raise Problem(413, TOO_LARGE, headers=_CLOSE)
+        raise Problem(413, ProblemCode.TOO_LARGE, headers=_CLOSE)
     return b"".join(chunks)
 
 

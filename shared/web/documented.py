@@ -5,7 +5,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from shared.web.problem import MEDIA_TYPE
+from shared.contracts.problem import MEDIA_TYPE
 
 SCHEMAS: Final = "#/components/schemas/{model}"
 

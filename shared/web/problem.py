@@ -3,8 +3,7 @@
 An answer never repeats a value that came in, and tells forbidden and unknown apart from nobody.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -12,22 +11,21 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
+from shared.contracts.problem import (
+    MEDIA_TYPE,
+    FieldCode,
+    FieldProblem,
+    ProblemCode,
+    field_problems,
+    problem_type,
+)
 from shared.storage.pool import UNAVAILABLE
 from shared.telemetry.logs import get_logger
 from shared.words import Words
 
-MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
 
 log = get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One thing that is wrong with a request: where (RFC 6901 pointer) and why."""
-
-    pointer: str
-    code: str
 
 
 class Problem(Exception):  # noqa: N818 - an answer, not a fault
@@ -38,7 +36,7 @@ class Problem(Exception):  # noqa: N818 - an answer, not a fault
         status: int,
         code: str,
         *,
-        fields: Sequence[Field] = (),
+        fields: Sequence[FieldProblem] = (),
         detail: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
@@ -51,37 +49,33 @@ class Problem(Exception):  # noqa: N818 - an answer, not a fault
         self.headers = dict(headers or {})
 
 
-NOT_FOUND = "not-found"
+NOT_FOUND = ProblemCode.NOT_FOUND
 """What is unknown and what is forbidden are answered alike, with 404."""
 
 _BY_STATUS = {
-    400: "request-malformed",
-    401: "not-signed-in",
+    400: ProblemCode.MALFORMED,
+    401: ProblemCode.NOT_SIGNED_IN,
     403: NOT_FOUND,
     404: NOT_FOUND,
-    405: "method-not-allowed",
-    413: "request-too-large",
-    415: "media-type-unsupported",
+    405: ProblemCode.METHOD,
+    413: ProblemCode.TOO_LARGE,
+    415: ProblemCode.MEDIA_TYPE,
 }
 
-_BY_PYDANTIC = {
-    "missing": "field-missing",
-    "extra_forbidden": "field-unknown",
-    "enum": "code-unknown",
-    "literal_error": "code-unknown",
-    "string_too_long": "text-too-long",
-    "too_long": "list-too-long",
-    "string_too_short": "field-empty",
-    "too_short": "field-empty",
-    "json_invalid": "request-malformed",
-}
+
+def invalid(errors: Iterable[Mapping[str, Any]]) -> Problem:
+    """Return the answer to a body or parameters that pydantic refuses; ``errors`` is what its ``errors()`` returns."""
+    fields = field_problems(errors)
+    if any(each.code == FieldCode.NOT_JSON for each in fields):
+        return Problem(400, ProblemCode.MALFORMED)
+    return Problem(422, ProblemCode.INVALID, fields=fields)
 
 
 def render(request: Request, words: Words, problem: Problem) -> JSONResponse:
     """Return the answer for ``problem``, in the language of ``request``."""
     language = words.for_request(request.headers.get("accept-language", ""))
     body: dict[str, Any] = {
-        "type": f"urn:relais:problem:{problem.code}",
+        "type": problem_type(problem.code),
         "title": words.say(language, problem.code),
         "status": problem.status,
         "code": problem.code,
@@ -90,22 +84,11 @@ def render(request: Request, words: Words, problem: Problem) -> JSONResponse:
         body["detail"] = problem.detail
     if problem.fields:
         body["fields"] = [
-            {"pointer": field.pointer, "code": field.code, "title": words.say(language, field.code)}
-            for field in problem.fields
+            {"pointer": each.pointer, "code": each.code, "title": words.say(language, each.code)}
+            for each in problem.fields
         ]
     headers = {**problem.headers, "Content-Language": language}
     return JSONResponse(body, problem.status, headers, MEDIA_TYPE)
-
-
-def field_of(error: Mapping[str, Any], *, skip: int = 1) -> Field:
-    """Return what one pydantic error says, without its input; ``skip`` leaves out where the value came from (``body``).
-
-    Our own validators raise ``PydanticCustomError`` with a code of ours, which has a dash; pydantic's have none.
-    """
-    code = str(error["type"])
-    known = code if "-" in code else _BY_PYDANTIC.get(code, "value-invalid")
-    path = [str(part).replace("~", "~0").replace("/", "~1") for part in tuple(error["loc"])[skip:]]
-    return Field("".join(f"/{part}" for part in path), known)
 
 
 def install(app: FastAPI, words: Words) -> None:
@@ -116,22 +99,15 @@ def install(app: FastAPI, words: Words) -> None:
             case Problem():
                 answer = error
             case RequestValidationError():
-                answer = _invalid(error)
+                answer = invalid(error.errors())
             case HTTPException():
-                answer = Problem(error.status_code, _BY_STATUS.get(error.status_code, "request-refused"))
+                answer = Problem(error.status_code, _BY_STATUS.get(error.status_code, ProblemCode.REFUSED))
             case _ if isinstance(error, UNAVAILABLE):
-                answer = Problem(503, "try-again", headers={"Retry-After": str(RETRY_SECONDS)})
+                answer = Problem(503, ProblemCode.AWAY, headers={"Retry-After": str(RETRY_SECONDS)})
             case _:
                 log.error("request.failed", error=type(error).__name__)
-                answer = Problem(500, "our-fault")
+                answer = Problem(500, ProblemCode.FAILED)
         return render(request, words, answer)
 
     for kind in (Problem, RequestValidationError, HTTPException, *UNAVAILABLE, Exception):
         app.add_exception_handler(kind, problem)
-
-
-def _invalid(error: RequestValidationError) -> Problem:
-    fields = [field_of(each) for each in error.errors()]
-    if any(field.code == "request-malformed" for field in fields):
-        return Problem(400, "request-malformed")
-    return Problem(422, "fields-invalid", fields=fields)

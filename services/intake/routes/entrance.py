@@ -20,6 +20,7 @@ from services.intake.domain.taking import TakeReport
 from services.intake.hears import Door
 from shared.clock import Clock
 from shared.contracts.ids import ReportId
+from shared.contracts.problem import ProblemCode
 from shared.messaging.shell import Shell
 from shared.storage.pool import Pool
 from shared.web.problem import Problem
@@ -99,10 +100,10 @@ def check_media_type(request: Request, expected: str) -> None:
         Problem: 415 ``media-type-unsupported``.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != expected:
-        raise Problem(415, "media-type-unsupported", headers={"Accept": expected})
+        raise Problem(415, ProblemCode.MEDIA_TYPE, headers={"Accept": expected})
 
 
 def _let_pass(pace: Pace, caller: str, clock: Clock) -> None:
     seconds = pace.wait(caller, clock.now())
     if seconds:
-        raise Problem(429, "too-many-requests", headers={"Retry-After": str(seconds)})
+        raise Problem(429, ProblemCode.TOO_MANY, headers={"Retry-After": str(seconds)})

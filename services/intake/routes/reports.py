@@ -20,14 +20,13 @@ from services.intake.routes.entrance import PATIENCE_SECONDS, Entrance, check_me
 from shared.contracts.codes import Reorientation, Verdict
 from shared.contracts.event import EventId
 from shared.contracts.ids import ReportId
-from shared.contracts.problem import FieldCode, field_problems
 from shared.contracts.report import Report
 from shared.messaging.delivery import Heard
 from shared.telemetry import traces
 from shared.telemetry.metrics import Counter
 from shared.web.body import read_body
 from shared.web.documented import SCHEMAS, problems
-from shared.web.problem import Field, Problem
+from shared.web.problem import Problem, invalid
 
 LARGEST_BYTES: Final = 65_536
 JSON_TYPE: Final = "application/json"
@@ -118,10 +117,7 @@ def _read(body: bytes) -> Report:
     try:
         return Report.model_validate_json(body)
     except ValidationError as refused:
-        fields = field_problems(refused.errors(include_url=False, include_input=False))
-    if any(each.code == FieldCode.NOT_JSON for each in fields):
-        raise Problem(400, "request-malformed")
-    raise Problem(422, "fields-invalid", fields=[Field(each.field, each.code) for each in fields])
+        raise invalid(refused.errors(include_url=False, include_input=False)) from None
 
 
 async def _take(here: Entrance, command: TakeReport, digest: bytes, word: str | None) -> ReportId:
