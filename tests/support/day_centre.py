@@ -60,6 +60,7 @@ class House:
 
     folder: Path
     identity: Identity
+    partner: OrganisationId = CENTRE
     numbers: dict[KeyPurpose, int] = field(default_factory=dict)
 
     @classmethod
@@ -72,16 +73,9 @@ class House:
         """Return the keys of one of its services."""
         return read_keyring(self.folder, holder, PASSPHRASE)
 
-    def signed_agreement(self, centre_vkey: str, begins: timedelta = -DAY, ends: timedelta = 30 * DAY) -> str:
+    def signed_agreement(self, centre_vkey: str) -> str:
         """Return an agreement with the centre that the house alone has signed."""
-        now = datetime.now(UTC).replace(microsecond=0)
-        parties = (
-            Party(organisation=CENTRE, identity=centre_vkey, may_send=tuple(sorted(ReferralKind))),
-            Party(organisation=self.identity.organisation, identity=self.identity.vkey, may_send=()),
-        )
-        agreement = Agreement(parties=parties, valid_from=now + begins, valid_until=now + ends, transfer_basis=None)
-        signer = note_signer(self.identity.organisation, KeyPurpose.IDENTITY, self.identity.key)
-        return sign_document(FORM, agreement, [signer])
+        return agreement_signed_by(self.identity, self.partner, centre_vkey)
 
     def open(self, made: Outgoing) -> Any:  # noqa: ANN401 - one of many events
         """Read what the centre sends, as intake and referral would."""
@@ -90,7 +84,9 @@ class House:
         check_ce_headers(envelope.header, ce_headers(envelope.header))
         envelope.header.check_recipient(self.identity.organisation)
         purposes = (KeyPurpose.SIGNING, KeyPurpose.RECEIPT)
-        envelope.verify(Directory.load(self.folder).book.verify_key(CENTRE, envelope.header.key_id, now, purposes))
+        envelope.verify(
+            Directory.load(self.folder).book.verify_key(self.partner, envelope.header.key_id, now, purposes)
+        )
         envelope.header.check_time(now)
         keyring = self.keyring(Holder.REFERRAL)
         return decode(open_body(envelope, keyring.inbox_key(envelope.header.inbox_keys)))
@@ -98,7 +94,7 @@ class House:
     def note_for(self, made: Outgoing, **changes: Any) -> str:  # noqa: ANN401 - what a test gets wrong on purpose
         """Return the receipt for an envelope of the centre."""
         receipt = Receipt(
-            sender=CENTRE,
+            sender=self.partner,
             recipient=self.identity.organisation,
             message=MessageId(UUID(made.id)),
             sealed=sha256(made.envelope).digest(),
@@ -123,16 +119,18 @@ class House:
         purpose: KeyPurpose = KeyPurpose.SIGNING,
         *,
         id_: UUID | None = None,
-        to: OrganisationId = CENTRE,
+        to: OrganisationId | None = None,
         skip: int = 0,
         signer: SigningKey | None = None,
     ) -> Parcel:
         """Seal an event for the centre, honest but for what is said otherwise."""
         now = datetime.now(UTC)
         self.numbers[purpose] = number = self.numbers.get(purpose, 0) + 1 + skip
-        dispatch = Dispatch(MessageId(id_ or uuid4()), self.identity.organisation, to, number, now, now + DAY)
+        dispatch = Dispatch(
+            MessageId(id_ or uuid4()), self.identity.organisation, to or self.partner, number, now, now + DAY
+        )
         body = event if isinstance(event, bytes) else json.dumps(event, ensure_ascii=False).encode()
-        inbox = Directory.load(self.folder).book.inbox_key(CENTRE, now)
+        inbox = Directory.load(self.folder).book.inbox_key(self.partner, now)
         raw = seal(body, dispatch, signer or self.key(purpose), [inbox])
         return Parcel(raw, ce_headers(parse(raw).header))
 
@@ -178,16 +176,44 @@ class Acquainted:
         self.centre = self.centre.killed(self.house_keys)
 
 
-def acquaint(folder: Path, centre_kind: Kind = Kind.X_WING, house_kind: KeyKind = KeyKind.X_WING) -> Acquainted:
+def acquaint(
+    folder: Path,
+    centre_kind: Kind = Kind.X_WING,
+    house_kind: KeyKind = KeyKind.X_WING,
+    centre: OrganisationId = CENTRE,
+    house: OrganisationId = HOUSE,
+) -> Acquainted:
     """Let the two become partners, each by its own code: keys.md, section 8."""
-    house = House.build(folder / "house", house_kind)
+    built = replace(House.build(folder / "house", house_kind, house), partner=centre)
     own = Folder(folder / "centre")
-    _, identity = own.make_keys(CENTRE, centre_kind, datetime.now(UTC))
-    _, agreement = own.countersign(house.signed_agreement(identity.vkey))
-    introduce(house.folder, agreement.read_text(), (own.path / f"{CENTRE}.keys").read_text())
-    house_keys = folder / "ccem-fr.keys"
-    house_keys.write_text(published_document(house.folder, HOUSE))
-    return Acquainted(Centre.open(own, house_keys), house, house_keys)
+    house_keys = become_partners(own, built.folder, built.identity, centre_kind, centre)
+    return Acquainted(Centre.open(own, house_keys), built, house_keys)
+
+
+def become_partners(
+    own: Folder, house_folder: Path, house: Identity, kind: Kind = Kind.X_WING, centre: OrganisationId = CENTRE
+) -> Path:
+    """Make the centre's keys, and let it and a node with a folder have one another's documents; return the node's."""
+    _, identity = own.make_keys(centre, kind, datetime.now(UTC))
+    _, agreement = own.countersign(agreement_signed_by(house, centre, identity.vkey))
+    introduce(house_folder, agreement.read_text(), (own.path / f"{centre}.keys").read_text())
+    house_keys = own.path / f"{house.organisation}.keys"
+    house_keys.write_text(published_document(house_folder, house.organisation))
+    return house_keys
+
+
+def agreement_signed_by(house: Identity, centre: OrganisationId, centre_vkey: str) -> str:
+    """Return an agreement with the centre that the other side alone has signed."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    parties = (
+        Party(organisation=centre, identity=centre_vkey, may_send=tuple(sorted(ReferralKind))),
+        Party(organisation=house.organisation, identity=house.vkey, may_send=()),
+    )
+    first, second = sorted(parties, key=lambda party: party.organisation)
+    agreement = Agreement(
+        parties=(first, second), valid_from=now - DAY, valid_until=now + 30 * DAY, transfer_basis=None
+    )
+    return sign_document(FORM, agreement, [note_signer(house.organisation, KeyPurpose.IDENTITY, house.key)])
 
 
 def prepared(reference: str = "a-test") -> ReferralFile:
