@@ -4,14 +4,12 @@ import asyncio
 import json
 import os
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
-from types import FrameType
 from typing import Annotated, Final
 
 from cyclopts import App, Parameter
@@ -22,6 +20,7 @@ from deploy.local.network import Processes, network
 from deploy.local.partner import REFERRALS
 from deploy.local.progress import on_screen
 from deploy.local.staff import DemoError
+from deploy.local.stopping import until_told
 from deploy.local.story import Story
 from shared.words import Words
 
@@ -50,7 +49,7 @@ def demo(
     teller = Teller(Words(LOCALE), one=len(files) == 1)
     began = monotonic()
     try:
-        with _until_told(), tempfile.TemporaryDirectory(prefix="relais-demo-") as folder:
+        with until_told(), tempfile.TemporaryDirectory(prefix="relais-demo-") as folder:
             processes = Processes.ONE if one_process else Processes.THREE
             with (
                 _logs_kept(Path(folder), result.parent / "demo-logs"),
@@ -120,17 +119,3 @@ def _logs_kept(folder: Path, kept: Path) -> Iterator[None]:
             shutil.copyfile(log, target)
         on_screen(f"the logs are in {kept}")
         raise
-
-
-@contextmanager
-def _until_told() -> Iterator[None]:
-    """Let SIGTERM end the demo as Ctrl-C does: in order, with nothing left running."""
-
-    def stop(_signum: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,89 @@
+"""Keeps two nodes running in the background: ``python -m deploy.local.supervisor``, started by ``relais up``.
+
+It holds the folder's lock while it runs, so that there is one at a time and ``relais down`` knows whom to tell. What it
+has brought up, or why it could not, it writes to one file. The folder is its own: each time it begins from nothing.
+"""
+
+import argparse
+import json
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from deploy.local.errors import LocalError
+from deploy.local.folder import LOCK, hold
+from deploy.local.network import ACCUEIL, SERVICES, Network, Processes, network
+from deploy.local.progress import on_screen
+from deploy.local.stopping import until_told
+from shared.sealing.codes import SealingError
+
+STATE: Final = Path(".relais") / "up"
+RUNNING: Final = "running.json"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until told to stop; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.local.supervisor")
+    parser.add_argument("--folder", type=Path, default=STATE)
+    parser.add_argument("--processes", type=Processes, default=Processes.THREE)
+    asked = parser.parse_args(arguments)
+    try:
+        with until_told(), hold(asked.folder):
+            _empty(asked.folder)
+            with (
+                suppress(KeyboardInterrupt),
+                network(asked.folder, processes=asked.processes, progress=on_screen) as net,
+            ):
+                _write(asked.folder / RUNNING, _addresses(net))
+                while True:
+                    signal.pause()
+            _empty(asked.folder)
+    except (LocalError, SealingError, OSError) as error:
+        with suppress(OSError):
+            _write(asked.folder / RUNNING, {"error": str(error)})
+        return 1
+    return 0
+
+
+def _empty(folder: Path) -> None:
+    """Remove what an earlier run has left, the lock excepted."""
+    for left in folder.iterdir():
+        if left.name == LOCK:
+            continue
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left)
+        else:
+            left.unlink()
+
+
+def _addresses(net: Network) -> dict[str, Any]:
+    """Return where everything is, and who may sign in."""
+    return {
+        "nodes": {
+            name: {
+                "addresses": {service.value: node.url(service) for service in SERVICES},
+                "staff": dict(node.tokens),
+                "folder": str(node.folder),
+            }
+            for name, node in net.nodes.items()
+        },
+        "traces": net.traces_url,
+        "mail": str(net.mail.folder),
+        "partner": {"folder": str(net.folder / ACCUEIL), "exchange": net.partner_url},
+    }
+
+
+def _write(path: Path, content: object) -> None:
+    """Write for our own user, in one step: whoever reads it reads all of it."""
+    new = path.with_suffix(".new")
+    new.touch(mode=0o600)
+    new.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    new.replace(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
