@@ -1,0 +1,1 @@
+"""The desk on a real broker and a real database."""

@@ -1,0 +1,234 @@
+"""The sender's side: what staff do over HTTP, what the partner gets, and what the gate keeps back."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+from shared.contracts.codes import AgeBand, Category, DeclinedBy, DeclineReason, MissReason, Status, Step
+from shared.contracts.exchange import (
+    AcceptedData,
+    ArrivedData,
+    AskedData,
+    ClosedData,
+    DeclinedData,
+    DisclosedData,
+    MissedData,
+    OfferedData,
+    OpenedData,
+    ProgressedData,
+    RedirectedData,
+    ReferralEvent,
+)
+from tests.support.desk import DeskAtWork, further, meeting
+from tests.support.referrals import BY_STEP, CANARY, summary
+
+EVERYTHING = [category.value for category in Category]
+
+
+async def the_offer(desk: DeskAtWork, referral: UUID) -> ReferralEvent:
+    return (await desk.partner.told(referral, Step.OFFERED))[1]
+
+
+async def test_a_person_is_handed_over_and_every_step_is_told(desk: DeskAtWork) -> None:
+    referral = await desk.offered()
+    offer = await the_offer(desk, referral)
+    assert isinstance(offer.data, OfferedData)
+    assert offer.data.packet.categories() == {Category.SUMMARY}
+    await desk.hear(further(offer, OpenedData(), 1, 1))
+    await desk.stands(referral, Status.OPENED)
+    await desk.hear(further(offer, AskedData(question=CANARY), 2, 1))
+    await desk.stands(referral, Status.ASKED)
+    answer = {"answer": CANARY, "categories": ["health"]}
+    assert (await desk.do(referral, "answer", answer))["status"] == "opened"
+    answered = (await desk.partner.told(referral, Step.ANSWERED))[1]
+    await desk.hear(further(offer, AcceptedData(meeting=meeting()), 3, answered.n))
+    await desk.stands(referral, Status.ACCEPTED)
+    shown = await desk.do(referral, "disclose", {"categories": EVERYTHING})
+    assert (shown["status"], shown["responsible"]) == ("disclosed", desk.us.id)
+    disclosed = (await desk.partner.told(referral, Step.DISCLOSED))[1]
+    assert isinstance(disclosed.data, DisclosedData)
+    assert disclosed.data.packet.categories() == frozenset(Category)
+    await desk.hear(further(offer, MissedData(reason=MissReason.DID_NOT_COME), 4, 3))
+    await desk.stands(referral, Status.MISSED)
+    again = {"meeting": meeting().model_dump(mode="json", exclude_none=True)}
+    assert (await desk.do(referral, "reschedule", again))["status"] == "disclosed"
+    await desk.partner.told(referral, Step.RESCHEDULED)
+    await desk.hear(further(offer, ArrivedData(), 5, 4))
+    await desk.stands(referral, Status.ARRIVED)
+    shown = (await desk.get(f"/referrals/{referral}")).json()
+    assert (shown["responsible"], shown["possible"]) == (desk.partner.id, ["consent-withdrawn"])
+    progressed, closed = BY_STEP[Step.PROGRESSED], BY_STEP[Step.CLOSED]
+    assert isinstance(progressed, ProgressedData)
+    assert isinstance(closed, ClosedData)
+    await desk.hear(further(offer, progressed, 6, 4))
+    await desk.hear(further(offer, closed, 7, 4))
+    await desk.stands(referral, Status.CLOSED)
+    for code in ("opened", "asked", "accepted", "missed", "arrived", "progressed", "closed"):
+        await desk.told_staff(referral, f"referral.{code}")
+    sequences = [envelope.header.sequence for envelope, _ in desk.partner.heard(referral)]
+    assert sequences == sorted(sequences)
+    numbers = [envelope.header.sequence for envelope, _ in desk.partner.heard()]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+async def test_staff_read_what_the_partner_said(desk: DeskAtWork) -> None:
+    referral = await desk.offered()
+    offer = await the_offer(desk, referral)
+    await desk.hear(further(offer, DeclinedData(reason=DeclineReason.OTHER, by=DeclinedBy.PROVIDER, note=CANARY), 1, 1))
+    await desk.stands(referral, Status.DECLINED)
+    papers = (await desk.get(f"/referrals/{referral}/papers")).json()
+    assert [(paper["name"], paper["by"], paper["n"]) for paper in papers] == [
+        ("summary", "sender", 1),
+        ("decline", "receiver", 1),
+    ]
+    assert papers[1]["content"]["note"] == CANARY
+
+
+async def test_a_redirection_is_heard(desk: DeskAtWork) -> None:
+    referral = await desk.offered()
+    offer = await the_offer(desk, referral)
+    await desk.hear(further(offer, RedirectedData(to=desk.other.id, reason=DeclineReason.OUT_OF_AREA), 1, 1))
+    await desk.stands(referral, Status.REDIRECTED)
+    case = UUID((await desk.get(f"/referrals/{referral}")).json()["case"])
+    await desk.grant(case, desk.other)
+    onward = await desk.offer(case, desk.other, conversation=str(offer.conversation))
+    assert onward.status_code == 201
+    assert onward.json()["conversation"] == str(offer.conversation)
+
+
+async def test_a_referral_is_withdrawn_for_a_reason(desk: DeskAtWork) -> None:
+    referral = await desk.offered()
+    assert (await desk.do(referral, "withdraw", {"reason": "no_longer_needed"}))["status"] == "withdrawn"
+    await desk.partner.told(referral, Step.WITHDRAWN)
+    refused = await desk.post(f"/referrals/{referral}/withdraw", {"reason": "no_longer_needed"})
+    assert (refused.status_code, refused.json()["code"]) == (409, "transition-not-in-table")
+    assert (await desk.do(referral, "withdraw-consent"))["status"] == "withdrawn"
+    await desk.partner.told(referral, Step.CONSENT_WITHDRAWN)
+
+
+async def test_what_no_grant_covers_does_not_leave_and_the_reason_is_said(desk: DeskAtWork) -> None:
+    case = await desk.new_case()
+    nothing = await desk.offer(case)
+    assert (nothing.status_code, nothing.json()["code"]) == (409, "not-released")
+    assert nothing.json()["detail"] == {"summary": "no-grant"}
+    await desk.grant(case, desk.other)
+    assert (await desk.offer(case)).json()["detail"] == {"summary": "no-grant"}
+    unexplained = await desk.grant(case, explained=False)
+    assert (await desk.offer(case)).json()["detail"] == {"summary": "grant-not-explained"}
+    assert (await desk.post(f"/cases/{case}/grants/{unexplained}/withdraw")).status_code == 204
+    assert (await desk.offer(case)).json()["detail"] == {"summary": "grant-withdrawn"}
+    ended = str(datetime.now(UTC) - timedelta(minutes=1))
+    other = await desk.new_case()
+    await desk.grant(other, until=ended)
+    assert (await desk.offer(other)).json()["detail"] == {"summary": "grant-ended"}
+    stranger = await desk.post(
+        f"/cases/{other}/referrals", {"to": "inconnu-fr", "kind": "transfer", "urgency": "urgent"}
+    )
+    assert stranger.json()["detail"] == {"summary": "no-agreement"}
+    assert not [event for _, event in desk.partner.heard() if event.conversation in (case, other)]
+
+
+async def test_who_it_is_stays_until_the_partner_has_accepted(desk: DeskAtWork) -> None:
+    case = await desk.new_case()
+    await desk.grant(case)
+    early = await desk.offer(case, categories=["summary", "identity"])
+    assert early.status_code == 409
+    assert early.json()["detail"] == {"identity": "identity-before-acceptance"}
+    stated = await desk.offer(case, categories=["summary", "identity"], identity_reason=CANARY)
+    assert stated.status_code == 201
+    referral = UUID(stated.json()["id"])
+    disclosed = await desk.post(f"/referrals/{referral}/disclose", {"categories": EVERYTHING})
+    assert (disclosed.status_code, disclosed.json()["code"]) == (409, "transition-not-in-table")
+
+
+async def test_a_child_needs_a_guardian(desk: DeskAtWork) -> None:
+    case = await desk.new_case()
+    child = summary().model_copy(update={"age_band": AgeBand.IN_DOUBT})
+    path = f"/cases/{case}/parts/summary"
+    body = child.model_dump(mode="json", exclude_none=True)
+    assert (await desk.client.put(path, json=body, headers=desk.signed_in("noor"))).status_code == 204
+    await desk.grant(case)
+    assert (await desk.offer(case)).json()["detail"] == {"summary": "child-needs-guardian"}
+    await desk.grant(case, given_by="guardian")
+    assert (await desk.offer(case)).status_code == 201
+
+
+async def test_a_packet_is_all_that_was_asked_for_or_nothing(desk: DeskAtWork) -> None:
+    case = await desk.new_case(Category.SUMMARY)
+    await desk.grant(case)
+    refused = await desk.offer(case, categories=["summary", "health"])
+    assert (refused.status_code, refused.json()["code"]) == (409, "category-not-in-case")
+    assert refused.json()["detail"] == {"health": "missing"}
+    without = await desk.offer(case, categories=["health"])
+    assert without.status_code == 422
+    assert without.json()["fields"][0]["code"] == "summary-missing"
+
+
+async def test_the_same_request_twice_is_one(desk: DeskAtWork) -> None:
+    case = await desk.new_case()
+    asked = {"to": desk.partner.id, "kind": "transfer", "urgency": "urgent"}
+    key = {"Idempotency-Key": str(uuid4())}
+    refused = await desk.post(f"/cases/{case}/referrals", asked, **key)
+    assert refused.status_code == 409
+    await desk.grant(case)
+    first = await desk.post(f"/cases/{case}/referrals", asked, **key)
+    again = await desk.post(f"/cases/{case}/referrals", asked, **key)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json() == again.json()
+    changed = await desk.post(f"/cases/{case}/referrals", {**asked, "urgency": "standard"}, **key)
+    assert (changed.status_code, changed.json()["code"]) == (409, "idempotency-key-reused")
+    assert len((await desk.get(f"/cases/{case}/referrals")).json()) == 1
+    opened = [await desk.post("/cases", **{"Idempotency-Key": "mine"}) for _ in range(2)]
+    assert [each.status_code for each in opened] == [201, 200]
+    assert opened[0].json() == opened[1].json()
+
+
+async def test_a_conversation_belongs_to_its_case(desk: DeskAtWork) -> None:
+    referral = await desk.offered()
+    conversation = (await desk.get(f"/referrals/{referral}")).json()["conversation"]
+    case = await desk.new_case()
+    await desk.grant(case)
+    refused = await desk.offer(case, conversation=conversation)
+    assert (refused.status_code, refused.json()["code"]) == (409, "conversation-differs")
+
+
+async def test_the_other_candidates_are_withdrawn_with_the_disclosure(desk: DeskAtWork) -> None:
+    case = await desk.new_case()
+    await desk.grant(case)
+    await desk.grant(case, desk.other)
+    chosen = (await desk.offer(case)).json()
+    passed_over = (await desk.offer(case, desk.other, conversation=chosen["conversation"])).json()
+    legal_aid = (await desk.offer(case, desk.other, conversation=chosen["conversation"], kind="service")).json()
+    offer = await the_offer(desk, UUID(chosen["id"]))
+    await desk.hear(further(offer, AcceptedData(meeting=meeting()), 1, 1))
+    await desk.stands(UUID(chosen["id"]), Status.ACCEPTED)
+    await desk.do(UUID(chosen["id"]), "disclose", {"categories": EVERYTHING})
+    assert await desk.status(UUID(passed_over["id"])) is Status.WITHDRAWN
+    assert await desk.status(UUID(legal_aid["id"])) is Status.OFFERED
+    withdrawn = (await desk.other.told(UUID(passed_over["id"]), Step.WITHDRAWN))[1]
+    assert withdrawn.data.model_dump(mode="json") == {"reason": "no_longer_needed"}
+    assert desk.partner.id not in withdrawn.model_dump_json()
+    late = (await desk.offer(case, desk.other, conversation=chosen["conversation"])).json()
+    accepted = further(
+        (await desk.other.told(UUID(late["id"]), Step.OFFERED))[1], AcceptedData(meeting=meeting()), 1, 1
+    )
+    await desk.hear(accepted, desk.other.voice)
+    await desk.stands(UUID(late["id"]), Status.ACCEPTED)
+    refused = await desk.post(f"/referrals/{late['id']}/disclose", {"categories": EVERYTHING})
+    assert (refused.status_code, refused.json()["code"]) == (409, "another-organisation-chosen")
+
+
+async def test_a_grant_that_is_taken_back_reaches_whoever_holds_something(desk: DeskAtWork) -> None:
+    case = await desk.new_case()
+    given, _ = await desk.grant(case), await desk.grant(case, desk.other)
+    told, spared = (await desk.offer(case)).json(), (await desk.offer(case, desk.other)).json()
+    for _ in range(2):
+        assert (await desk.post(f"/cases/{case}/grants/{given}/withdraw")).status_code == 204
+    await desk.partner.told(UUID(told["id"]), Step.CONSENT_WITHDRAWN)
+    assert await desk.status(UUID(told["id"])) is Status.WITHDRAWN
+    assert await desk.status(UUID(spared["id"])) is Status.OFFERED
+    steps = [event.step for _, event in desk.partner.heard(UUID(told["id"]))]
+    assert steps == [Step.OFFERED, Step.CONSENT_WITHDRAWN]
+    (shown,) = [g for g in (await desk.get(f"/cases/{case}/grants")).json() if g["id"] == str(given)]
+    assert shown["withdrawn_at"] is not None
+    unknown = await desk.post(f"/cases/{case}/grants/{uuid4()}/withdraw")
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "not-found")
