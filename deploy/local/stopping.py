@@ -1,4 +1,4 @@
-"""Being told to stop, by Ctrl-C or SIGTERM: the work ends in order, and a second one does not interrupt that.
+"""Being told to stop, by Ctrl-C or SIGTERM: the work ends in order, and a second one does not interrupt that."""
 
 import signal
 from collections.abc import Iterator
