@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from . import amqp, web
 from .amqp import BrokerLink
 from .desk import Desk, Happened
+from .keys import Purpose
 from .outcomes import Later
 from .referral_file import ReferralFile
 from .store import Outgoing
@@ -146,7 +147,10 @@ class Run:
         outcome = await way.send(made)
         self.journal.tell(self.desk.sent(made, outcome))
         now = time.monotonic()
-        self.due[made.id] = now + (outcome.seconds if isinstance(outcome, Later) else RESEND)
+        if isinstance(outcome, Later):
+            self.due[made.id] = now + outcome.seconds
+        elif made.purpose == Purpose.SIGNING:  # a receipt is sent once, and again whenever it is asked for again
+            self.due[made.id] = now + RESEND
         if now - self.tried.setdefault(made.id, now) > RECEIPT_WITHIN:
             self.tried[made.id] = float("inf")  # said once
             self.journal.tell([Happened("receipt-overdue", made.referral, {"of": made.step})])
