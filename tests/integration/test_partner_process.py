@@ -34,20 +34,19 @@ ANSWERS: dict[str, list[tuple[str, dict[str, object]]]] = {
 """What the house says to each thing that the centre says."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def broker_pair(rabbitmq: Rabbit) -> Iterator[BrokerPair]:
-    """Give a pair of this module's own, in which the centre has an agreement with ccem."""
+    """Give each test a pair of its own, in which the centre has an agreement with ccem."""
     pair = make_broker_pair(rabbitmq)
     pair.agree((pair.ccem, pair.accueil))
     yield pair
     pair.remove()
 
 
-@pytest.fixture(scope="module")
-def two(broker_pair: BrokerPair, tmp_path_factory: pytest.TempPathFactory) -> Acquainted:
+@pytest.fixture
+def two(broker_pair: BrokerPair, tmp_path: Path) -> Acquainted:
     """Let the two become partners on paper."""
-    folder = tmp_path_factory.mktemp("two")
-    both = acquaint(folder, Kind.X25519, KeyKind.X25519, broker_pair.accueil, broker_pair.ccem)
+    both = acquaint(tmp_path, Kind.X25519, KeyKind.X25519, broker_pair.accueil, broker_pair.ccem)
     both.centre.store.close()
     return both
 
