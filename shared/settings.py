@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.clock import Clock
 from shared.contracts.ids import Organisation
+from shared.contracts.personal import refuse_together
 
 
 class NodeSettings(BaseSettings):
@@ -42,8 +43,7 @@ class NodeSettings(BaseSettings):
     @model_validator(mode="after")
     def _clock_moves_in_tests_only(self) -> Self:
         if self.clock_file is not None and self.env != "test":
-            message = "RELAIS_CLOCK_FILE is for RELAIS_ENV=test only"
-            raise ValueError(message)
+            refuse_together("clock-file-in-tests-only", "clock_file", "env")
         return self
 
     def clock(self) -> Clock:

@@ -12,7 +12,7 @@ from pathlib import Path
 from secrets import token_urlsafe
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter
+from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter, ValidationError
 
 from shared.contracts.ids import Staff, StaffId
 
@@ -46,6 +46,15 @@ class StaffMember(BaseModel):
         return self.languages[0]
 
 
+class StaffError(Exception):
+    """Nobody can be known: ``staff.json`` cannot be read; ``code`` says why."""
+
+    def __init__(self, code: str) -> None:
+        """Take the stable ``code``; never what stands in the file."""
+        super().__init__(code)
+        self.code = code
+
+
 class StaffBook:
     """Finds members by token, by id and by role."""
 
@@ -57,8 +66,17 @@ class StaffBook:
 
     @classmethod
     def load(cls, path: Path) -> "StaffBook":
-        """Read ``staff.json``: a list of members."""
-        return cls(TypeAdapter(tuple[StaffMember, ...]).validate_json(path.read_bytes()))
+        """Read ``staff.json``: a list of members.
+
+        Raises:
+            StaffError: ``staff-missing`` or ``staff-malformed``.
+        """
+        try:
+            return cls(TypeAdapter(tuple[StaffMember, ...]).validate_json(path.read_bytes()))
+        except OSError:
+            raise StaffError("staff-missing") from None
+        except ValidationError:
+            raise StaffError("staff-malformed") from None
 
     def save(self, path: Path) -> None:
         """Write ``staff.json``, readable by the node's own user only."""

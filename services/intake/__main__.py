@@ -1,17 +1,16 @@
 """``python -m services.intake``: the service in a process of its own."""
 
-from services.intake.app import create_app
+from services.intake.app import SERVICE, create_app
 from services.intake.settings import IntakeSettings
-from shared.telemetry import logs
-from shared.web.serve import Served, serve
+from shared.web.serve import Served
+from shared.web.start import start
 
 
-def main() -> None:
-    """Serve until told to stop."""
-    logs.configure()
+def served() -> Served:
+    """Return the service, as the environment says."""
     settings = IntakeSettings()
-    serve([Served(create_app(settings), settings.intake_host, settings.intake_port)])
+    return Served(SERVICE, create_app(settings), settings.intake_host, settings.intake_port)
 
 
 if __name__ == "__main__":
-    main()
+    start(served)

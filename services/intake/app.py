@@ -1,9 +1,7 @@
 """The only place of the service that builds things; everything else is handed what it needs."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -35,9 +33,8 @@ from shared.sealing.keyring import Holder, Keyring, read_keyring
 from shared.sealing.keys import KeyPurpose
 from shared.staff import StaffBook
 from shared.storage.pool import open_pool
-from shared.telemetry.traces import Telemetry
 from shared.web.documented import describe
-from shared.web.frame import make_app
+from shared.web.service import Parts, make_service
 
 SERVICE: Final = "intake"
 LOCALE: Final = Path(__file__).parent / "locale"
@@ -50,47 +47,15 @@ SEQUENCER_SECONDS: Final = 1.0
 
 def create_app(settings: IntakeSettings) -> FastAPI:
     """Return the application, which opens everything when it starts and closes it when it stops."""
-    telemetry = Telemetry.start(SERVICE, settings.organisation, settings.otlp_endpoint, ratio=settings.trace_ratio)
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        telemetry.enter()
-        try:
-            parts = await build(settings)
-            app.state.staff = parts.staff
-            app.state.entrance = parts.entrance
-            app.state.runtime = parts.runtime
-            try:
-                await parts.runtime.start()
-                yield
-            finally:
-                await parts.runtime.stop()
-        finally:
-            await asyncio.to_thread(telemetry.stop)
-
-    async def ready() -> dict[str, bool]:
-        runtime: Runtime = app.state.runtime
-        return await runtime.ready()
-
-    app = make_app(
-        "Relais: intake",
-        telemetry=telemetry,
-        lifespan=lifespan,
-        ready=ready,
+    app = make_service(
+        SERVICE,
+        settings,
+        build=partial(build, settings),
         routers=[events.router, reports.router, quarantine.router],
         locale=LOCALE,
     )
     describe(app, Report)
     return app
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What the application keeps hold of."""
-
-    staff: StaffBook
-    entrance: Entrance
-    runtime: Runtime
 
 
 async def build(settings: IntakeSettings) -> Parts:
@@ -99,7 +64,7 @@ async def build(settings: IntakeSettings) -> Parts:
     Raises:
         KeyringError: the passphrase is wrong, or the keyring is missing, damaged or without its keys.
         DirectoryError: ``organisation-unreadable``: our own identity or key document is missing or refused.
-        OSError, ValidationError: ``staff.json`` is not there, or is not a list of members.
+        StaffError: ``staff.json`` is not there, or is not a list of members.
         MigrationError: the schema is not up to date.
     """
     clock, us = settings.clock(), settings.organisation
@@ -142,7 +107,8 @@ async def build(settings: IntakeSettings) -> Parts:
         ],
     )
     paces = Paces(events_a_second=settings.intake_events_a_second, reports_a_minute=settings.intake_reports_a_minute)
-    return Parts(staff, Entrance(pool, clock, door, heard, taken, settings.remit, paces), runtime)
+    entrance = Entrance(pool, clock, door, heard, taken, settings.remit, paces)
+    return Parts(staff, runtime, {"entrance": entrance})
 
 
 def audit_signer(keyring: Keyring, clock: Clock) -> Signer:

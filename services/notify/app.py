@@ -1,9 +1,6 @@
 """The only place of the service that builds things; everything else is handed what it needs."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -39,8 +36,7 @@ from shared.sealing.keyring import Holder, read_keyring
 from shared.sealing.keys import KeyPurpose
 from shared.staff import StaffBook
 from shared.storage.pool import Pool, open_pool
-from shared.telemetry.traces import Telemetry
-from shared.web.frame import make_app
+from shared.web.service import Parts, make_service
 
 SERVICE: Final = places.NOTIFY
 QUEUE: Final = places.node_queue(SERVICE)
@@ -56,49 +52,13 @@ FORGET_SECONDS: Final = 3600.0
 
 def create_app(settings: NotifySettings) -> FastAPI:
     """Return the application, which opens everything when it starts and closes it when it stops."""
-    telemetry = Telemetry.start(SERVICE, settings.organisation, settings.otlp_endpoint, ratio=settings.trace_ratio)
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        telemetry.enter()
-        try:
-            parts = await build(settings)
-            app.state.staff = parts.staff
-            app.state.reading = parts.reading
-            app.state.runtime = parts.runtime
-            app.state.on_stop.append(parts.bell.stop)
-            try:
-                await parts.runtime.start()
-                yield
-            finally:
-                parts.bell.stop()
-                await parts.runtime.stop()
-        finally:
-            await asyncio.to_thread(telemetry.stop)
-
-    async def ready() -> dict[str, bool]:
-        runtime: Runtime = app.state.runtime
-        return await runtime.ready()
-
-    app = make_app(
-        "Relais: notify",
-        telemetry=telemetry,
-        lifespan=lifespan,
-        ready=ready,
+    return make_service(
+        SERVICE,
+        settings,
+        build=partial(build, settings),
         routers=[notifications.router, feed.router],
         locale=LOCALE,
     )
-    return app
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What the application keeps hold of."""
-
-    staff: StaffBook
-    bell: Bell
-    reading: Reading
-    runtime: Runtime
 
 
 async def build(settings: NotifySettings) -> Parts:
@@ -107,7 +67,7 @@ async def build(settings: NotifySettings) -> Parts:
     Raises:
         KeyringError: the passphrase is wrong, or the keyring is missing, damaged or without an audit key.
         MailServerAddressError: ``RELAIS_NOTIFY_SMTP`` is not the address of a mail server.
-        OSError, ValidationError, ZoneInfoNotFoundError: ``staff.json`` is not there, or is not a list of members.
+        StaffError: ``staff.json`` is not there, or is not a list of members.
         MigrationError: the schema is not up to date.
     """
     server = MailServer.at(settings.notify_smtp.get_secret_value(), settings.notify_mail_from)
@@ -157,7 +117,7 @@ def put_together(settings: NotifySettings, pool: Pool, staff: StaffBook, server:
         ],
     )
     reading = Reading(pool=pool, clock=clock, bell=bell, voice=voice, staff=staff, site=site)
-    return Parts(staff, bell, reading, runtime)
+    return Parts(staff, runtime, {"reading": reading}, ends=[bell.stop])
 
 
 def audit_signer(settings: NotifySettings, at: datetime) -> Signer:

@@ -1,9 +1,7 @@
 """The only place of the service that builds things; everything else is handed what it needs."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -12,7 +10,7 @@ from fastapi import FastAPI
 
 from services.referral.domain.clocks import Hours
 from services.referral.hears import ReferralDesk
-from services.referral.routes import ROUTERS
+from services.referral.routes import cases, referrals, reports
 from services.referral.routes.office import Office
 from services.referral.settings import ReferralSettings
 from services.referral.store.schema import MIGRATIONS, SCHEMA
@@ -35,8 +33,7 @@ from shared.sealing.keys import KeyPurpose
 from shared.staff import StaffBook
 from shared.storage.pool import open_pool
 from shared.storage.vault import Vault
-from shared.telemetry.traces import Telemetry
-from shared.web.frame import make_app
+from shared.web.service import Parts, make_service
 
 SERVICE: Final = places.REFERRAL
 QUEUE: Final = places.node_queue(SERVICE)
@@ -50,46 +47,13 @@ SEQUENCER_SECONDS: Final = 1.0
 
 def create_app(settings: ReferralSettings) -> FastAPI:
     """Return the application, which opens everything when it starts and closes it when it stops."""
-    telemetry = Telemetry.start(SERVICE, settings.organisation, settings.otlp_endpoint, ratio=settings.trace_ratio)
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        telemetry.enter()
-        try:
-            parts = await build(settings)
-            app.state.staff = parts.staff
-            app.state.office = parts.office
-            app.state.runtime = parts.runtime
-            try:
-                await parts.runtime.start()
-                yield
-            finally:
-                await parts.runtime.stop()
-        finally:
-            await asyncio.to_thread(telemetry.stop)
-
-    async def ready() -> dict[str, bool]:
-        runtime: Runtime = app.state.runtime
-        return await runtime.ready()
-
-    app = make_app(
-        "Relais: referral",
-        telemetry=telemetry,
-        lifespan=lifespan,
-        ready=ready,
-        routers=ROUTERS,
+    return make_service(
+        SERVICE,
+        settings,
+        build=partial(build, settings),
+        routers=[reports.router, cases.router, referrals.router],
         locale=LOCALE,
     )
-    return app
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What the application keeps hold of."""
-
-    staff: StaffBook
-    office: Office
-    runtime: Runtime
 
 
 async def build(settings: ReferralSettings) -> Parts:
@@ -98,7 +62,7 @@ async def build(settings: ReferralSettings) -> Parts:
     Raises:
         KeyringError: the passphrase is wrong, or the keyring is missing, damaged or without its keys.
         DirectoryError: ``organisation-unreadable``: our own identity or key document is missing or refused.
-        OSError, ValidationError: ``staff.json`` is not there, or is not a list of members.
+        StaffError: ``staff.json`` is not there, or is not a list of members.
         MigrationError: the schema is not up to date.
     """
     clock, us = settings.clock(), settings.organisation
@@ -145,7 +109,7 @@ async def build(settings: ReferralSettings) -> Parts:
             Round("sequencer", Sequencer(pool, signer, clock).step, SEQUENCER_SECONDS),
         ],
     )
-    return Parts(staff, Office(us, pool, clock, shell, desk, directory, vault), runtime)
+    return Parts(staff, runtime, {"office": Office(us, pool, clock, shell, desk, directory, vault)})
 
 
 def audit_signer(keyring: Keyring, clock: Clock) -> Signer:

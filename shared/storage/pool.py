@@ -85,7 +85,9 @@ async def open_pool(
         on_wait: called once when the database is not there yet.
 
     Raises:
-        asyncpg.InvalidAuthorizationSpecificationError: the password is wrong; waiting would not help.
+        asyncpg.ClientConfigurationError: ``dsn`` is not the address of a database.
+        asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError: the password is wrong, or there
+            is no such database; waiting would not help.
     """
     attempt = 0
     while True:
@@ -103,6 +105,8 @@ async def open_pool(
                     "idle_in_transaction_session_timeout": f"{2 * STATEMENT_TIMEOUT_SECONDS}s",
                 },
             )
+        except asyncpg.ClientConfigurationError:
+            raise
         except UNAVAILABLE as error:
             attempt += 1
             if attempt == 1:

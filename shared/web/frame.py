@@ -91,6 +91,7 @@ def make_app(
         telemetry=FASTAPI_OFF,
     )
     app.state.words = words
+    app.state.failure = None  # why it could not start, or stop
     app.state.on_stop = []  # functions without arguments; an application with streams puts there what ends them
     app.add_middleware(Limited, words=words, largest=largest_body_bytes)
     app.add_middleware(Secured)
@@ -110,7 +111,8 @@ def _saying_why(lifespan: Lifespan) -> Lifespan:
         try:
             async with lifespan(app):
                 yield
-        except Exception:
+        except Exception as error:
+            app.state.failure = error
             log.exception("service.failed")
             raise
 

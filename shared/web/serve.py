@@ -15,15 +15,31 @@ BACKLOG = 2048
 
 
 class PortTakenError(Exception):
-    """Another program listens on the address already; ``code`` is ``port-taken``."""
+    """A service cannot listen on its address; ``code`` is ``port-taken``: mostly another program has it already."""
 
     code = "port-taken"
+
+    def __init__(self, name: str) -> None:
+        """Take the service's ``name``."""
+        super().__init__(f"{self.code}: {name}")
+        self.name = name
+
+
+class NotServedError(Exception):
+    """A service could not start, or has ended by itself."""
+
+    def __init__(self, name: str, failure: Exception | None) -> None:
+        """Take the service's ``name`` and what it met, if that is known."""
+        super().__init__(name)
+        self.name = name
+        self.failure = failure
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """An application and where it listens."""
+    """An application, what it is called and where it listens."""
 
+    name: str
     app: FastAPI
     host: str
     port: int
@@ -39,6 +55,15 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
         super().__init__(config)
         self._app = app
+        self.failed = False
+        """Whether the application could not start, or not stop as it should."""
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until told to stop. uvicorn ends the whole process when one application cannot start: not here."""
+        try:
+            await super().serve(sockets)
+        except SystemExit:
+            self.failed = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams, then everything else."""
@@ -56,8 +81,8 @@ def serve(services: Sequence[Served]) -> None:
     """Run ``services`` until SIGINT or SIGTERM, then stop them gracefully.
 
     Raises:
-        PortTakenError: an address is in use.
-        SystemExit: a service could not start; it has said why.
+        PortTakenError: an address is in use; nothing was started.
+        NotServedError: a service could not start, and the others were stopped.
     """
     uvloop.run(_serve([(each, _listen(each)) for each in services]))
 
@@ -78,9 +103,12 @@ async def _serve(services: Sequence[tuple[Served, socket.socket]]) -> None:
         server.should_exit = True
         if not server.started:  # it waits for its database or its broker, and would go on waiting
             task.cancel()
-    for result in await asyncio.gather(*running, return_exceptions=True):
+    ended = await asyncio.gather(*running, return_exceptions=True)
+    for (served, _), server, result in zip(services, servers, ended, strict=True):
         if isinstance(result, Exception):
             raise result
+        if server.failed:
+            raise NotServedError(served.name, served.app.state.failure)
 
 
 def _listen(served: Served) -> socket.socket:
@@ -90,7 +118,7 @@ def _listen(served: Served) -> socket.socket:
         listening.bind((served.host, served.port))
     except OSError:
         listening.close()
-        raise PortTakenError from None
+        raise PortTakenError(served.name) from None
     listening.listen(BACKLOG)
     return listening
 

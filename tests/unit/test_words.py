@@ -34,7 +34,18 @@ REFUSERS = {"Problem", "PydanticCustomError", "refuse_together", "Unreadable", "
 """What takes a code as its first argument, or, for a problem, as its second."""
 
 LISTED: dict[str, tuple[str, ...]] = {
-    "frame": (*ProblemCode, *FieldCode, *EnvelopeCode, *DirectoryCode, REUSED, EARLY, FAILED, GIVEN_UP),
+    "frame": (
+        "clock-file-in-tests-only",
+        "time-zone-unknown",
+        *ProblemCode,
+        *FieldCode,
+        *EnvelopeCode,
+        *DirectoryCode,
+        REUSED,
+        EARLY,
+        FAILED,
+        GIVEN_UP,
+    ),
     "intake": (
         INTAKE_REUSED,
         NOT_TAKEN,

@@ -1,0 +1,82 @@
+"""A service of a node as an application: it opens everything when it starts, and closes it when it stops.
+
+What the three services have in common stands here; what each is made of stands in its ``app.py``. What must never
+happen: a part that was opened and is not closed, whichever step of the start failed.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from fastapi import APIRouter, FastAPI
+
+from shared.messaging.runtime import Runtime
+from shared.settings import NodeSettings
+from shared.staff import StaffBook
+from shared.telemetry.traces import Telemetry
+from shared.web.frame import make_app
+
+NOTHING: Mapping[str, object] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a service keeps hold of while it is up."""
+
+    staff: StaffBook
+    runtime: Runtime
+    shown: Mapping[str, object] = field(default_factory=lambda: NOTHING)
+    """What the routes find in ``app.state``, by name."""
+    ends: Sequence[Callable[[], None]] = ()
+    """What ends streams: called first of all, because a server waits for its answers to end."""
+
+
+def make_service(
+    name: str,
+    settings: NodeSettings,
+    *,
+    build: Callable[[], Awaitable[Parts]],
+    routers: Sequence[APIRouter],
+    locale: Path,
+) -> FastAPI:
+    """Return the application of a service.
+
+    Args:
+        name: ``intake``, ``referral`` or ``notify``.
+        settings: what it was told.
+        build: opens what the service needs and puts it together; nothing runs yet when it returns.
+        routers: its routes.
+        locale: its words, before the frame's.
+    """
+    telemetry = Telemetry.start(name, settings.organisation, settings.otlp_endpoint, ratio=settings.trace_ratio)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        telemetry.enter()
+        try:
+            parts = await build()
+            app.state.staff, app.state.runtime = parts.staff, parts.runtime
+            for each, part in parts.shown.items():
+                setattr(app.state, each, part)
+            app.state.on_stop.extend(parts.ends)
+            try:
+                await parts.runtime.start()
+                yield
+            finally:
+                for end in parts.ends:
+                    end()
+                await parts.runtime.stop()
+        finally:
+            await asyncio.to_thread(telemetry.stop)
+
+    async def ready() -> dict[str, bool]:
+        runtime: Runtime = app.state.runtime
+        return await runtime.ready()
+
+    app = make_app(
+        f"Relais: {name}", telemetry=telemetry, lifespan=lifespan, ready=ready, routers=routers, locale=locale
+    )
+    return app

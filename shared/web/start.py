@@ -1,0 +1,128 @@
+"""How a process of services begins: what it is told, and one clear line when it cannot begin.
+
+What must never happen: a value that was set (a password, an address) in that line, or an exit code that says that all
+is well.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
+
+import asyncpg
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+from shared.contracts.problem import FieldCode, field_problems
+from shared.telemetry import logs
+from shared.web.frame import LOCALE
+from shared.web.serve import NotServedError, PortTakenError, Served, serve
+from shared.words import FALLBACK, Words
+
+SETTINGS_WRONG: Final = 2
+NOT_SERVED: Final = 1
+
+_PREFIX: Final = "RELAIS_"
+_PAGE: Final = "docs/operate/settings.md says what each setting is"
+
+_HELP: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "port-taken": "another program listens on this address: stop it, or set RELAIS_{NAME}_PORT to another port",
+        "database-refused-login": "the database does not take this role and password: see RELAIS_{NAME}_DATABASE",
+        "database-missing": "there is no such database: create it, or see RELAIS_{NAME}_DATABASE",
+        "database-address-malformed": "RELAIS_{NAME}_DATABASE is not the address of a database: postgresql://…",
+        "migration-missing": "the schema is not up to date: run the migrations as its owner before the service",
+        "migration-changed": "the schema was made by other migrations than these: run the version that it belongs to",
+        "broker-refused-login": "the broker does not take this user and password: see RELAIS_{NAME}_NODE_BROKER and"
+        " RELAIS_{NAME}_EXCHANGE_BROKER",
+        "broker-topology-missing": "a queue or an exchange is not there: apply the node's definitions to the broker",
+        "keyring-missing": "there is no keyring in RELAIS_FOLDER: enrol the organisation first, or name its folder",
+        "keyring-unreadable": "this user cannot read the keyring in RELAIS_FOLDER",
+        "keyring-exposed": "others can read the keyring in RELAIS_FOLDER: set its mode to 0600",
+        "keyring-wrong-passphrase": "RELAIS_{NAME}_PASSPHRASE does not open the keyring",
+        "keyring-damaged": "the keyring is not as it was written: restore it from its backup",
+        "keyring-key-missing": "the keyring holds no key that is valid now: make new ones and publish them",
+        "organisation-unreadable": "our own identity or key document in RELAIS_FOLDER is missing or refused",
+        "staff-missing": "staff.json in RELAIS_FOLDER cannot be read",
+        "staff-malformed": "staff.json in RELAIS_FOLDER is not a list of members of staff",
+        "mail-server-address-malformed": "RELAIS_NOTIFY_SMTP is not the address of a mail server: smtp://…",
+    }
+)
+"""What helps, by the code of what is wrong."""
+
+
+def start(*services: Callable[[], Served]) -> None:
+    """Serve until told to stop, then end the process: 0 when it was told, 1 or 2 when it could not begin.
+
+    Each of ``services`` reads its settings and returns its application.
+    """
+    logs.configure()
+    sys.exit(_run(services))
+
+
+def _run(services: Sequence[Callable[[], Served]]) -> int:
+    served: list[Served] = []
+    wrong: dict[str, None] = {}
+    for service in services:
+        try:
+            served.append(service())
+        except (ValidationError, SettingsError) as error:
+            wrong |= dict.fromkeys(wrong_settings(error))
+    if wrong:
+        _say(*wrong)
+        return SETTINGS_WRONG
+    try:
+        serve(served)
+    except PortTakenError as error:
+        _say(reason(error.name, error))
+        return NOT_SERVED
+    except NotServedError as error:
+        _say(reason(error.name, error.failure))
+        return NOT_SERVED
+    return 0
+
+
+def wrong_settings(error: ValidationError | SettingsError) -> Iterator[str]:
+    """Yield a line for what is missing, and one for each setting that is wrong; never a value."""
+    if isinstance(error, SettingsError):
+        named = re.search(r'field "(\w+)"', str(error))
+        yield f"setting-wrong: {_variable(named[1] if named else '…')} is not JSON; {_PAGE}"
+        return
+    problems = field_problems(error.errors(include_input=False, include_url=False))
+    missing = [_variable(each.pointer) for each in problems if each.code == FieldCode.MISSING]
+    if missing:
+        yield f"setting-missing: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set; {_PAGE}"
+    words = Words(LOCALE)
+    for each in problems:
+        if each.code != FieldCode.MISSING:
+            yield f"setting-wrong: {_variable(each.pointer)}: {each.code}: {words.say(FALLBACK, each.code)}"
+
+
+def _variable(pointer: str) -> str:
+    return _PREFIX + pointer.strip("/").partition("/")[0].upper()
+
+
+def reason(name: str, error: Exception | None) -> str:
+    """Return the line that says why the service ``name`` is not served."""
+    code = code_of(error)
+    helps = _HELP.get(code, "see the log above").replace("{NAME}", name.upper())
+    return f"{code}: {name}: {helps}"
+
+
+def code_of(error: Exception | None) -> str:
+    """Return the stable code of what keeps a service from starting."""
+    match error:
+        case asyncpg.InvalidAuthorizationSpecificationError():
+            return "database-refused-login"
+        case asyncpg.InvalidCatalogNameError():
+            return "database-missing"
+        case asyncpg.ClientConfigurationError():
+            return "database-address-malformed"
+    code = getattr(error, "code", None)
+    return str(code) if isinstance(code, str) else "service-failed"
+
+
+def _say(*lines: str) -> None:
+    for line in lines:
+        sys.stderr.write(f"{line}\n")

@@ -1,0 +1,1 @@
+"""How a process of services begins and ends."""
