@@ -12,7 +12,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Annotated, Final
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from deploy.local.account import account
 from deploy.local.errors import LocalError
@@ -27,17 +27,14 @@ from shared.words import Words
 LOCALE: Final = Path(__file__).parents[1] / "local" / "locale"
 RESULT: Final = Path("build") / "demo.json"
 
-app = App(name="demo", help="Hand a person over between two organisations, and print the story.")
 
-
-@app.default
 def demo(
     *,
     all_: Annotated[bool, Parameter(name="--all", negative="")] = False,
     one_process: Annotated[bool, Parameter(negative="")] = False,
     result: Path = RESULT,
 ) -> int:
-    """Run the demo.
+    """Hand a person over between two organisations, and print the story.
 
     Args:
         all_: hand over every person of examples/referrals, and not the first alone.

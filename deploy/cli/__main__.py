@@ -1,0 +1,6 @@
+"""``python -m deploy.cli``: the relais command."""
+
+from deploy.cli.main import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,15 @@
+"""The ``relais`` command: one file for each group of commands, put together here."""
+
+from cyclopts import App
+
+from deploy.cli import demo, updown
+
+app = App(name="relais", help="Hand a person over between organisations, safely and provably.")
+app.command(demo.demo, name="demo")
+app.command(updown.up, name="up")
+app.command(updown.down, name="down")
+
+
+def main() -> None:
+    """Run the command that was asked for, and exit with its code."""
+    app()
