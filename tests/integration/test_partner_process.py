@@ -3,9 +3,10 @@
 import asyncio
 import json
 import sys
+from asyncio import StreamReader, StreamWriter
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from uuid import UUID
 import aio_pika
 import pytest
 from aio_pika.abc import AbstractExchange, AbstractIncomingMessage, FieldValue
+from yarl import URL
 
 from deploy.broker.topology import BrokerRole
 from examples.partner_system.envelope import read
@@ -148,6 +150,43 @@ async def test_everybody_arrives_though_the_program_is_killed(broker_pair: Broke
     for path in files:
         identity = json.loads(path.read_text())["disclosure"]["packet"]["identity"]
         assert identity["given_names"] not in everything
+
+
+@asynccontextmanager
+async def wire(to: URL) -> AsyncIterator[tuple[URL, list[StreamWriter]]]:
+    """Lead to a broker through a wire of our own; give its address, and what must be closed to cut it."""
+    ends: list[StreamWriter] = []
+
+    async def connect(reader: StreamReader, writer: StreamWriter) -> None:
+        assert to.host
+        onward, back = await asyncio.open_connection(to.host, to.port)
+        ends.extend((writer, back))
+        await asyncio.gather(carry(reader, back), carry(onward, writer))
+
+    async def carry(reader: StreamReader, writer: StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while octets := await reader.read(65536):
+                writer.write(octets)
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(connect, "127.0.0.1", 0)
+    async with server:
+        yield to.with_port(server.sockets[0].getsockname()[1]), ends
+
+
+async def test_a_broker_that_is_lost_is_found_again(broker_pair: BrokerPair, two: Acquainted) -> None:
+    url = URL(broker_pair.exchange_url(broker_pair.accueil, BrokerRole.PARTNER))
+    async with wire(url) as (led, ends), staffed(broker_pair, two.house):
+        process = await start(broker_pair, two, EXAMPLES[8:10], "--broker", str(led))
+        before = await until_said(process, "referral.opened.v1")
+        for end in ends:
+            end.close()
+        code, after, errors = await ended(process)
+    assert (code, errors) == (0, b"")
+    events = [line["event"] for line in (*before, *after)]
+    assert "broker-away" in events
+    assert events.count("referral.arrived.v1") == 2
 
 
 async def test_everybody_gets_a_receipt_for_what_they_said(broker_pair: BrokerPair, two: Acquainted) -> None:
