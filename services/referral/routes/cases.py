@@ -18,7 +18,7 @@ from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import Act, Ruling
 from services.referral.hears import About
 from services.referral.known import Folder, Known
-from services.referral.routes.office import Asked, Caseworker, Office, Reader, TheOffice
+from services.referral.routes.office import REFUSALS, Asked, Caseworker, Office, Reader, TheOffice
 from services.referral.routes.shown import (
     CaseShown,
     GrantAsked,
@@ -26,6 +26,7 @@ from services.referral.routes.shown import (
     OfferAsked,
     PaperShown,
     ReferralShown,
+    Shown,
 )
 from services.referral.store import cases, folders, papers, referrals
 from shared.contracts.codes import Category
@@ -33,7 +34,7 @@ from shared.contracts.ids import CaseId, ConversationId, GrantId, ReferralId
 from shared.messaging.decision import Decision
 from shared.web.problem import NOT_FOUND, Problem
 
-router = APIRouter(prefix="/cases", tags=["cases"])
+router = APIRouter(prefix="/cases", tags=["cases"], responses=REFUSALS)
 
 LONGEST_PAGE = 200
 REPEATED = 200
@@ -41,7 +42,12 @@ REPEATED = 200
 NO_CASE = UUID(int=0)
 
 
-@router.post("", status_code=201)
+def again(model: type[Shown]) -> dict[int | str, dict[str, Any]]:
+    """Describe what a repeated request is answered with."""
+    return {REPEATED: {"model": model, "description": "The same request has been here before: what it made."}}
+
+
+@router.post("", status_code=201, responses=again(CaseShown))
 async def open_(office: TheOffice, asked: Asked, response: Response) -> CaseShown:
     """Open a case for somebody who came without a report or a referral."""
     id_ = CaseId(asked.fresh(NO_CASE))
@@ -100,7 +106,7 @@ async def write(
     await office.act(asked, case, About.CASE, lambda known, act: write_part(_case(known), category, content, act))
 
 
-@router.post("/{case}/grants", status_code=201)
+@router.post("/{case}/grants", status_code=201, responses=again(GrantShown))
 async def record_grant(
     office: TheOffice, asked: Asked, case: CaseId, body: GrantAsked, response: Response
 ) -> GrantShown:
@@ -133,7 +139,7 @@ async def take_back(office: TheOffice, asked: Asked, case: CaseId, grant: GrantI
     await office.act(asked, case, About.CASE, rule, whole=True)
 
 
-@router.post("/{case}/referrals", status_code=201)
+@router.post("/{case}/referrals", status_code=201, responses=again(ReferralShown))
 async def offer(office: TheOffice, asked: Asked, case: CaseId, body: OfferAsked, response: Response) -> ReferralShown:
     """Offer the person to another organisation: all that is asked for, or nothing where a grant does not cover it."""
     id_ = ReferralId(asked.fresh(case))

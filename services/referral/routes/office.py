@@ -30,12 +30,18 @@ from shared.storage.pool import CONTENDED, Connection, Pool
 from shared.storage.vault import Vault
 from shared.telemetry import traces
 from shared.web.access import having
+from shared.web.documented import problems
 from shared.web.problem import NOT_FOUND, RETRY_SECONDS, Problem
 
 Answer = TypeVar("Answer")
 
 _STATUS: Mapping[str, int] = MappingProxyType({NOT_FOUND: 404, FAILED: 500})
 _CODE: Mapping[str, str] = MappingProxyType({FAILED: "our-fault", REUSED: "idempotency-key-reused"})
+
+REFUSALS = problems(401, 404, 422, 503) | {
+    409: {**problems(409)[409], "description": "Refused by a rule, and nothing has happened; the code says which rule."}
+}
+"""What any route of the desk may answer instead."""
 
 Caseworker = Annotated[StaffMember, Depends(having(Role.CASEWORKER, Role.COORDINATOR))]
 """Whoever may open files and decide about referrals."""

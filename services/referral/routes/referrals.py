@@ -13,7 +13,7 @@ from services.referral.domain.referral import Referral
 from services.referral.domain.ruling import Act, Ruling
 from services.referral.hears import About
 from services.referral.known import Known
-from services.referral.routes.office import Asked, Caller, Caseworker, Office, Reader, TheOffice
+from services.referral.routes.office import REFUSALS, Asked, Caller, Caseworker, Office, Reader, TheOffice
 from services.referral.routes.shown import (
     AcceptAsked,
     AnswerAsked,
@@ -38,7 +38,7 @@ from shared.contracts.ids import ReferralId
 from shared.messaging.decision import Decision
 from shared.web.problem import NOT_FOUND, Problem
 
-router = APIRouter(prefix="/referrals", tags=["referrals"])
+router = APIRouter(prefix="/referrals", tags=["referrals"], responses=REFUSALS)
 
 LONGEST_PAGE = 200
 

@@ -11,7 +11,7 @@ from services.referral.domain.reports import ReportFile, ReportStatus
 from services.referral.domain.ruling import Act, Ruling
 from services.referral.hears import About, Rule
 from services.referral.known import Known
-from services.referral.routes.office import Asked, Caller, Caseworker, Office, Reader, TheOffice
+from services.referral.routes.office import REFUSALS, Asked, Caller, Caseworker, Office, Reader, TheOffice
 from services.referral.routes.shown import LinkAsked, PaperShown, ReorientAsked, ReportShown
 from services.referral.store import folders, papers
 from services.referral.store import reports as store
@@ -19,7 +19,7 @@ from shared.contracts.ids import CaseId, ReportId
 from shared.messaging.decision import Decision
 from shared.web.problem import NOT_FOUND, Problem
 
-router = APIRouter(prefix="/reports", tags=["reports"])
+router = APIRouter(prefix="/reports", tags=["reports"], responses=REFUSALS)
 
 LONGEST_PAGE = 200
 
