@@ -145,7 +145,10 @@ class Run:
 
     async def _send_one(self, way: BrokerLink | WebLink, made: Outgoing) -> None:
         outcome = await way.send(made)
-        self.journal.tell(self.desk.sent(made, outcome))
+        happened = self.desk.sent(made, outcome)
+        self.journal.tell(happened)
+        if happened:
+            self.stirred.set()
         now = time.monotonic()
         if isinstance(outcome, Later):
             self.due[made.id] = now + outcome.seconds

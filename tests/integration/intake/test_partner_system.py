@@ -1,11 +1,14 @@
 """The example partner system at a real door: over the exchange with its own least rights, and over HTTP."""
 
-from collections.abc import Iterator
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+import uvicorn
 
 from deploy.broker.topology import BrokerRole
 from examples.partner_system import amqp
@@ -13,6 +16,7 @@ from examples.partner_system.envelope import read
 from examples.partner_system.folder import Folder
 from examples.partner_system.keys import Kind
 from examples.partner_system.outcomes import Confirmed, Later, Receipted, Rejected, Taken
+from examples.partner_system.run import Journal, Run, Ways
 from examples.partner_system.store import Outgoing
 from examples.partner_system.web import WebLink
 from shared.contracts.ids import MessageId, OrganisationId
@@ -21,6 +25,7 @@ from tests.integration.intake.conftest import AtWork, Knocking
 from tests.support.day_centre import Centre, House, acquaint, become_partners, prepared, said
 from tests.support.partners import Organisation, Sealed
 from tests.support.servers import BrokerPair, Rabbit, make_broker_pair
+from tests.support.wait import until
 
 OFFERED = "referral.offered.v1"
 
@@ -94,6 +99,30 @@ async def test_a_refusal_over_http_is_its_code(door: AtWork, knocking: Knocking,
     altered = replace(made, envelope=made.envelope[:-1] + bytes([made.envelope[-1] ^ 1]))
     assert await WebLink(door.client).send(altered) == Rejected("envelope-altered")
     assert isinstance(await WebLink(door.client).send(made), Receipted)
+
+
+@pytest.fixture
+async def address(door: AtWork) -> AsyncIterator[str]:
+    """Give the door's address on the network."""
+    server = uvicorn.Server(uvicorn.Config(door.app, port=0, lifespan="off", log_config=None))
+    running = asyncio.create_task(server.serve())
+    await until(lambda: server.started, what="the door listening")
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    await running
+
+
+async def test_a_run_over_http_alone_ends_with_the_receipts(
+    address: str, door: AtWork, knocking: Knocking, centre: Centre
+) -> None:
+    lines: list[str] = []
+    run = Run(centre.desk, Journal(lines.append), Ways(None, address))
+    files = [prepared(str(uuid4())) for _ in range(3)]
+    assert await run.hand_over(files, knocking.us.id, 20, withdraw=False) == 3
+    receipts = [line for line in map(json.loads, lines) if line["event"] == "receipt.given.v1"]
+    assert {line["referral"] for line in receipts} >= set(run.referrals)
+    assert all(centre.store.has_offer_receipt(referral) for referral in run.referrals)
+    assert len(door.forwarded) >= 3
 
 
 async def test_the_door_takes_an_offer_over_the_exchange_and_sends_its_receipt(
