@@ -1,0 +1,1 @@
+"""Tests: pool and migrations on a real PostgreSQL."""
