@@ -52,15 +52,17 @@ PROBLEM: Final[dict[str, Any]] = {
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the descriptions of these refusals."""
-    return {status: {"description": WHY[status], "content": {MEDIA_TYPE: {"schema": PROBLEM}}} for status in statuses}
+    content = {MEDIA_TYPE: {"schema": {"$ref": SCHEMAS.format(model="Problem")}}}
+    return {status: {"description": WHY[status], "content": content} for status in statuses}
 
 
 def describe(app: FastAPI, *models: type[BaseModel]) -> None:
-    """Let the OpenAPI document of ``app`` hold ``models``, which its routes name by :data:`SCHEMAS`."""
+    """Let the OpenAPI document of ``app`` hold refusals and ``models``, which its routes name by :data:`SCHEMAS`."""
 
     def described() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = FastAPI.openapi(app)
+            document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = PROBLEM
             for model in models:
                 schema = model.model_json_schema(ref_template=SCHEMAS)
                 document["components"]["schemas"] |= {**schema.pop("$defs", {}), model.__name__: schema}

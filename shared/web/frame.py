@@ -19,6 +19,7 @@ from shared.telemetry.logs import get_logger
 from shared.telemetry.traces import Telemetry
 from shared.web import problem
 from shared.web.body import Limited
+from shared.web.documented import describe
 from shared.words import Words
 
 LOCALE = Path(__file__).parent / "locale"
@@ -97,6 +98,7 @@ def make_app(
     app.add_middleware(Secured)
     app.add_middleware(Observed, telemetry=telemetry)
     problem.install(app, words)
+    describe(app)
     app.include_router(_health(ready))
     for router in routers:
         app.include_router(router)
