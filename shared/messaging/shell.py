@@ -94,7 +94,8 @@ class Shell(Generic[What, State]):
     async def take(self, deliveries: Sequence[Delivery]) -> list[Decision[State]]:
         """Deal with ``deliveries`` and return, in their order, what was decided: for what was parked, a refusal.
 
-        When this returns, all of it is committed, and the deliveries may be acknowledged.
+        When this returns, all of it is committed, and the deliveries may be acknowledged. What another worker was
+        faster with has no decision here.
         """
         started = perf_counter()
         at = self._clock.now()
@@ -120,7 +121,7 @@ class Shell(Generic[What, State]):
             item.span.end()
         metrics.BATCH_MESSAGES.observe(len(deliveries), service=self._service)
         metrics.BATCH_SECONDS.observe(perf_counter() - started, service=self._service)
-        return [outcomes[slot] for slot in range(len(deliveries))]
+        return [outcomes.get(slot, Decision()) for slot in range(len(deliveries))]
 
     async def act(self, heard: Heard[What]) -> Decision[State]:
         """Make one command of a person true and return what was decided; a refusal changes nothing.

@@ -5,6 +5,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from io import StringIO
 from uuid import UUID, uuid4
 
@@ -198,6 +199,17 @@ async def test_nothing_of_a_message_is_in_any_log(bench: Bench, lines: StringIO)
     await parked(bench, 3)
     assert "parcel-unreadable" in lines.getvalue()
     assert "Canary" not in lines.getvalue()
+
+
+async def test_two_workers_that_look_at_the_same_held_message_deal_with_it_once(bench: Bench) -> None:
+    parcel = uuid4()
+    await bench.shell.take([Delivery(message(parcel, 5, trouble="later")[1], {}, "test")])
+    bench.desk.troubles.clear()
+    async with bench.pool.acquire() as connection:
+        waiting = await held.due(connection, "parcels", bench.shell.now() + timedelta(minutes=1), 10)
+    await asyncio.gather(*(bench.shell.take(waiting) for _ in range(4)))
+    assert await bench.total(parcel) == 5
+    assert await bench.count("held") == 0
 
 
 async def test_two_workers_on_one_queue_double_nothing(bench: Bench) -> None:
