@@ -122,7 +122,7 @@ async def test_a_run_over_http_alone_ends_with_the_receipts(
     receipts = [line for line in map(json.loads, lines) if line["event"] == "receipt.given.v1"]
     assert {line["referral"] for line in receipts} >= set(run.referrals)
     assert all(centre.store.has_offer_receipt(referral) for referral in run.referrals)
-    assert len(door.forwarded) >= 3
+    await until(lambda: len(door.forwarded) >= 3, what="the offers at referral")
 
 
 async def test_the_door_takes_an_offer_over_the_exchange_and_sends_its_receipt(
