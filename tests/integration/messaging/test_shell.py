@@ -72,6 +72,7 @@ async def test_every_message_has_its_effect_once_however_often_it_comes(bench: B
     await bench.runtime.start()
     await settled(bench, 400)
     assert [await bench.total(parcel) for parcel in parcels] == [58, 57, 57, 57, 57, 57, 57]
+    await until(lambda: len(bench.said) >= 400, seconds=10)
     said = Counter((json.loads(each.body)[1], json.loads(each.body)[2]) for each in bench.said)
     assert said == Counter({(str(p), n): 1 for i, p in enumerate(parcels) for n in range(1, 58 + (i == 0))})
     assert await bench.count("audit_leaf") == 400
