@@ -1,0 +1,121 @@
+"""How a command answers: in lines for people, as JSON for programs, and in one sentence with a code when it cannot.
+
+What must never happen: a traceback, a password or the inside of a message on somebody's screen.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+import asyncpg
+
+from deploy.cli.audit import AuditCode, AuditError
+from deploy.local.errors import LocalError
+from shared.audit.checkpoint import CheckpointRefusedError
+from shared.audit.note import NoteRefusedError
+from shared.sealing.codes import SealingError
+from shared.storage.pool import UNAVAILABLE
+
+FAILED: Final = 1
+"""The exit code when something was found to be wrong, or could not be done."""
+ASKED_WRONGLY: Final = 2
+"""The exit code when the command was not told what it needs."""
+
+
+class CliCode(StrEnum):
+    """Why a command does nothing."""
+
+    NODE_NOT_FOUND = "node-not-found"
+    OPERATOR_MALFORMED = "operator-malformed"
+    CONFIRMATION_NEEDED = "confirmation-needed"
+    NOT_CONFIRMED = "not-confirmed"
+    NOT_PARKED = "not-parked"
+    DATABASE_AWAY = "database-away"
+    DATABASE_REFUSED = "database-refused"
+    FILE_UNUSABLE = "file-unusable"
+
+
+ASKED: Final = frozenset(
+    {CliCode.NODE_NOT_FOUND, CliCode.OPERATOR_MALFORMED, CliCode.CONFIRMATION_NEEDED, AuditCode.NOT_TOLD}
+)
+
+_HELP: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "keyring-missing": "there is no keyring in the node's folder",
+        "keyring-unreadable": "this user cannot read the keyring in the node's folder",
+        "keyring-exposed": "others can read the keyring in the node's folder: set its mode to 0600",
+        "keyring-wrong-passphrase": "RELAIS_REFERRAL_PASSPHRASE does not open the keyring",
+        "keyring-damaged": "the keyring is not as it was written: restore it from its backup",
+        "organisation-unreadable": "the identity or the key document in the node's folder is missing or refused",
+        "vkey-malformed": "this is no verifier key (C2SP signed-note)",
+        "vkey-unsupported": "this kind of verifier key is not supported",
+    }
+)
+
+
+class CliError(Exception):
+    """A command cannot do what was asked."""
+
+    def __init__(self, code: CliCode, sentence: str) -> None:
+        """Take the stable ``code`` and a ``sentence`` that says what is wrong and what helps."""
+        super().__init__(f"{code}: {sentence}")
+        self.code: Final = code
+        self.sentence: Final = sentence
+
+
+_REFUSALS: Final[tuple[type[BaseException], ...]] = (
+    CliError,
+    AuditError,
+    LocalError,
+    SealingError,
+    NoteRefusedError,
+    CheckpointRefusedError,
+    asyncpg.PostgresError,
+    *UNAVAILABLE,
+)
+
+
+def say(value: object, text: str, *, as_json: bool) -> None:
+    """Print ``value`` for a program or ``text`` for a person."""
+    sys.stdout.write(f"{json.dumps(value, indent=2)}\n" if as_json else f"{text}\n")
+
+
+@contextmanager
+def answering(*, as_json: bool) -> Iterator[None]:
+    """End the process with one sentence when what is in the block cannot be done.
+
+    Raises:
+        SystemExit: 1, or 2 when the command was asked wrongly.
+    """
+    try:
+        yield
+    except _REFUSALS as error:
+        code, sentence = why(error)
+        if as_json:
+            say({"error": {"code": code, "sentence": sentence}}, "", as_json=True)
+        sys.stderr.write(f"{code}: {sentence}\n")
+        raise SystemExit(ASKED_WRONGLY if code in ASKED else FAILED) from None
+
+
+def why(error: BaseException) -> tuple[str, str]:
+    """Return the code and the sentence for ``error``; a sentence of a library is never repeated."""
+    match error:
+        case CliError() | AuditError() | LocalError():
+            return str(error.code), error.sentence
+        case asyncpg.InvalidAuthorizationSpecificationError() | asyncpg.InvalidCatalogNameError():
+            return (
+                CliCode.DATABASE_REFUSED,
+                "the database does not take this role, or is not there: see RELAIS_*_DATABASE",
+            )
+        case FileNotFoundError() | PermissionError() | IsADirectoryError() if error.filename is not None:
+            return CliCode.FILE_UNUSABLE, f"{error.filename}: {(error.strerror or '').lower()}"
+        case _ if isinstance(error, UNAVAILABLE):
+            return CliCode.DATABASE_AWAY, "the database does not answer: start it, or see RELAIS_*_DATABASE"
+        case asyncpg.PostgresError():
+            return CliCode.DATABASE_REFUSED, f"the database refuses ({type(error).__name__}): is its schema up to date?"
+    code = str(getattr(error, "code", "failed"))
+    return code, _HELP.get(code, "it is refused")

@@ -1,0 +1,246 @@
+"""``relais parked``: look after the messages that a service has set aside.
+
+A person decides; so what was decided, by whom and why the message was there is written into the service's audit log, in
+the same transaction. What must never happen: a body on the screen, or a message that goes without a trace.
+"""
+
+import getpass
+import os
+import re
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from os import urandom
+from pathlib import Path
+from typing import Annotated, Final
+from uuid import UUID
+
+from cyclopts import App, Parameter
+
+from deploy.cli.audit import Node, Service
+from deploy.cli.console import CliCode, CliError, answering, say
+from deploy.cli.finding import HERE, Where
+from shared.audit import log as audit
+from shared.clock import Clock
+from shared.messaging import held
+from shared.messaging.decision import Entry
+from shared.storage.pool import Connection
+
+app = App(name="parked", help="Look after messages that were set aside.")
+
+REPLAYED: Final = "parked.replayed"
+DROPPED: Final = "parked.dropped"
+
+_OPERATOR: Final = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
+_SHOWN: Final[Mapping[str, re.Pattern[str]]] = {
+    "ce-source": re.compile(r"[a-z0-9]+(-[a-z0-9]+)*-[a-z]{2}"),
+    "ce-id": re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
+    "traceparent": re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"),
+}
+"""The headers that may be shown, and what each must look like: others write them, and could write anything."""
+
+ServiceOption = Annotated[Service, Parameter(name="--service")]
+Yes = Annotated[bool, Parameter(negative="")]
+
+
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """The parking lot of one service of a node."""
+
+    node: Node
+    service: Service
+    clock: Clock
+
+    @classmethod
+    def of(cls, where: Where, service: Service) -> "Lot":
+        """Find it.
+
+        Raises:
+            CliError, AuditError: the node is not found, or not told of completely.
+        """
+        environment = where.environment()
+        moved = environment.get("RELAIS_CLOCK_FILE") if environment.get("RELAIS_ENV") == "test" else None
+        return cls(Node.from_environment(environment), service, Clock(Path(moved) if moved else None))
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[Connection]:
+        """Connect for a while as the service's own role."""
+        async with self.node.connected(self.service) as connection:
+            yield connection
+
+    async def find(self, message: UUID) -> held.Parked:
+        """Return what is known of a parked message.
+
+        Raises:
+            CliError: ``not-parked``.
+        """
+        async with self.connected() as connection:
+            found = await held.parked(connection, message)
+        if not found:
+            raise _not_parked(self.service)
+        return found[0]
+
+    async def settle(self, message: held.Parked, code: str, operator: str) -> None:
+        """Replay or drop a message, and write down who did.
+
+        Raises:
+            CliError: ``not-parked``: somebody else was faster; nothing is written then.
+        """
+        at = self.clock.now()
+        detail = {"consumer": message.consumer, "reason": message.reason, "source": message.source}
+        entry = Entry(code, operator, message.id, at, detail)
+        async with self.connected() as connection, connection.transaction():
+            if not await _DEEDS[code](connection, message.id, at):
+                raise _not_parked(self.service)
+            await audit.append(connection, [audit.prepare(entry, urandom(audit.SALT_BYTES))], None)
+
+
+async def _drop(connection: Connection, message: UUID, _: datetime) -> bool:
+    return await held.drop(connection, message)
+
+
+_DEEDS: Final[Mapping[str, Callable[[Connection, UUID, datetime], Awaitable[bool]]]] = {
+    REPLAYED: held.replay,
+    DROPPED: _drop,
+}
+
+
+@app.command(name="list")
+async def list_(*, service: ServiceOption | None = None, where: Where = HERE) -> None:
+    """List what is parked, oldest first: reasons, sizes and times.
+
+    Args:
+        service: intake, referral or notify; all three when it is left out.
+        where: which node.
+    """
+    found: dict[Service, list[held.Parked]] = {}
+    with answering(as_json=where.as_json):
+        for each in (service,) if service else Service:
+            async with Lot.of(where, each).connected() as connection:
+                found[each] = await held.parked(connection)
+    lines = [f"{name:9} {_line(message)}" for name, messages in found.items() for message in messages]
+    say(
+        {name.value: [_facts(message) for message in messages] for name, messages in found.items()},
+        "\n".join(lines) or "nothing is parked",
+        as_json=where.as_json,
+    )
+
+
+@app.command
+async def show(message: UUID, *, service: ServiceOption, where: Where = HERE) -> None:
+    """Show what is known of one message. What it says is not shown, here or anywhere else.
+
+    Args:
+        message: its id, from the list.
+        service: intake, referral or notify.
+        where: which node.
+    """
+    with answering(as_json=where.as_json):
+        found = await Lot.of(where, service).find(message)
+    known = _facts(found)
+    say(known, "\n".join(f"{name:9} {value}" for name, value in known.items()), as_json=where.as_json)
+
+
+@app.command
+async def replay(
+    message: UUID, *, service: ServiceOption, operator: str | None = None, yes: Yes = False, where: Where = HERE
+) -> None:
+    """Let a message be tried again, by the same way as if it came now.
+
+    Args:
+        message: its id, from the list.
+        service: intake, referral or notify.
+        operator: who decides; the name in the audit log. Your login name when it is left out.
+        yes: do not ask.
+        where: which node.
+    """
+    await _settle(message, REPLAYED, where, service, operator, yes=yes)
+
+
+@app.command
+async def drop(
+    message: UUID, *, service: ServiceOption, operator: str | None = None, yes: Yes = False, where: Where = HERE
+) -> None:
+    """Throw a message away for good.
+
+    Args:
+        message: its id, from the list.
+        service: intake, referral or notify.
+        operator: who decides; the name in the audit log. Your login name when it is left out.
+        yes: do not ask.
+        where: which node.
+    """
+    await _settle(message, DROPPED, where, service, operator, yes=yes)
+
+
+async def _settle(message: UUID, code: str, where: Where, service: Service, operator: str | None, *, yes: bool) -> None:
+    with answering(as_json=where.as_json):
+        who = _operator(operator)
+        lot = Lot.of(where, service)
+        found = await lot.find(message)
+        if not yes:
+            _confirm(f"{_line(found)}\n{'Try it again' if code == REPLAYED else 'Throw it away for good'}, as {who}?")
+        await lot.settle(found, code, who)
+    done = code.partition(".")[2]
+    say({"held": str(found.id), "done": done, "operator": who}, f"{done}: {found.id}", as_json=where.as_json)
+
+
+def _operator(named: str | None) -> str:
+    """Return who decides.
+
+    Raises:
+        CliError: ``operator-malformed``.
+    """
+    try:
+        who = named or getpass.getuser()
+    except (KeyError, OSError):
+        who = ""
+    if not _OPERATOR.fullmatch(who):
+        raise CliError(
+            CliCode.OPERATOR_MALFORMED, "--operator names who decides: small letters, digits and single . _ - between"
+        )
+    return who
+
+
+def _confirm(question: str) -> None:
+    """Ask, where somebody can answer.
+
+    Raises:
+        CliError: ``confirmation-needed`` or ``not-confirmed``.
+    """
+    if not os.isatty(0):
+        raise CliError(CliCode.CONFIRMATION_NEEDED, "nobody is here to be asked: look with `show`, then say --yes")
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise CliError(CliCode.NOT_CONFIRMED, "nothing was done")
+
+
+def _not_parked(service: Service) -> CliError:
+    return CliError(CliCode.NOT_PARKED, f"no such message is parked in {service}: `relais parked list` shows what is")
+
+
+def _line(message: held.Parked) -> str:
+    return (
+        f"{message.id}  {message.first_at:%Y-%m-%d %H:%M}  {message.size:>7} bytes  {message.source}  {message.reason}"
+    )
+
+
+def _facts(message: held.Parked) -> dict[str, str | int]:
+    beside = {
+        name.removeprefix("ce-"): message.headers[name]
+        for name, form in _SHOWN.items()
+        if form.fullmatch(message.headers.get(name, ""))
+    }
+    return {
+        "held": str(message.id),
+        "reason": message.reason,
+        "queue": message.source,
+        "consumer": message.consumer,
+        "attempts": message.attempts,
+        "since": message.first_at.isoformat(timespec="seconds"),
+        "size": message.size,
+        **beside,
+    }

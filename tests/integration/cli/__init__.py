@@ -1,0 +1,1 @@
+"""The relais command on a real node."""
