@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary
 
+from aio_pika.abc import AbstractIncomingMessage
 from aiormq.abc import AbstractChannel
-from faststream.rabbit import RabbitBroker, RabbitMessage
+from faststream.rabbit import RabbitBroker
 
 from shared.messaging.delivery import Delivery
 from shared.messaging.frontier import Frontier
@@ -85,12 +86,10 @@ class Consumer(Generic[What, State]):
         """Let :meth:`run` end after the batch that it works on."""
         self._arrived.put_nowait(None)
 
-    async def _put(self, message: RabbitMessage) -> None:
-        raw = message.raw_message
-        if raw.delivery_tag is not None:  # a message that was pushed has one (AMQP 0-9-1, 1.8.3.9)
-            self._arrived.put_nowait(
-                Arrived(Delivery(raw.body, headers_of(raw), self.queue), raw.channel, raw.delivery_tag)
-            )
+    async def _put(self, message: AbstractIncomingMessage) -> None:
+        if message.delivery_tag is not None:  # a message that was pushed has one (AMQP 0-9-1, 1.8.3.9)
+            delivery = Delivery(message.body, headers_of(message), self.queue)
+            self._arrived.put_nowait(Arrived(delivery, message.channel, message.delivery_tag))
 
     async def _next_batch(self) -> list[Arrived]:
         """Wait for one message, then take what else has arrived; empty when it is time to stop."""

@@ -7,14 +7,14 @@ there closes the channel for everybody on it.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import cast
 
-import aio_pika
 import aiormq
-from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMessage, AbstractRobustChannel
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractRobustChannel, DeliveryMode
 from aio_pika.exceptions import AMQPError, ChannelClosed, DeliveryError, ProbableAuthenticationError
+from aiormq import spec
 from faststream import AckPolicy
-from faststream.rabbit import Channel, RabbitBroker, RabbitMessage, RabbitQueue
+from faststream.rabbit import Channel, RabbitBroker, RabbitQueue
 
 from shared.messaging.outbox import Letter
 from shared.messaging.post import Unroutable
@@ -105,19 +105,23 @@ class Subscription:
         prefetch: int,
         title: str,
         description: str,
-        put: Callable[[RabbitMessage], Awaitable[None]],
+        put: Callable[[AbstractIncomingMessage], Awaitable[None]],
     ) -> None:
-        """Take what is heard, and where it goes; nothing comes before the broker starts."""
+        """Take what is heard, and where it goes; nothing comes before the broker starts.
+
+        FastStream connects, subscribes, stops and describes. Its chain of parsers, decoders and middlewares is for
+        handlers, of which we have none, and is left out: it costs twice what receiving does (docs/decisions/0007).
+        """
         self._subscriber = broker.subscriber(
             RabbitQueue(queue, declare=False),
             channel=Channel(prefetch_count=prefetch),
             ack_policy=AckPolicy.MANUAL,
-            decoder=_undecoded,
             no_reply=True,
             title=title,
             description=description,
         )
         self._subscriber(put)
+        self._subscriber.process_message = put  # type: ignore[method-assign, assignment]
 
     async def is_open(self) -> bool:
         """Say whether the broker gives us messages now: the channel is open, and the consumer is on it."""
@@ -142,10 +146,6 @@ class Subscription:
             await queue.restore()
 
 
-async def _undecoded(message: Any) -> Any:  # noqa: ANN401 - whatever FastStream hands over
-    return message
-
-
 class RabbitPublisher:
     """Publishes letters: persistent, mandatory, with their own ids, on a channel that does nothing else."""
 
@@ -154,37 +154,40 @@ class RabbitPublisher:
         self._broker = broker
         self._opening = asyncio.Lock()
         self._channel: AbstractChannel | None = None
-        self._exchanges: dict[str, AbstractExchange] = {}
 
     async def publish(self, letter: Letter) -> None:
         """Return when the broker has confirmed ``letter``.
+
+        The exchange is there: the start has looked (:func:`check_topology`).
 
         Raises:
             Unroutable: no queue takes it, or a queue is full.
             OSError, AMQPError: the broker is away, or may be: the outcome is unknown.
         """
-        exchange = self._exchanges.get(letter.exchange) or await self._open(letter.exchange)
-        message = aio_pika.Message(
-            letter.body,
-            headers=dict(letter.headers),
-            message_id=str(letter.id),
-            content_type=letter.content_type,
-            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-        )
+        channel = cast("aiormq.Channel", await (self._channel or await self._open()).get_underlay_channel())
         try:
-            await exchange.publish(message, letter.routing_key, mandatory=True)
+            await channel.basic_publish(
+                letter.body,
+                exchange=letter.exchange,
+                routing_key=letter.routing_key,
+                properties=spec.Basic.Properties(
+                    message_id=str(letter.id),
+                    content_type=letter.content_type,
+                    delivery_mode=DeliveryMode.PERSISTENT,
+                    headers=dict(letter.headers),
+                ),
+                mandatory=True,
+                wait=False,  # the confirm is what counts, and it comes after the frames have left
+            )
         except DeliveryError:
             raise Unroutable from None
 
-    async def _open(self, name: str) -> AbstractExchange:
-        """Return the exchange ``name``, which is there: the start has looked (:func:`check_topology`)."""
+    async def _open(self) -> AbstractChannel:
         async with self._opening:
             if self._channel is None:
                 connection = await self._broker.connect()
                 self._channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
-            if name not in self._exchanges:
-                self._exchanges[name] = await self._channel.get_exchange(name, ensure=False)
-        return self._exchanges[name]
+        return self._channel
 
 
 def headers_of(message: AbstractIncomingMessage) -> dict[str, str]:
