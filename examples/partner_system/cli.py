@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _keys(folder: Folder, options: argparse.Namespace, journal: Journal) -> int:
     keychain, identity = folder.make_keys(options.organisation, SUITES[options.suite], moments.now())
-    journal.tell([Happened("keys.made", None, {"identity": identity.vkey, "serial": str(keychain.serial)})])
+    journal.tell([Happened("keys.made", None, {"identity": identity.vkey, "serial": keychain.serial})])
     return 0
 
 
@@ -63,8 +63,8 @@ def _agree(folder: Folder, options: argparse.Namespace, journal: Journal) -> int
     except ValueError:
         raise Refused("identity-malformed") from None
     agreement, path = folder.countersign(read_text(options.agreement), compared)
-    codes = {party.organisation: party.identity.vkey for party in agreement.parties}
-    journal.tell([Happened("agreement.signed", None, {"file": path.name, **codes})])
+    identities = {party.organisation: party.identity.vkey for party in agreement.parties}
+    journal.tell([Happened("agreement.signed", None, {"file": path.name, **identities})])
     return 0
 
 
@@ -77,7 +77,7 @@ def _refer(folder: Folder, options: argparse.Namespace, journal: Journal) -> int
         desk = Desk(keychain, folder.partners(keychain, options.partner_keys, store), store)
         run = Run(desk, journal, Ways(options.broker, options.http))
         arrived = asyncio.run(run.hand_over(files, options.to, options.timeout, withdraw=options.withdraw))
-    journal.tell([Happened("done", None, {"arrived": str(arrived), "of": str(len(files))})])
+    journal.tell([Happened("done", None, {"arrived": arrived, "of": len(files)})])
     return 0 if arrived == len(files) else 1
 
 

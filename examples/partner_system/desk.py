@@ -34,7 +34,7 @@ class Happened:
 
     event: str
     referral: str | None = None
-    codes: Mapping[str, str] = field(default_factory=dict)
+    codes: Mapping[str, str | int] = field(default_factory=dict)
 
 
 class Desk:

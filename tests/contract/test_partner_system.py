@@ -53,7 +53,7 @@ def state(two: Acquainted, referral: Referral) -> State:
 
 
 def codes(happened: list[Happened]) -> list[str]:
-    return [one.codes.get("code", one.event) for one in happened]
+    return [str(one.codes.get("code", one.event)) for one in happened]
 
 
 def sent(two: Acquainted, step: str) -> Any:  # noqa: ANN401 - one of many events
