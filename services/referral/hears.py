@@ -11,6 +11,7 @@ What must never happen: an event takes effect that its sender's signing key has 
 not for these very bytes.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -481,8 +482,7 @@ def _facts(said: Sequence[Said]) -> Iterator[Letter]:
 
 
 def _count(kept: Sequence[Kept]) -> None:
-    for each in kept:
-        for entry in each.entries:
-            metrics.TRANSITIONS.add(code=entry.code)
-        if each.proof:
-            metrics.RECEIPTS.add(service=places.REFERRAL, outcome=metrics.Receipt.TAKEN)
+    for code, amount in Counter(entry.code for each in kept for entry in each.entries).items():
+        metrics.TRANSITIONS.add(amount, code=code)
+    if proved := sum(each.proof is not None for each in kept):
+        metrics.RECEIPTS.add(proved, service=places.REFERRAL, outcome=metrics.Receipt.TAKEN)

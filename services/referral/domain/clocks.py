@@ -110,17 +110,33 @@ def due(referral: Referral, now: datetime) -> dict[Clock, datetime]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """How the running clocks stand."""
+
+    next_due: datetime | None
+    """When somebody must look at them again; ``None`` when none will ring."""
+    overdue: bool
+    """Whether one has rung for something that is still awaited: a flag, not a status."""
+
+
+def dial(referral: Referral) -> Dial:
+    """Return how the clocks of this copy stand."""
+    clocks = running(referral)
+    if not referral.fired:
+        return Dial(min(clocks.values(), default=None), overdue=False)
+    quiet = [deadline for clock, deadline in clocks.items() if referral.fired.get(clock) != deadline]
+    return Dial(min(quiet, default=None), overdue=len(quiet) < len(clocks))
+
+
 def next_due(referral: Referral) -> datetime | None:
     """Return when somebody must look at the clocks again; ``None`` when no clock will ring."""
-    return min(
-        (deadline for clock, deadline in running(referral).items() if referral.fired.get(clock) != deadline),
-        default=None,
-    )
+    return dial(referral).next_due
 
 
 def overdue(referral: Referral) -> bool:
-    """Whether a clock has rung for something that is still awaited: a flag, not a status."""
-    return any(referral.fired.get(clock) == deadline for clock, deadline in running(referral).items())
+    """Whether a clock has rung for something that is still awaited."""
+    return dial(referral).overdue
 
 
 def rung(referral: Referral, clocks: Mapping[Clock, datetime]) -> Referral:

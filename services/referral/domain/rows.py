@@ -12,7 +12,7 @@ from uuid import UUID
 
 from pydantic_core import from_json, to_json
 
-from services.referral.domain.clocks import next_due, overdue
+from services.referral.domain.clocks import dial
 from services.referral.domain.lanes import Lane, Lanes, Move
 from services.referral.domain.life import Side
 from services.referral.domain.referral import Deadlines, Referral
@@ -53,7 +53,7 @@ class ReferralRow(NamedTuple):
 
 def to_row(referral: Referral) -> ReferralRow:
     """Return the row that keeps ``referral``; ``version`` is the one that was read, for the store to compare."""
-    standing = referral.standing
+    standing, clocks = referral.standing, dial(referral)
     return ReferralRow(
         id=referral.id,
         conversation=referral.conversation,
@@ -65,8 +65,8 @@ def to_row(referral: Referral) -> ReferralRow:
         status=referral.status.value,
         responsible=responsible(referral),
         assignee=referral.assignee,
-        overdue=overdue(referral),
-        due_at=next_due(referral),
+        overdue=clocks.overdue,
+        due_at=clocks.next_due,
         offered_at=referral.course.lanes.sender[0].at,
         ended_at=standing.ended_at,
         receipt_at=referral.receipt_at,
@@ -90,7 +90,7 @@ def from_row(row: ReferralRow, me: OrganisationId) -> Referral:
         kind=ReferralKind(row.kind),
         urgency=Urgency(row.urgency),
         course=Course(Lanes(_lane(course["sender"]), _lane(course["receiver"]))),
-        terms=Terms.model_validate_json(course["terms"]),
+        terms=Terms.model_validate(course["terms"]),
         deadlines=Deadlines(*map(_moment, course["deadlines"])),
         receipt_at=row.receipt_at,
         assignee=StaffId(row.assignee) if row.assignee is not None else None,
@@ -105,7 +105,7 @@ def _course(referral: Referral) -> str:
         {
             "sender": [_compact(move) for move in referral.course.lanes.sender],
             "receiver": [_compact(move) for move in referral.course.lanes.receiver],
-            "terms": referral.terms.model_dump_json(),
+            "terms": referral.terms,
             "deadlines": [_micros(at) for at in (until.receipt, until.first_read, until.decision)],
             "fired": {clock: _micros(at) for clock, at in referral.fired.items()},
         },

@@ -41,8 +41,10 @@ from shared.contracts.report import ReportTakenData
 from shared.storage.pool import Connection
 
 KEEP: Final = """
-INSERT INTO paper (id, folder, about, name, side, n, at, body) SELECT * FROM unnest($1::uuid[], $2::uuid[],
-$3::uuid[], $4::text[], $5::text[], $6::integer[], $7::timestamptz[], $8::bytea[])
+INSERT INTO paper (id, folder, about, name, side, n, at, body)
+SELECT id, folder, about, name, side, n, $7, body
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::integer[], $8::bytea[])
+    AS new (id, folder, about, name, side, n, body)
 """
 
 ABOUT: Final = "SELECT id, name, side, n, at, body FROM paper WHERE about = $1 ORDER BY at, id"
@@ -106,7 +108,7 @@ async def keep(connection: Connection, papers: Sequence[tuple[Paper, Folder]], a
         [paper.name for paper, _ in papers],
         [paper.side for paper, _ in papers],
         [paper.n for paper, _ in papers],
-        [at] * len(papers),
+        at,
         [
             folder.cipher.seal(_encoded(paper.content), _label(id_, paper.name))
             for id_, (paper, folder) in zip(ids, papers, strict=True)
