@@ -78,7 +78,7 @@ class Agreement:
     @classmethod
     def _signed_by_the_other(cls, read: Note, own: Verifier) -> Self:
         agreement = cls._stated(read)
-        ours, other = agreement.sides(owner(own))
+        ours, other = agreement.sides(owner(own.name))
         if ours.identity != own:
             raise Refused("document-malformed")
         require_signature(read, other.identity)

@@ -44,6 +44,6 @@ def read_two_lines(read: Note, format_line: str) -> Json:
         raise Refused("document-malformed") from None
 
 
-def owner(identity: Verifier) -> str:
-    """Return the organisation that an identity key belongs to."""
-    return identity.name.removesuffix("/identity")
+def owner(name: str) -> str:
+    """Return the organisation whose identity key has this name."""
+    return name.removesuffix("/identity")

@@ -53,7 +53,7 @@ class Folder:
         """
         identity, verifier = self.keychain().identity()
         agreement, signed = Agreement.countersigned(note, verifier, identity)
-        _, other = agreement.sides(owner(verifier))
+        _, other = agreement.sides(owner(verifier.name))
         if compared not in (None, other.identity):
             raise Refused("identity-differs")
         path = self._agreement(other.organisation)
@@ -70,7 +70,7 @@ class Folder:
         known = {}
         for path in documents:
             note = read_text(path)
-            organisation = owner(Verifier(read_note(note).lines[0][0], b""))
+            organisation = owner(read_note(note).lines[0][0])
             agreement_path = self._agreement(organisation)
             if not is_organisation(organisation) or not agreement_path.exists():
                 raise Refused("agreement-none")

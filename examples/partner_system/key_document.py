@@ -8,7 +8,7 @@ from typing import Self
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from . import moments, notes
-from .documents import owner, read_note, read_two_lines, require_signature, two_lines
+from .documents import read_note, read_two_lines, require_signature, two_lines
 from .keys import Kind, PublishedKey, Purpose, enrol, key_id, kinds_for
 from .notes import Verifier
 from .refusal import Refused
@@ -75,7 +75,7 @@ class KeyDocument:
         except (KeyError, TypeError, ValueError):
             raise Refused("document-malformed") from None
         in_range = 1 <= document.serial <= LARGEST_SERIAL and 1 <= len(document.keys) <= MOST_KEYS
-        if not in_range or document.organisation != owner(identity) or document.text() != read.text:
+        if not in_range or identity.name != f"{document.organisation}/identity" or document.text() != read.text:
             raise Refused("document-malformed")
         document._enrol()
         return document

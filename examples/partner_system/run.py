@@ -36,10 +36,10 @@ class Journal:
     """What is printed: one line of JSON for each step, with codes, ids and milliseconds, and nothing about a person."""
 
     write: Callable[[str], None]
-    began: dict[str | None, float] = field(default_factory=dict)
+    began: dict[str | None, float] = field(default_factory=lambda: {None: time.monotonic()})
 
     def tell(self, happened: Iterable[Happened]) -> None:
-        """Print what happened, with the time since the referral began."""
+        """Print what happened, with the time since the referral began, or else the program."""
         for one in happened:
             now = time.monotonic()
             began = self.began.setdefault(one.referral, now)
