@@ -25,6 +25,7 @@ from shared.messaging import places
 from shared.messaging.delivery import Delivery
 from shared.sealing.documents import note_verifier
 from shared.sealing.envelope import open_body, parse
+from shared.sealing.header import CONTENT_TYPE
 from shared.sealing.keyring import Holder
 from shared.sealing.keys import InboxKey, KeyPurpose, SigningKey
 from shared.sealing.receipts import Receipt, verify_receipt
@@ -105,6 +106,7 @@ async def test_what_the_partner_gets_says_nothing_on_the_outside(
             f"ce-{name}" for name in header.attributes()
         }
         assert message.message_id == str(header.id)
+        assert message.content_type == CONTENT_TYPE
 
 
 async def test_receipts_are_numbered_without_a_gap_whoever_gives_them(

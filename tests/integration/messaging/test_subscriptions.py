@@ -10,8 +10,10 @@ import pytest
 
 from deploy.broker.management import Management
 from deploy.broker.topology import BrokerRole, node_host, user_name
+from shared.messaging import outbox, places
 from shared.messaging.decision import Decision
 from shared.messaging.delivery import Delivery
+from shared.messaging.outbox import Letter
 from shared.telemetry import logs
 from tests.integration.messaging.conftest import QUEUE, Bench
 from tests.support.parcels import Parcel, message
@@ -162,3 +164,22 @@ async def test_a_database_that_says_no_for_now_is_waited_for(bench: Bench, monke
     await bench.runtime.start()
     await works(bench)
     assert await bench.count("held") == 0
+
+
+async def test_a_letter_to_an_exchange_that_is_gone_stops_no_other(bench: Bench) -> None:
+    await bench.listen()
+    await bench.runtime.start()
+    lost, good = letter("notify", exchange="gone"), letter("notify")
+    async with bench.pool.acquire() as connection:
+        await outbox.put(connection, [lost, good], bench.shell.now())
+    bench.runtime.post.send([lost])  # the broker closes the channel: there is no such exchange
+    await bench.runtime.post.drain()
+    bench.runtime.post.send([good])
+    await bench.runtime.post.drain()
+    await until(lambda: [each.message_id for each in bench.said] == [str(good.id)], seconds=10)
+    assert [row["id"] for row in await bench.pool.fetch("SELECT id FROM outbox")] == [lost.id]
+
+
+def letter(routing_key: str, exchange: str = places.NODE_EXCHANGE) -> Letter:
+    """Return a letter to the node."""
+    return Letter(uuid4(), "node", exchange, routing_key, {}, outbox.JSON, b"{}")

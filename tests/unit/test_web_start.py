@@ -1,0 +1,55 @@
+"""Every code that can keep a service from starting has a sentence that helps, and no sentence holds a value."""
+
+import asyncpg
+import pytest
+from pydantic import ValidationError
+
+from services.intake.settings import IntakeSettings
+from services.notify.mail.server import MailServerAddressError
+from shared.messaging.rabbit import BrokerError
+from shared.sealing.codes import DirectoryCode, DirectoryError, KeyringCode, KeyringError
+from shared.staff import StaffError
+from shared.storage.migrate import MigrationError
+from shared.web.serve import PortTakenError
+from shared.web.start import code_of, reason, wrong_settings
+
+CANARY = "kanarienvogel"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(KeyringError(code) for code in KeyringCode if code is not KeyringCode.EXISTS),
+        DirectoryError(DirectoryCode.OURSELVES_UNREADABLE),
+        *(BrokerError(code, CANARY) for code in ("broker-refused-login", "broker-topology-missing")),
+        *(MigrationError(code, CANARY) for code in ("migration-missing", "migration-changed")),
+        *(StaffError(code) for code in ("staff-missing", "staff-malformed")),
+        MailServerAddressError(),
+        PortTakenError("intake"),
+        asyncpg.InvalidPasswordError(CANARY),
+        asyncpg.InvalidCatalogNameError(CANARY),
+        asyncpg.ClientConfigurationError(CANARY),
+    ],
+    ids=lambda error: str(getattr(error, "code", type(error).__name__)),
+)
+def test_what_is_wrong_has_a_code_and_a_sentence_that_helps(error: Exception) -> None:
+    line = reason("intake", error)
+    assert line.startswith(f"{code_of(error)}: intake: ")
+    assert "see the log" not in line
+    assert "{" not in line
+    assert CANARY not in line
+    assert "\n" not in line
+
+
+def test_what_nobody_foresaw_sends_the_reader_to_the_log() -> None:
+    assert reason("notify", RuntimeError(CANARY)) == "service-failed: notify: see the log above"
+
+
+def test_all_that_is_missing_is_one_line_and_each_wrong_setting_another() -> None:
+    told = {"organisation": CANARY * 9, "folder": "here", "intake_port": CANARY}
+    with pytest.raises(ValidationError) as caught:
+        IntakeSettings.model_validate(told)
+    missing, *wrong = wrong_settings(caught.value)
+    assert missing.startswith("setting-missing: RELAIS_INTAKE_DATABASE, RELAIS_INTAKE_NODE_BROKER, ")
+    assert {line.split(": ")[1] for line in wrong} == {"RELAIS_ORGANISATION", "RELAIS_INTAKE_PORT"}
+    assert CANARY not in "".join([missing, *wrong])
