@@ -18,6 +18,8 @@ PAUSE = 5.0
 """Seconds until the same bytes go again, where the answer does not say."""
 LONGEST_PAUSE = 300.0
 MEDIA_TYPE = {"Content-Type": CONTENT_TYPE}
+STILL_WAITS = "message-not-taken"
+"""It came before, and may have no receipt yet only because it waits: it is asked for again."""
 AGAIN = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
 
@@ -40,7 +42,7 @@ class WebLink:
         if answer.status_code == HTTPStatus.NO_CONTENT:
             return Taken()
         code = _code(answer)
-        if answer.status_code in AGAIN or answer.is_server_error:
+        if answer.status_code in AGAIN or answer.is_server_error or code == STILL_WAITS:
             return Later(code, _pause(answer))
         return Rejected(code)
 

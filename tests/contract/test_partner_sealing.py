@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from examples.partner_system import envelope, moments, receipts
+from examples.partner_system import cli, envelope, moments, receipts
 from examples.partner_system.agreement import Agreement
 from examples.partner_system.folder import Folder
 from examples.partner_system.key_document import KeyDocument
@@ -260,6 +260,40 @@ def test_keys_are_renewed_and_the_identity_stays(tmp_path: Path) -> None:
             Folder(own.path, wrong).keychain()
         assert refused.value.code == "passphrase-wrong"
     assert Keychain.load(own.path / "secret.keys", b"a passphrase") == later
+
+
+def test_the_commands_make_partners(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, house = tmp_path / "centre", House.build(tmp_path / "house", KeyKind.X25519)
+    passphrase, agreement, identity = (tmp_path / name for name in ("passphrase", "agreement", "identity"))
+    passphrase.write_text("a passphrase\n")
+    common = ["--folder", str(folder), "--passphrase-file", str(passphrase)]
+
+    def run(command: str, *more: str) -> tuple[int, dict[str, Any]]:
+        code = cli.main([command, *common, *more])
+        return code, json.loads(capsys.readouterr().out)
+
+    code, made = run("keys", "--suite", "2")
+    assert (code, made["serial"]) == (0, 1)
+    assert (folder / f"{CENTRE}.vkey").read_text() == made["identity"] + "\n"
+    assert {path.stat().st_mode & 0o077 for path in (folder, *folder.iterdir())} == {0}
+    agreement.write_text(house.signed_agreement(made["identity"]))
+    identity.write_text(made["identity"])
+    code, refused = run("agree", "--agreement", str(agreement), "--partner-identity", str(identity))
+    assert (code, refused["code"]) == (2, "identity-differs")
+    identity.write_text(house.identity.vkey)
+    code, signed = run("agree", "--agreement", str(agreement), "--partner-identity", str(identity))
+    assert (code, signed["file"], signed[HOUSE]) == (0, f"{HOUSE}.agreement", house.identity.vkey)
+    open_agreement((folder / signed["file"]).read_text(), HOUSE, parse_identity(HOUSE, house.identity.vkey))
+    refer = ("--partner-keys", str(identity), "--referral", str(identity))
+    for wrong, expected in (
+        (refer, "no-way-given"),
+        ((*refer, "--http", "http://localhost"), "referral-file-malformed"),
+    ):
+        code, refused = run("refer", *wrong)
+        assert (code, refused["code"]) == (2, expected)
+    passphrase.write_text("another")
+    code, refused = run("keys")
+    assert (code, refused["code"]) == (2, "passphrase-wrong")
 
 
 def test_an_older_key_document_is_refused(two: Acquainted, tmp_path: Path) -> None:
