@@ -1,0 +1,82 @@
+"""Ours: the referral service's own desk, shell and consumer, put together as its ``app.py`` does.
+
+What comes round once a second (the sweeper, the clocks, the numbering of the log) is left out: it is not on the way
+of a message, and no other contender has it.
+"""
+
+import asyncio
+from datetime import UTC
+
+from bench.contenders.stopwatch import Stopwatch, Took
+from bench.site import Site
+from deploy.broker.topology import BrokerRole
+from services.referral.domain.clocks import Hours
+from services.referral.hears import ReferralDesk
+from services.referral.store.schema import SCHEMA
+from shared.clock import Clock
+from shared.messaging import places
+from shared.messaging.consumer import Consumer
+from shared.messaging.outbox import Letter
+from shared.messaging.post import PostOffice, Publisher
+from shared.messaging.rabbit import RabbitPublisher, connect, make_broker
+from shared.messaging.sealer import Sealer
+from shared.messaging.shell import Shell
+from shared.sealing.directory import Directory
+from shared.sealing.keyring import Holder, read_keyring
+from shared.sealing.keys import KeyPurpose
+from shared.storage.pool import open_pool
+from shared.storage.vault import Vault
+
+
+class Counting:
+    """A publisher that knows when it has published so many letters."""
+
+    def __init__(self, publisher: Publisher, expected: int) -> None:
+        self.done = asyncio.Event()
+        self._publisher = publisher
+        self._left = expected
+
+    async def publish(self, letter: Letter) -> None:
+        """Return when the broker has confirmed ``letter``."""
+        await self._publisher.publish(letter)
+        self._left -= 1
+        if self._left == 0:
+            self.done.set()
+
+
+async def run(site: Site, watch: Stopwatch) -> Took:
+    """Take every offer of ``site`` by the ``watch``."""
+    clock, service = Clock(), places.REFERRAL
+    broker = make_broker(site.urls[BrokerRole.REFERRAL], description="What referral hears")
+    told = Counting(RabbitPublisher(broker), len(site.offers))
+    pool = await open_pool(site.dsn, schema=SCHEMA, application=service)
+    post = PostOffice(pool, {"node": told}, clock, service)
+    shell = Shell(desk(site, clock), pool=pool, post=post, clock=clock, service=service)
+    consumer = Consumer(broker, places.node_queue(service), shell, description="Sealed envelopes")
+    await connect(broker, "node")
+    watch.start()
+    working = asyncio.create_task(consumer.run())
+    await broker.start()
+    await told.done.wait()
+    await post.drain()
+    took = watch.stop()
+    consumer.stop()
+    await working
+    await broker.stop()
+    await pool.close()
+    return took
+
+
+def desk(site: Site, clock: Clock) -> ReferralDesk:
+    """Return the desk of the organisation at ``site``."""
+    keyring = read_keyring(site.folder, Holder.REFERRAL, site.passphrase)
+    directory = Directory.load(site.folder)
+    return ReferralDesk(
+        site.us,
+        directory=directory,
+        keyring=keyring,
+        sealer=Sealer(site.us, keyring, directory, KeyPurpose.SIGNING),
+        vault=Vault(keyring.storage_keys()),
+        clock=clock,
+        hours=Hours(UTC),
+    )

@@ -1,0 +1,195 @@
+"""The usual way, done well: a FastStream handler, one transaction a message, an outbox row, a confirm, then the ack.
+
+It checks, opens, decodes, decides and encrypts with the very functions that ours uses, and writes the same rows: its
+own are only the statements, a row each, and the order of the work. Sixteen messages are on the way at once, each with
+a connection of its own; asyncpg keeps every statement prepared.
+"""
+
+import asyncio
+from datetime import UTC, datetime
+from hashlib import sha256
+from json import dumps
+from os import urandom
+from typing import Final
+from uuid import UUID, uuid4
+
+import aio_pika
+from aio_pika.abc import AbstractExchange
+from faststream import AckPolicy
+from faststream.rabbit import Channel, RabbitBroker, RabbitMessage, RabbitQueue
+
+from bench.contenders.stopwatch import Stopwatch, Took
+from bench.site import Site
+from deploy.broker.topology import BrokerRole
+from services.referral.domain.clocks import Hours
+from services.referral.domain.hearing import hear_offer
+from services.referral.domain.referral import Referral
+from services.referral.domain.rows import to_row
+from services.referral.domain.ruling import Act, Paper, Ruling
+from services.referral.known import Folder
+from services.referral.store import folders
+from services.referral.store.schema import SCHEMA
+from shared.audit.cases import CaseEntries
+from shared.audit.log import SALT_BYTES, prepare
+from shared.clock import Clock
+from shared.contracts.exchange import ReferralOffered, decode
+from shared.contracts.facts import Fact
+from shared.contracts.ids import CaseId, OrganisationId
+from shared.messaging import places
+from shared.messaging.delivery import inbox_id
+from shared.messaging.outbox import GRACE
+from shared.sealing.directory import Directory
+from shared.sealing.envelope import open_body, parse
+from shared.sealing.keyring import Holder, Keyring, read_keyring
+from shared.sealing.keys import KeyPurpose
+from shared.storage.pool import Connection, Pool, open_pool
+from shared.storage.vault import Vault
+
+AT_ONCE: Final = 16
+
+ADMIT: Final = "INSERT INTO inbox (id, digest) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING RETURNING id"
+LOCK: Final = """
+SELECT referral.*, folder.epoch, folder.wrapped FROM referral JOIN folder ON folder.id = referral.case_id
+WHERE referral.id = $1 FOR UPDATE OF referral
+"""
+KEEP_FOLDER: Final = "INSERT INTO folder (id, epoch, wrapped) VALUES ($1, $2, $3)"
+OPEN_CASE: Final = "INSERT INTO case_file (id, opened_at, opened_by, opened_for) VALUES ($1, $2, $3, $4)"
+KEEP_REFERRAL: Final = """
+INSERT INTO referral (id, conversation, case_id, side, partner, kind, urgency, status, responsible, assignee, overdue,
+    due_at, offered_at, ended_at, receipt_at, course, version)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+"""
+KEEP_PAPER: Final = """
+INSERT INTO paper (id, folder, about, name, side, n, at, body) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+"""
+KEEP_LETTER: Final = """
+INSERT INTO outbox (id, due_at, broker, exchange, routing_key, headers, content_type, body)
+VALUES ($1, $2, 'node', $3, $4, $5, $6, $7)
+"""
+KEEP_LEAF: Final = """
+WITH leaf AS (INSERT INTO audit_leaf (commitment, case_id, content) VALUES ($1, $2, $3) RETURNING id)
+INSERT INTO audit_pending (leaf_id) SELECT id FROM leaf
+"""
+CONFIRM: Final = "DELETE FROM outbox WHERE id = $1"
+
+
+class Receiver:
+    """Everything that the handler needs."""
+
+    def __init__(self, us: OrganisationId, keyring: Keyring, directory: Directory, pool: Pool) -> None:
+        self._us = us
+        self._keyring = keyring
+        self._directory = directory
+        self._vault = Vault(keyring.storage_keys())
+        self._pool = pool
+        self._clock = Clock()
+        self._hours = Hours(UTC)
+
+    async def receive(self, message: RabbitMessage, node: AbstractExchange) -> None:
+        """Take one message in, and tell notify; the caller acknowledges it when this returns."""
+        envelope = parse(message.body)
+        header = envelope.header
+        envelope.verify(
+            self._directory.book.verify_key(header.source, header.key_id, header.time, [KeyPurpose.SIGNING])
+        )
+        event = decode(open_body(envelope, self._keyring.inbox_key(header.inbox_keys)))
+        assert isinstance(event, ReferralOffered)
+        trace = str(message.headers.get("traceparent", ""))
+        at = self._clock.now()
+        async with self._pool.acquire() as connection:
+            async with connection.transaction():
+                digest = _digest(message.body)
+                if not await connection.fetchval(ADMIT, inbox_id(header.source, header.id), digest):
+                    return
+                assert await connection.fetchrow(LOCK, event.referral) is None
+                facts = await self._take(connection, event, header.source, at, trace)
+            for fact, body in facts:
+                letter = aio_pika.Message(
+                    body,
+                    headers={"traceparent": trace},
+                    message_id=str(fact.id),
+                    content_type="application/json",
+                    delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+                )
+                await node.publish(letter, places.NOTIFY, mandatory=True)
+                await connection.execute(CONFIRM, fact.id)
+
+    async def _take(
+        self, connection: Connection, event: ReferralOffered, speaker: OrganisationId, at: datetime, trace: str
+    ) -> list[tuple[Fact, bytes]]:
+        """Decide, and write all that was decided."""
+        act = Act(self._us, at, iter(uuid4, None))
+        ruling = hear_offer(event, speaker, self._us, act, case=CaseId(uuid4()), hours=self._hours)
+        referral, case = ruling.state, ruling.opens
+        assert referral is not None
+        assert case is not None
+        folder = folders.new(self._vault, referral.case)
+        await connection.execute(KEEP_FOLDER, folder.id, folder.key.epoch, folder.key.wrapped)
+        await connection.execute(OPEN_CASE, case.id, case.opened_at, case.opened_by, case.opened_for)
+        row = to_row(referral)
+        await connection.execute(KEEP_REFERRAL, *row._replace(version=row.version + 1))
+        await connection.executemany(KEEP_PAPER, [_paper(paper, folder, at) for paper in ruling.papers])
+        facts = [(said, said.model_dump_json().encode()) for said in ruling.says if isinstance(said, Fact)]
+        headers = dumps({"traceparent": trace}, separators=(",", ":"))
+        for fact, body in facts:
+            place = (places.NODE_EXCHANGE, places.NOTIFY, headers, "application/json")
+            await connection.execute(KEEP_LETTER, fact.id, at + GRACE, *place, body)
+        await connection.executemany(KEEP_LEAF, _leaves(ruling, folder))
+        return facts
+
+
+async def run(site: Site, watch: Stopwatch) -> Took:
+    """Take every offer of ``site`` by the ``watch``."""
+    pool = await open_pool(site.dsn, schema=SCHEMA, application="usual", largest=AT_ONCE)
+    keyring = read_keyring(site.folder, Holder.REFERRAL, site.passphrase)
+    receiver = Receiver(site.us, keyring, Directory.load(site.folder), pool)
+    broker = RabbitBroker(site.urls[BrokerRole.REFERRAL], apply_types=False, logger=None)
+    left, done = len(site.offers), asyncio.Event()
+
+    @broker.subscriber(
+        RabbitQueue(places.node_queue(places.REFERRAL), declare=False),
+        channel=Channel(prefetch_count=AT_ONCE),
+        ack_policy=AckPolicy.MANUAL,
+        decoder=_undecoded,
+        no_reply=True,
+    )
+    async def handle(message: RabbitMessage) -> None:
+        nonlocal left
+        await receiver.receive(message, node)
+        await message.ack()
+        left -= 1
+        if left == 0:
+            done.set()
+
+    connection = await broker.connect()
+    channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+    node = await channel.get_exchange(places.NODE_EXCHANGE, ensure=False)
+    watch.start()
+    await broker.start()
+    await done.wait()
+    took = watch.stop()
+    await broker.stop()
+    await pool.close()
+    return took
+
+
+async def _undecoded(message: RabbitMessage) -> RabbitMessage:
+    return message
+
+
+def _digest(body: bytes) -> bytes:
+    return sha256(body).digest()
+
+
+def _paper(paper: Paper, folder: Folder, at: datetime) -> tuple[object, ...]:
+    id_ = uuid4()
+    plain = paper.content.__pydantic_serializer__.to_json(paper.content, exclude_none=True)
+    sealed = folder.cipher.seal(plain, b"paper\0" + id_.bytes + paper.name.encode())
+    return id_, paper.case, paper.about, paper.name, paper.side, paper.n, at, sealed
+
+
+def _leaves(ruling: Ruling[Referral], folder: Folder) -> list[tuple[bytes, UUID, bytes]]:
+    """Every entry of an offer belongs to the case that it opens."""
+    cipher = CaseEntries({folder.id: folder.cipher})
+    leaves = [prepare(entry, urandom(SALT_BYTES)) for entry in ruling.entries]
+    return [(leaf.commitment, folder.id, cipher.seal(folder.id, leaf.commitment, leaf.opening)) for leaf in leaves]
