@@ -429,7 +429,7 @@ def decode(body: bytes) -> LifeEvent | ReceiptGiven | ReportTaken:
             ``event-unreadable`` for anything else that the contract does not allow.
     """
     try:
-        return _EXCHANGED.validate_json(body)
+        return _EXCHANGED.validate_json(body, strict=True)
     except ValidationError as error:
         kinds = {
             reason["type"] for reason in error.errors(include_url=False, include_input=False, include_context=False)

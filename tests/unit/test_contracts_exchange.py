@@ -160,3 +160,10 @@ def test_a_meeting_says_each_part_or_that_it_keeps_it_back() -> None:
 
 def test_every_event_has_an_example_here() -> None:
     assert [said.step for said in SAID] == list(EVENTS)
+
+
+@pytest.mark.parametrize("n", ['"1"', "true", "1.0"])
+def test_a_number_is_a_number_and_nothing_that_looks_like_one(n: str) -> None:
+    said = encode(offered()).decode()
+    assert '"n":1,' in said
+    assert refused(said.replace('"n":1,', f'"n":{n},').encode()) == "event-unreadable"
