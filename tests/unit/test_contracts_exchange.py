@@ -22,6 +22,7 @@ from shared.contracts.exchange import (
     Meeting,
     MeetingPart,
     OfferedData,
+    OpenedData,
     RedirectedData,
     ReferralEvent,
     decode,
@@ -164,6 +165,6 @@ def test_every_event_has_an_example_here() -> None:
 
 @pytest.mark.parametrize("n", ['"1"', "true", "1.0"])
 def test_a_number_is_a_number_and_nothing_that_looks_like_one(n: str) -> None:
-    said = encode(offered()).decode()
+    said = encode(event(state(offered()), OpenedData(), 1, 1)).decode()
     assert '"n":1,' in said
     assert refused(said.replace('"n":1,', f'"n":{n},').encode()) == "event-unreadable"
