@@ -6,6 +6,7 @@ ever shown.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from types import MappingProxyType
 
 from services.referral.domain.cases import Case
@@ -19,6 +20,15 @@ from shared.contracts.packet import Summary
 from shared.contracts.personal import Personal
 from shared.messaging.decision import Decision
 from shared.storage.vault import CaseCipher, WrappedKey
+
+
+class About(StrEnum):
+    """What a key names."""
+
+    REFERRAL = "referral"
+    REPORT = "report"
+    CASE = "case"
+
 
 NO_PARTS: Mapping[Category, Personal] = MappingProxyType({})
 

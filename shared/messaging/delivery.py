@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Generic, TypeVar
 from uuid import UUID
 
-What = TypeVar("What")
+What_co = TypeVar("What_co", covariant=True)
 
 NOTHING: Mapping[str, UUID] = MappingProxyType({})
 
@@ -38,7 +38,7 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard(Generic[What]):
+class Heard(Generic[What_co]):
     """A message that could be read: who it is for the inbox, which state it concerns, and what it says."""
 
     id: UUID | None
@@ -47,7 +47,7 @@ class Heard(Generic[What]):
     """SHA-256 of its bytes: the same id with another digest is a forgery or a fault."""
     key: UUID
     """The state that it concerns; a batch loads each once and locks them in one order."""
-    what: What
+    what: What_co
     traceparent: str | None = None
     links: tuple[str, ...] = ()
     """Traces of other nodes that this one goes on from."""

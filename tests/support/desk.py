@@ -18,7 +18,7 @@ from pydantic import BaseModel, SecretStr
 from deploy.broker.topology import BrokerRole
 from deploy.local.databases import DatabaseRole, NodeDatabase, role_name
 from services.referral.app import create_app
-from services.referral.hears import VERDICT, VERIFIED
+from services.referral.opening import VERDICT, VERIFIED
 from services.referral.settings import ReferralSettings
 from services.referral.store.schema import MIGRATIONS, SCHEMA
 from shared.contracts.codes import Category, Purpose, ReferralKind, Status, Step, Urgency

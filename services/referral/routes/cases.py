@@ -16,8 +16,7 @@ from services.referral.domain.reading import read_case
 from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import Act, Ruling
-from services.referral.hears import About
-from services.referral.known import Folder, Known
+from services.referral.known import About, Folder, Known
 from services.referral.routes.office import REFUSALS, Asked, Caseworker, Office, Reader, TheOffice
 from services.referral.routes.shown import (
     CaseShown,

@@ -14,8 +14,8 @@ from uuid import UUID, uuid4
 from fastapi import Depends, Header, Request
 
 from services.referral.domain.policy import Grounds, Recipient
-from services.referral.hears import About, Command, ReferralDesk, Rule, What
-from services.referral.known import Known
+from services.referral.hears import Command, ReferralDesk, Rule, What
+from services.referral.known import About, Known
 from shared.clock import Clock
 from shared.contracts.codes import Purpose, RecipientKind
 from shared.contracts.ids import CaseId, OrganisationId

@@ -11,8 +11,7 @@ from services.referral.domain.parts import cut
 from services.referral.domain.reading import read_packet
 from services.referral.domain.referral import Referral
 from services.referral.domain.ruling import Act, Ruling
-from services.referral.hears import About
-from services.referral.known import Known
+from services.referral.known import About, Known
 from services.referral.routes.office import REFUSALS, Asked, Caller, Caseworker, Office, Reader, TheOffice
 from services.referral.routes.shown import (
     AcceptAsked,

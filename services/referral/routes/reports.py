@@ -9,8 +9,8 @@ from services.referral.domain import reports
 from services.referral.domain.reading import read_report
 from services.referral.domain.reports import ReportFile, ReportStatus
 from services.referral.domain.ruling import Act, Ruling
-from services.referral.hears import About, Rule
-from services.referral.known import Known
+from services.referral.hears import Rule
+from services.referral.known import About, Known
 from services.referral.routes.office import REFUSALS, Asked, Caller, Caseworker, Office, Reader, TheOffice
 from services.referral.routes.shown import LinkAsked, PaperShown, ReorientAsked, ReportShown
 from services.referral.store import folders, papers

@@ -1,0 +1,171 @@
+"""A sealed message that intake has let in: verified again, opened, read. No I/O but the keys that are in memory.
+
+Intake has verified who speaks; this verifies it again, because the desk acts on it, and only then opens the envelope. A
+message signed with a partner's receipt key may be a receipt and nothing else; a report must come from our own intake.
+
+The door judges by its clock whether a key holds when a message comes. The desk may hear it much later (after an outage,
+after a message that it depends on, when an operator replays it), so it asks whether the key held when the envelope was
+sealed: what the door has given a receipt for is not lost because a key has run out since.
+
+What must never happen: an event takes effect that its sender's signing key has not signed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, TypeAlias
+from uuid import UUID
+
+from services.referral.known import About
+from shared.contracts.exchange import EventUnreadable, LifeEvent, ReferralEvent, decode
+from shared.contracts.ids import OrganisationId
+from shared.contracts.receipt import ReceiptGiven
+from shared.contracts.report import ReportTaken
+from shared.messaging.delivery import Delivery, Heard, Later, Unreadable, inbox_id
+from shared.sealing.book import Book
+from shared.sealing.codes import DirectoryCode, DirectoryError, EnvelopeError, ReceiptError
+from shared.sealing.directory import Directory
+from shared.sealing.envelope import Envelope, open_body, parse
+from shared.sealing.header import Header
+from shared.sealing.key_document import PublishedKey
+from shared.sealing.keyring import Keyring
+from shared.sealing.keys import KeyPurpose, VerifyKey
+from shared.sealing.receipts import Receipt, verify_receipt
+from shared.sealing.timestamp import STEP_SECONDS
+
+VERDICT: Final = "relais-verdict"
+VERIFIED: Final = "verified"
+
+ROUNDING: Final = timedelta(seconds=STEP_SECONDS)
+"""A header's time is at most this much earlier than the moment of sealing."""
+
+VOICES: Final = frozenset({KeyPurpose.SIGNING, KeyPurpose.RECEIPT})
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """An event of a referral's life, from the organisation that signed it."""
+
+    event: LifeEvent
+    speaker: OrganisationId
+    about: About = About.REFERRAL
+
+
+@dataclass(frozen=True, slots=True)
+class Receipted:
+    """A partner's proof that it holds a message of ours."""
+
+    receipt: Receipt
+    note: str
+    about: About = About.REFERRAL
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A report that our own intake has taken."""
+
+    event: ReportTaken
+    about: About = About.REPORT
+
+
+Message: TypeAlias = Spoken | Receipted | Reported
+
+
+class Opener:
+    """Keys and partners, put to use."""
+
+    def __init__(self, us: OrganisationId, directory: Directory, keyring: Keyring) -> None:
+        """Take whose desk it is, who may speak at it, and the keys that open."""
+        self._us = us
+        self._directory = directory
+        self._keyring = keyring
+
+    def read(self, delivery: Delivery) -> Heard[Message]:
+        """Verify the envelope, open it and read the event.
+
+        Raises:
+            Unreadable: it is not what a partner signed, cannot be opened, or is no event that this sender may say.
+            Later: the sender's key has not reached us yet.
+        """
+        if delivery.headers.get(VERDICT) != VERIFIED:
+            raise Unreadable("verdict-missing")
+        try:
+            envelope = parse(delivery.body)
+            purpose, book = self._verified(envelope)
+            event = decode(open_body(envelope, self._keyring.inbox_key(envelope.header.inbox_keys)))
+        except (EnvelopeError, EventUnreadable) as refused:
+            raise Unreadable(refused.code) from None
+        key, what = self._heard(event, envelope, purpose, book)
+        return Heard(
+            inbox_id(envelope.header.source, envelope.header.id),
+            delivery.digest(),
+            key,
+            what,
+            delivery.headers.get("traceparent"),
+            (event.traceparent,) if event.traceparent else (),
+            _ids(envelope, event),
+        )
+
+    def _verified(self, envelope: Envelope) -> tuple[KeyPurpose, Book]:
+        """Check who signed, and return what the key is for.
+
+        Raises:
+            Unreadable: ``key-expired`` or ``key-wrong-purpose``.
+            Later: the door knows the sender's key, and we do not yet.
+            EnvelopeError: ``envelope-altered``.
+        """
+        book = self._directory.book
+        try:
+            published = _published(book, envelope.header)
+        except DirectoryError as refused:
+            if refused.code is DirectoryCode.KEY_EXPIRED:
+                raise Unreadable(refused.code) from None
+            raise Later(refused.code) from None
+        if published.purpose not in VOICES or not isinstance(published.key, VerifyKey):
+            raise Unreadable(DirectoryCode.KEY_WRONG_PURPOSE)
+        envelope.verify(published.key)
+        return published.purpose, book
+
+    def _heard(
+        self, event: LifeEvent | ReceiptGiven | ReportTaken, envelope: Envelope, purpose: KeyPurpose, book: Book
+    ) -> tuple[UUID, Message]:
+        speaker = envelope.header.source
+        match event:
+            case ReceiptGiven() if purpose is KeyPurpose.RECEIPT:
+                return event.data.message, Receipted(_receipt(event, book, speaker), event.data.note)
+            case ReportTaken() if purpose is KeyPurpose.RECEIPT and speaker == self._us:
+                return event.report, Reported(event)
+            case ReceiptGiven() | ReportTaken():
+                raise Unreadable(DirectoryCode.KEY_WRONG_PURPOSE)
+            case _ if purpose is KeyPurpose.SIGNING:
+                return event.referral, Spoken(event, speaker)
+            case _:
+                raise Unreadable(DirectoryCode.KEY_WRONG_PURPOSE)
+
+
+def _ids(envelope: Envelope, event: LifeEvent | ReceiptGiven | ReportTaken) -> Mapping[str, UUID]:
+    """Return the ids by which operators find the message."""
+    ids: dict[str, UUID] = {"message_id": envelope.header.id}
+    if isinstance(event, ReferralEvent):
+        ids |= {"referral_id": event.referral, "conversation_id": event.conversation}
+    return ids
+
+
+def _published(book: Book, header: Header) -> PublishedKey:
+    """Return the key that signed, if it held when the envelope was sealed, as far as the rounded time tells."""
+    try:
+        return book.published(header.source, header.key_id, header.time)
+    except DirectoryError as refused:
+        if refused.code is not DirectoryCode.KEY_EXPIRED:
+            raise
+        return book.published(header.source, header.key_id, header.time + ROUNDING)
+
+
+def _receipt(event: ReceiptGiven, book: Book, speaker: OrganisationId) -> Receipt:
+    try:
+        receipt = verify_receipt(event.data.note, book.document(speaker))
+    except (ReceiptError, DirectoryError) as refused:
+        raise Unreadable(refused.code) from None
+    if receipt.message != event.data.message:
+        raise Unreadable("receipt-for-another-message")
+    return receipt
