@@ -1,0 +1,79 @@
+"""When a key speaks: for what it sealed while it held, as far as a rounded time can tell, and for nothing else."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from services.referral.opening import VERDICT, VERIFIED, Opener, Spoken
+from shared.contracts.exchange import ReferralOffered
+from shared.contracts.ids import OrganisationId
+from shared.messaging.delivery import Delivery, Later, Unreadable
+from shared.sealing.keyring import Holder
+from shared.sealing.keys import KeyPurpose
+from tests.support.desk import an_offer
+from tests.support.partners import Organisation, Sealed, Sender
+
+NEW = timedelta()
+"""The age of the sender's keys: they are made with the test."""
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Organisation, Organisation]:
+    folder = tmp_path_factory.mktemp("organisations")
+    us, partner = (Organisation.make(folder, OrganisationId(name)) for name in ("abri-be", "ccem-fr"))
+    us.agree_with(partner)
+    return us, partner
+
+
+@pytest.fixture
+def opener(both: tuple[Organisation, Organisation]) -> Opener:
+    us, _ = both
+    return Opener(us.id, us.directory, us.keyring(Holder.REFERRAL))
+
+
+def sealed(both: tuple[Organisation, Organisation], offer: ReferralOffered, age: timedelta) -> Sealed:
+    body = offer.model_dump_json(exclude_none=True).encode()
+    return Sender.of(both[1], both[0]).seal(body, at=datetime.now(UTC) - age)
+
+
+def delivery(message: Sealed, **headers: str) -> Delivery:
+    return Delivery(message.envelope, {VERDICT: VERIFIED, **headers}, "referral.in")
+
+
+def test_a_key_speaks_from_the_step_on_in_which_it_began(
+    both: tuple[Organisation, Organisation], opener: Opener
+) -> None:
+    offer = an_offer()
+    (began,) = {
+        key.valid_from for key in both[1].directory.book.document(both[1].id).keys if key.purpose is KeyPurpose.SIGNING
+    }
+    message = sealed(both, offer, datetime.now(UTC) - began + timedelta(seconds=1))
+    heard = opener.read(delivery(message))
+    assert (heard.key, heard.what) == (offer.referral, Spoken(offer, both[1].id))
+    assert heard.attributes == {
+        "message_id": message.id,
+        "referral_id": offer.referral,
+        "conversation_id": offer.conversation,
+    }
+
+
+@pytest.mark.parametrize("age", [timedelta(hours=1), timedelta(days=-200)], ids=["before it began", "after it ended"])
+def test_a_key_does_not_speak_for_other_times(
+    both: tuple[Organisation, Organisation], opener: Opener, age: timedelta
+) -> None:
+    with pytest.raises(Unreadable, match="key-expired"):
+        opener.read(delivery(sealed(both, an_offer(), age)))
+
+
+def test_what_is_not_vouched_for_is_not_opened(both: tuple[Organisation, Organisation], opener: Opener) -> None:
+    with pytest.raises(Unreadable, match="verdict-missing"):
+        opener.read(delivery(sealed(both, an_offer(), NEW), **{VERDICT: "perhaps"}))
+
+
+def test_a_sender_that_only_the_door_knows_yet_is_waited_for(
+    both: tuple[Organisation, Organisation], tmp_path: Path
+) -> None:
+    us = Organisation.make(tmp_path, both[0].id)
+    with pytest.raises(Later, match="organisation-unknown"):
+        Opener(us.id, us.directory, us.keyring(Holder.REFERRAL)).read(delivery(sealed(both, an_offer(), NEW)))
