@@ -147,13 +147,17 @@ class Subscription:
 
 
 class RabbitPublisher:
-    """Publishes letters: persistent, mandatory, with their own ids, on a channel that does nothing else."""
+    """Publishes letters: persistent, mandatory, with their own ids, on a channel of their own for each exchange.
+
+    A broker that refuses one exchange closes the channel, and with it goes every confirm that is still awaited on it:
+    letters to other exchanges must not be among them, or they would be tried again with the refused one for ever.
+    """
 
     def __init__(self, broker: RabbitBroker) -> None:
         """Take a broker made by :func:`make_broker`."""
         self._broker = broker
         self._opening = asyncio.Lock()
-        self._channel: AbstractChannel | None = None
+        self._channels: dict[str, AbstractChannel] = {}
 
     async def publish(self, letter: Letter) -> None:
         """Return when the broker has confirmed ``letter``.
@@ -164,7 +168,8 @@ class RabbitPublisher:
             Unroutable: no queue takes it, or a queue is full.
             OSError, AMQPError: the broker is away, or may be: the outcome is unknown.
         """
-        channel = cast("aiormq.Channel", await (self._channel or await self._open()).get_underlay_channel())
+        own = self._channels.get(letter.exchange) or await self._open(letter.exchange)
+        channel = cast("aiormq.Channel", await own.get_underlay_channel())
         try:
             await channel.basic_publish(
                 letter.body,
@@ -182,12 +187,13 @@ class RabbitPublisher:
         except DeliveryError:
             raise Unroutable from None
 
-    async def _open(self) -> AbstractChannel:
+    async def _open(self, exchange: str) -> AbstractChannel:
         async with self._opening:
-            if self._channel is None:
+            if exchange not in self._channels:
                 connection = await self._broker.connect()
-                self._channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
-        return self._channel
+                channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+                self._channels[exchange] = channel
+        return self._channels[exchange]
 
 
 def headers_of(message: AbstractIncomingMessage) -> dict[str, str]:

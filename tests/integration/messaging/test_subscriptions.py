@@ -54,11 +54,14 @@ async def test_a_connection_that_the_broker_closes_comes_back(bench: Bench) -> N
         found = asked(bench, "vhosts", node_host(bench.pair.ccem), "connections")
         return [each["name"] for each in found if each["user"] == own]
 
+    queue = bench.runtime.consumers[0].subscription._subscriber._queue_obj  # noqa: SLF001
+    assert queue is not None
+    channel = await queue.channel.get_underlay_channel()
     names = await until(connections, seconds=20, what="the broker counts our connection")
     with Management(bench.pair.server.admin_url) as broker:
         for name in names:
             broker.delete("connections", name)
-    await until(lambda: is_not_ready(bench), seconds=10)
+    await until(lambda: channel.is_closed, seconds=10)
     await works(bench)
 
 
