@@ -10,12 +10,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import cast
 
 import aiormq
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractRobustChannel, DeliveryMode
+from aio_pika.abc import AbstractChannel, AbstractRobustChannel, DeliveryMode
 from aio_pika.exceptions import AMQPError, ChannelClosed, DeliveryError, ProbableAuthenticationError
 from aiormq import spec
+from aiormq.abc import DeliveredMessage
 from faststream import AckPolicy
 from faststream.rabbit import Channel, RabbitBroker, RabbitQueue
 
+from shared.messaging.channels import StraightBroker
 from shared.messaging.outbox import Letter
 from shared.messaging.post import Unroutable
 from shared.storage.pool import pause
@@ -37,7 +39,7 @@ class BrokerError(Exception):
 
 def make_broker(url: str, *, description: str) -> RabbitBroker:
     """Return a broker that confirms what it publishes, returns what nobody takes, and logs no message."""
-    return RabbitBroker(
+    return StraightBroker(
         url,
         default_channel=Channel(publisher_confirms=True, on_return_raises=True),
         apply_types=False,
@@ -105,12 +107,12 @@ class Subscription:
         prefetch: int,
         title: str,
         description: str,
-        put: Callable[[AbstractIncomingMessage], Awaitable[None]],
+        put: Callable[[DeliveredMessage], Awaitable[None]],
     ) -> None:
         """Take what is heard, and where it goes; nothing comes before the broker starts.
 
-        FastStream connects, subscribes, stops and describes. Its chain of parsers, decoders and middlewares is for
-        handlers, of which we have none, and is left out: it costs twice what receiving does (docs/decisions/0007).
+        FastStream connects, subscribes, stops and describes; its handling of a message is passed by. It would also
+        throw away what is delivered before it has noticed that it is subscribed.
         """
         self._subscriber = broker.subscriber(
             RabbitQueue(queue, declare=False),
@@ -121,7 +123,7 @@ class Subscription:
             description=description,
         )
         self._subscriber(put)
-        self._subscriber.process_message = put  # type: ignore[method-assign, assignment]
+        self._subscriber.consume = put  # type: ignore[method-assign, assignment]
 
     async def is_open(self) -> bool:
         """Say whether the broker gives us messages now: the channel is open, and the consumer is on it."""
@@ -196,6 +198,7 @@ class RabbitPublisher:
         return self._channels[exchange]
 
 
-def headers_of(message: AbstractIncomingMessage) -> dict[str, str]:
+def headers_of(message: DeliveredMessage) -> dict[str, str]:
     """Return the text headers of ``message``; whatever else is in there is not ours."""
-    return {name: value for name, value in message.headers.items() if isinstance(value, str)}
+    headers = message.header.properties.headers or {}
+    return {name: value for name, value in headers.items() if isinstance(value, str)}
