@@ -8,7 +8,7 @@ class Clock:
     """Wall-clock time in UTC, plus an offset that a test may change while the node runs."""
 
     def __init__(self, offset_file: Path | None = None) -> None:
-        """Read the offset, in seconds, from ``offset_file`` at every look at the clock; without a file there is none."""
+        """Read the offset, in seconds, from ``offset_file`` at every look at the clock; without a file it is 0."""
         self._offset_file = offset_file
 
     def now(self) -> datetime:

@@ -1,7 +1,7 @@
 """What the services of one node tell one another: that something happened, and nothing about whom it happened to.
 
-A fact has no field for a name, a text, an address, a nationality, a form of exploitation or a service. A member of staff who is told
-of it opens the referral to learn more, and that reading is audited.
+A fact has no field for a name, a text, an address, a nationality, a form of exploitation or a service. A member of
+staff who is told of it opens the referral to learn more, and that reading is audited.
 """
 
 from enum import StrEnum
