@@ -26,7 +26,7 @@ from services.referral.store import reports as report_store
 from shared.audit.cases import CaseEntries
 from shared.audit.log import EntryCipher
 from shared.clock import Clock
-from shared.contracts.codes import Urgency
+from shared.contracts.codes import ReferralKind, Urgency
 from shared.contracts.exchange import LifeEvent, ReferralOffered
 from shared.contracts.facts import Audience, Fact, FactCode
 from shared.contracts.ids import CaseId, FactId, MessageId, OrganisationId
@@ -191,10 +191,16 @@ class ReferralDesk(Desk[What, Known]):
         self, state: Known | None, event: LifeEvent, speaker: OrganisationId, act: Act
     ) -> Decision[Known] | Early:
         if isinstance(event, ReferralOffered) and state is None:
-            case = CaseId(uuid4())
-            return self._kept(None, hearing.hear_offer(event, speaker, self.us, act, case=case, hours=self.hours), case)
-        ruling = hearing.hear(state.referral if state else None, event, speaker, act)
-        return ruling if isinstance(ruling, Early) else self._kept(state, ruling, None)
+            case, kinds = CaseId(uuid4()), self._agreed_kinds(speaker)
+            ruling = hearing.hear_offer(event, speaker, self.us, act, case=case, hours=self.hours, kinds=kinds)
+            return self._kept(None, ruling, case)
+        heard = hearing.hear(state.referral if state else None, event, speaker, act)
+        return heard if isinstance(heard, Early) else self._kept(state, heard, None)
+
+    def _agreed_kinds(self, speaker: OrganisationId) -> frozenset[ReferralKind]:
+        """Return which kinds of referral ``speaker`` may send us."""
+        agreement = self._directory.book.agreements.get(speaker)
+        return frozenset(agreement.party(speaker).may_send) if agreement else frozenset()
 
     def _prove(self, state: Known | None, what: Receipted, act: Act) -> Decision[Known]:
         """Keep a receipt; the one for the offer says that the partner's intake has it."""

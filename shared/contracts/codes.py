@@ -28,6 +28,9 @@ class ReferralKind(StrEnum):
     BROKERED = "brokered"
 
 
+EVERY_KIND = frozenset(ReferralKind)
+
+
 class Status(StrEnum):
     """Where a referral stands. *Overdue* is a flag beside it, never a status."""
 

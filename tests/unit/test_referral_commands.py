@@ -14,6 +14,7 @@ from services.referral.domain.ruling import Paper, Ruling, Tell, Words
 from services.referral.domain.saying import RESERVED, say
 from services.referral.domain.standing import Course
 from shared.contracts.codes import (
+    EVERY_KIND,
     Category,
     DeclinedBy,
     DeclineReason,
@@ -101,6 +102,15 @@ def test_who_it_is_is_not_in_an_offer_without_a_reason(category: Category) -> No
     )
     ruling = offer(given, grant(), identity_reason=CANARY)
     assert {paper.name for paper in ruling.papers} == {Category.SUMMARY, category, Words.IDENTITY_REASON}
+
+
+def test_a_kind_that_is_not_agreed_is_not_sent() -> None:
+    asked = sending.Offer(kind=ReferralKind.SERVICE, urgency=Urgency.URGENT, packet=only(Category.SUMMARY))
+    agreed = grounds(grant())
+    fewer = replace(agreed, recipient=replace(agreed.recipient, kinds=EVERY_KIND - {ReferralKind.SERVICE}))
+    assert sending.offer(asked, LEG, act(), by=NOOR, grounds=agreed, hours=BRUSSELS).refusal is None
+    ruling = sending.offer(asked, LEG, act(), by=NOOR, grounds=fewer, hours=BRUSSELS)
+    assert ruling == Ruling.refused(Refused.KIND_NOT_AGREED)
 
 
 def test_nobody_refers_to_themselves() -> None:

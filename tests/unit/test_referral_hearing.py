@@ -8,7 +8,7 @@ from services.referral.domain.life import Side
 from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import Ruling, Words
 from services.referral.domain.saying import say
-from shared.contracts.codes import Category, Purpose, Status, Step
+from shared.contracts.codes import EVERY_KIND, Category, Purpose, Status, Step
 from shared.contracts.event import EventId
 from shared.contracts.exchange import DisclosedData, ReferralDisclosed, ReferralOffered, Terms
 from shared.contracts.ids import CaseId, ConversationId, OrganisationId
@@ -52,6 +52,10 @@ def test_an_offer_comes_first_and_from_somebody_else() -> None:
     for wrong in (offer.model_copy(update={"n": 2}), offer.model_copy(update={"seen": 1})):
         heard = hearing.hear_offer(wrong, SENDER, RECEIVER, act(), case=case, hours=BRUSSELS)
         assert heard == Ruling.refused(Refused.NOT_IN_TABLE)
+    others = EVERY_KIND - {offer.data.kind}
+    heard = hearing.hear_offer(offer, SENDER, RECEIVER, act(), case=case, hours=BRUSSELS, kinds=others)
+    assert heard.refusal is not None
+    assert heard.refusal.code == "kind-not-agreed"
     heard = hearing.hear_offer(offer, RECEIVER, RECEIVER, act(), case=case, hours=BRUSSELS)
     assert heard == Ruling.refused(Refused.NOT_WITH_ITSELF)
 

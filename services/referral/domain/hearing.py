@@ -18,7 +18,7 @@ from services.referral.domain.ruling import Act, Ruling
 from services.referral.domain.saying import coded
 from services.referral.domain.standing import Course, standing_of
 from services.referral.domain.telling import conflict, entry, fact, step_facts
-from shared.contracts.codes import Step
+from shared.contracts.codes import EVERY_KIND, ReferralKind, Step
 from shared.contracts.exchange import DisclosedData, ReferralEvent, ReferralOffered
 from shared.contracts.facts import FactCode
 from shared.contracts.ids import CaseId, OrganisationId
@@ -26,14 +26,24 @@ from shared.messaging.decision import Early
 
 
 def hear_offer(
-    event: ReferralOffered, speaker: OrganisationId, me: OrganisationId, act: Act, *, case: CaseId, hours: Hours
+    event: ReferralOffered,
+    speaker: OrganisationId,
+    me: OrganisationId,
+    act: Act,
+    *,
+    case: CaseId,
+    hours: Hours,
+    kinds: frozenset[ReferralKind] = EVERY_KIND,
 ) -> Ruling[Referral]:
     """Take in an offer that ``speaker`` has made to ``me``: open a case for it and start the clocks.
 
-    ``case`` is a fresh id; ``hours`` are when ``me`` works; ``act`` is this organisation's hearing of it.
+    ``kinds`` are what the agreement lets ``speaker`` send; ``case`` is a fresh id; ``hours`` are when ``me`` works;
+    ``act`` is this organisation's hearing of it.
     """
     if speaker == me:
         return Ruling.refused(Refused.NOT_WITH_ITSELF)
+    if event.data.kind not in kinds:
+        return Ruling.refused(Refused.KIND_NOT_AGREED)
     if (event.n, event.seen) != (1, 0):
         return Ruling.refused(Refused.NOT_IN_TABLE)
     referral = Referral(

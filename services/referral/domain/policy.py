@@ -12,7 +12,17 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from services.referral.domain.grants import Grant
-from shared.contracts.codes import AgeBand, Category, GrantedBy, LawfulBasis, Purpose, RecipientKind, TransferBasis
+from shared.contracts.codes import (
+    EVERY_KIND,
+    AgeBand,
+    Category,
+    GrantedBy,
+    LawfulBasis,
+    Purpose,
+    RecipientKind,
+    ReferralKind,
+    TransferBasis,
+)
 from shared.contracts.countries import EEA
 from shared.contracts.exchange import Terms
 from shared.contracts.ids import OrganisationId, StaffId
@@ -52,6 +62,8 @@ class Recipient:
     """Whether an agreement with it is in force now, and it is not frozen."""
     transfer_basis: TransferBasis | None = None
     """What the agreement states, where the organisation is outside the EU/EEA."""
+    kinds: frozenset[ReferralKind] = EVERY_KIND
+    """Which kinds of referral the agreement lets us send it."""
 
     @property
     def in_eea(self) -> bool:

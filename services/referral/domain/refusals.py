@@ -23,6 +23,8 @@ class Refused(StrEnum):
     ANOTHER_CHOSEN = "another-organisation-chosen"
     """The person is on the way to another organisation: withdraw that referral first."""
     NOT_WITH_ITSELF = "referral-to-oneself"
+    KIND_NOT_AGREED = "kind-not-agreed"
+    """The agreement does not let the sender send referrals of this kind: choose another, or agree on more."""
     UNKNOWN = "referral-unknown"
     """There is no such referral between these two organisations."""
     OTHER_CONVERSATION = "conversation-differs"

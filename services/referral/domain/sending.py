@@ -73,6 +73,8 @@ def offer(asked: Offer, leg: Leg, act: Act, *, by: StaffId, grounds: Grounds, ho
     receiver = grounds.recipient.organisation
     if receiver == leg.sender:
         return Ruling.refused(Refused.NOT_WITH_ITSELF)
+    if asked.kind not in grounds.recipient.kinds:
+        return Ruling.refused(Refused.KIND_NOT_AGREED)
     gate = _gate(asked.packet, grounds, Stage.DECIDING, act.at, identity_reason=asked.identity_reason is not None)
     if not gate.whole:
         return _not_released(gate)

@@ -148,7 +148,13 @@ class Office:
             agreement = self.directory.book.agreement(organisation, self.clock.now())
         except DirectoryError:
             return Recipient(organisation, RecipientKind.SUPPORT, agreed=False)
-        return Recipient(organisation, RecipientKind.SUPPORT, agreed=True, transfer_basis=agreement.transfer_basis)
+        return Recipient(
+            organisation,
+            RecipientKind.SUPPORT,
+            agreed=True,
+            transfer_basis=agreement.transfer_basis,
+            kinds=frozenset(agreement.party(self.us).may_send),
+        )
 
     def grounds(self, known: Known, recipient: OrganisationId, purpose: Purpose) -> Grounds:
         """Return everything on which a disclosure to ``recipient`` may rest."""
