@@ -25,10 +25,16 @@ LOOK_SECONDS: Final = 0.1
 LOG: Final = "up.log"
 
 
-def up(*, one_process: Annotated[bool, Parameter(negative="")] = False, folder: Path = STATE) -> int:
+def up(
+    *,
+    empty: Annotated[bool, Parameter(negative="")] = False,
+    one_process: Annotated[bool, Parameter(negative="")] = False,
+    folder: Path = STATE,
+) -> int:
     """Start two nodes and leave them running.
 
     Args:
+        empty: do not hand a person over at once, which gives something to look at.
         one_process: run each node as one process, and not as three.
         folder: where they are; it is emptied.
     """
@@ -42,7 +48,10 @@ def up(*, one_process: Annotated[bool, Parameter(negative="")] = False, folder: 
     log_path = folder.parent / LOG
     with log_path.open("wb") as log:
         keeper = subprocess.Popen(
-            [sys.executable, "-m", "deploy.local.supervisor", "--folder", str(folder), "--processes", processes],
+            [
+                *(sys.executable, "-m", "deploy.local.supervisor", "--folder", str(folder)),
+                *("--processes", processes, *(["--empty"] if empty else [])),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -1,10 +1,12 @@
 """Keeps two nodes running in the background: ``python -m deploy.local.supervisor``, started by ``relais up``.
 
 It holds the folder's lock while it runs, so that there is one at a time and ``relais down`` knows whom to tell. What it
-has brought up, or why it could not, it writes to one file. The folder is its own: each time it begins from nothing.
+has brought up, or why it could not, it writes to one file. The folder is its own: each time it begins from nothing, and
+unless told otherwise with one person who has been handed over, so that there is something to look at.
 """
 
 import argparse
+import asyncio
 import json
 import shutil
 import signal
@@ -17,8 +19,11 @@ from typing import Any, Final
 from deploy.local.errors import LocalError
 from deploy.local.folder import LOCK, hold
 from deploy.local.network import ACCUEIL, SERVICES, Network, Processes, network
+from deploy.local.partner import REFERRALS
 from deploy.local.progress import on_screen
+from deploy.local.staff import DemoError
 from deploy.local.stopping import until_told
+from deploy.local.story import Story
 from shared.sealing.codes import SealingError
 
 STATE: Final = Path(".relais") / "up"
@@ -30,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.local.supervisor")
     parser.add_argument("--folder", type=Path, default=STATE)
     parser.add_argument("--processes", type=Processes, default=Processes.THREE)
+    parser.add_argument("--empty", action="store_true")
     asked = parser.parse_args(arguments)
     try:
         with until_told(), hold(asked.folder):
@@ -38,15 +44,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 suppress(KeyboardInterrupt),
                 network(asked.folder, processes=asked.processes, progress=on_screen) as net,
             ):
+                if not asked.empty:
+                    asyncio.run(Story(net, _untold).play(sorted(REFERRALS.glob("*.json"))[:1]))
                 _write(asked.folder / RUNNING, _addresses(net))
                 while True:
                     signal.pause()
             _empty(asked.folder)
-    except (LocalError, SealingError, OSError) as error:
+    except (LocalError, DemoError, SealingError, OSError) as error:
         with suppress(OSError):
             _write(asked.folder / RUNNING, {"error": str(error)})
         return 1
     return 0
+
+
+def _untold(_code: str, _seconds: float, _referral: str) -> None:
+    """Nobody watches; what happened is on the trace page."""
 
 
 def _empty(folder: Path) -> None:
