@@ -5,7 +5,6 @@ against the usual way and against the limit, the same offers for each, in turns:
 what counts is the ratio inside a round.
 """
 
-import gc
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -16,6 +15,7 @@ from bench.contenders.parts import NAMES
 from bench.contenders.stopwatch import Sampler, Stopwatch, Took
 from bench.site import Site
 from deploy.local.progress import Progress
+from shared import garbage
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ async def measure(site: Site, rounds: int, progress: Progress) -> Receive:
     Raises:
         CheatError: a contender did not do its work.
     """
-    gc.freeze()
+    garbage.settle()
     took: list[dict[str, Took]] = []
     for number in range(rounds + 1):
         took.append({name: await once(site, contender) for name, contender in CONTENDERS.items()})

@@ -1,8 +1,8 @@
 """The usual way, done well: a FastStream handler, one transaction a message, an outbox row, a confirm, then the ack.
 
 It checks, opens, decodes, decides and encrypts with the very functions that ours uses, and writes the same rows: its
-own are only the statements, a row each, and the order of the work. Sixteen messages are on the way at once, each with
-a connection of its own; asyncpg keeps every statement prepared.
+own are only the statements, a row each, and the order of the work. Sixteen messages are on the way at once, with as
+many connections; asyncpg keeps every statement prepared; no connection is held while the broker is waited for.
 """
 
 import asyncio
@@ -96,23 +96,22 @@ class Receiver:
         assert isinstance(event, ReferralOffered)
         trace = str(message.headers.get("traceparent", ""))
         at = self._clock.now()
-        async with self._pool.acquire() as connection:
-            async with connection.transaction():
-                digest = _digest(message.body)
-                if not await connection.fetchval(ADMIT, inbox_id(header.source, header.id), digest):
-                    return
-                assert await connection.fetchrow(LOCK, event.referral) is None
-                facts = await self._take(connection, event, header.source, at, trace)
-            for fact, body in facts:
-                letter = aio_pika.Message(
-                    body,
-                    headers={"traceparent": trace},
-                    message_id=str(fact.id),
-                    content_type="application/json",
-                    delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-                )
-                await node.publish(letter, places.NOTIFY, mandatory=True)
-                await connection.execute(CONFIRM, fact.id)
+        async with self._pool.acquire() as connection, connection.transaction():
+            digest = _digest(message.body)
+            if not await connection.fetchval(ADMIT, inbox_id(header.source, header.id), digest):
+                return
+            assert await connection.fetchrow(LOCK, event.referral) is None
+            facts = await self._take(connection, event, header.source, at, trace)
+        for fact, body in facts:
+            letter = aio_pika.Message(
+                body,
+                headers={"traceparent": trace},
+                message_id=str(fact.id),
+                content_type="application/json",
+                delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+            )
+            await node.publish(letter, places.NOTIFY, mandatory=True)
+            await self._pool.execute(CONFIRM, fact.id)
 
     async def _take(
         self, connection: Connection, event: ReferralOffered, speaker: OrganisationId, at: datetime, trace: str

@@ -7,11 +7,12 @@ is read back, shown and exported as these very bytes, and never encoded again to
 that a sentence or a name is written here.
 """
 
-import json
 import re
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
+
+from pydantic_core import to_json
 
 from shared.messaging.decision import Entry
 
@@ -22,8 +23,6 @@ _WORD: Final = re.compile(r"[\x21-\x7e]{1,200}")
 """A code or an id, whoever made it: printable ASCII without a space."""
 _VALUE: Final = re.compile(r"[\x21-\x7e]{0,200}|(?=.{1,1000}\Z)[a-z0-9._-]{1,64}( [a-z0-9._-]{1,64})+")
 """A code or an id, or several in lower case with one space between: no capital, accent or comma joins words here."""
-
-_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class EntryFault(StrEnum):
@@ -56,7 +55,7 @@ def encode_entry(entry: Entry) -> bytes:
     if entry.detail:
         members["detail"] = dict(sorted(entry.detail.items()))
     members |= {"subject": str(entry.subject), "v": VERSION}
-    return _encode(members).encode("ascii")
+    return to_json(members)
 
 
 def _is_sound(entry: Entry) -> bool:

@@ -86,6 +86,7 @@ class PostOffice:
                 async with asyncio.timeout(CONFIRM_SECONDS):
                     await asyncio.gather(*publishing)
         if confirmed:
+            metrics.PUBLISHED.add(len(confirmed), service=self._service, outcome=Sent.CONFIRMED)
             try:
                 async with self._pool.acquire() as connection:
                     await outbox.confirm(connection, confirmed)
@@ -105,7 +106,6 @@ class PostOffice:
             self._failed(letter, Sent.UNKNOWN, type(error).__name__)
         else:
             confirmed.append(letter.id)
-            metrics.PUBLISHED.add(service=self._service, outcome=Sent.CONFIRMED)
 
     def _failed(self, letter: Letter, outcome: Sent, error: str) -> None:
         metrics.PUBLISHED.add(service=self._service, outcome=outcome)

@@ -14,6 +14,7 @@ from typing import Any
 
 from faststream.rabbit import RabbitBroker
 
+from shared import garbage
 from shared.messaging.consumer import LARGEST_BATCH, Consumer
 from shared.messaging.loops import come_round
 from shared.messaging.post import PostOffice
@@ -79,6 +80,7 @@ class Runtime:
             Round(f"watch {consumer.queue}", SubscriptionWatch(consumer).step, LOOK_SECONDS)
             for consumer in self.consumers
         )
+        garbage.settle()
         log.info("service.started", service=self.service)
 
     async def stop(self) -> None:
