@@ -13,10 +13,8 @@ from os import urandom
 from typing import Final
 from uuid import UUID, uuid4
 
-import aio_pika
-from aio_pika.abc import AbstractExchange
 from faststream import AckPolicy
-from faststream.rabbit import Channel, RabbitBroker, RabbitMessage, RabbitQueue
+from faststream.rabbit import Channel, RabbitBroker, RabbitExchange, RabbitMessage, RabbitQueue
 
 from bench.contenders.stopwatch import Stopwatch, Took
 from bench.site import Site
@@ -46,6 +44,7 @@ from shared.storage.pool import Connection, Pool, open_pool
 from shared.storage.vault import Vault
 
 AT_ONCE: Final = 16
+NODE: Final = RabbitExchange(places.NODE_EXCHANGE, declare=False)
 
 ADMIT: Final = "INSERT INTO inbox (id, digest) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING RETURNING id"
 LOCK: Final = """
@@ -76,16 +75,19 @@ CONFIRM: Final = "DELETE FROM outbox WHERE id = $1"
 class Receiver:
     """Everything that the handler needs."""
 
-    def __init__(self, us: OrganisationId, keyring: Keyring, directory: Directory, pool: Pool) -> None:
+    def __init__(
+        self, us: OrganisationId, keyring: Keyring, directory: Directory, pool: Pool, broker: RabbitBroker
+    ) -> None:
         self._us = us
         self._keyring = keyring
         self._directory = directory
         self._vault = Vault(keyring.storage_keys())
         self._pool = pool
+        self._broker = broker
         self._clock = Clock()
         self._hours = Hours(UTC)
 
-    async def receive(self, message: RabbitMessage, node: AbstractExchange) -> None:
+    async def receive(self, message: RabbitMessage) -> None:
         """Take one message in, and tell notify; the caller acknowledges it when this returns."""
         envelope = parse(message.body)
         header = envelope.header
@@ -103,14 +105,16 @@ class Receiver:
             assert await connection.fetchrow(LOCK, event.referral) is None
             facts = await self._take(connection, event, header.source, at, trace)
         for fact, body in facts:
-            letter = aio_pika.Message(
+            await self._broker.publish(
                 body,
+                routing_key=places.NOTIFY,
+                exchange=NODE,
+                mandatory=True,
+                persist=True,
                 headers={"traceparent": trace},
                 message_id=str(fact.id),
                 content_type="application/json",
-                delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
             )
-            await node.publish(letter, places.NOTIFY, mandatory=True)
             await self._pool.execute(CONFIRM, fact.id)
 
     async def _take(
@@ -141,8 +145,13 @@ async def run(site: Site, watch: Stopwatch) -> Took:
     """Take every offer of ``site`` by the ``watch``."""
     pool = await open_pool(site.dsn, schema=SCHEMA, application="usual", largest=AT_ONCE)
     keyring = read_keyring(site.folder, Holder.REFERRAL, site.passphrase)
-    receiver = Receiver(site.us, keyring, Directory.load(site.folder), pool)
-    broker = RabbitBroker(site.urls[BrokerRole.REFERRAL], apply_types=False, logger=None)
+    broker = RabbitBroker(
+        site.urls[BrokerRole.REFERRAL],
+        default_channel=Channel(publisher_confirms=True, on_return_raises=True),
+        apply_types=False,
+        logger=None,
+    )
+    receiver = Receiver(site.us, keyring, Directory.load(site.folder), pool, broker)
     left, done = len(site.offers), asyncio.Event()
 
     @broker.subscriber(
@@ -154,15 +163,13 @@ async def run(site: Site, watch: Stopwatch) -> Took:
     )
     async def handle(message: RabbitMessage) -> None:
         nonlocal left
-        await receiver.receive(message, node)
+        await receiver.receive(message)
         await message.ack()
         left -= 1
         if left == 0:
             done.set()
 
-    connection = await broker.connect()
-    channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
-    node = await channel.get_exchange(places.NODE_EXCHANGE, ensure=False)
+    await broker.connect()
     watch.start()
     await broker.start()
     await done.wait()
