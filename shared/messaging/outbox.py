@@ -6,9 +6,11 @@ A letter may be published twice (a crash between the confirm and the delete) and
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from json import dumps, loads
+from json import loads
 from typing import Final
 from uuid import UUID
+
+from pydantic_core import to_json
 
 from shared.storage.pool import Connection
 
@@ -65,7 +67,7 @@ async def put(connection: Connection, letters: Sequence[Letter], at: datetime) -
         [letter.broker for letter in letters],
         [letter.exchange for letter in letters],
         [letter.routing_key for letter in letters],
-        [dumps(dict(letter.headers), separators=(",", ":")) for letter in letters],
+        [to_json(dict(letter.headers)).decode() for letter in letters],
         [letter.content_type for letter in letters],
         [letter.body for letter in letters],
         at + GRACE,
