@@ -20,7 +20,8 @@ from shared.telemetry.logs import get_logger
 What = TypeVar("What")
 State = TypeVar("State")
 
-LARGEST_BATCH = 200
+LARGEST_BATCH = 300
+"""Messages in one transaction, at most; more gained nothing (docs/decisions/0007)."""
 TURNS = 4
 """Turns of the event loop between a frame in the socket's buffer and its message in ours."""
 
