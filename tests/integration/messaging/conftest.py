@@ -15,7 +15,7 @@ from deploy.local.databases import DatabaseRole, NodeDatabase, role_name
 from shared.audit.log import MIGRATIONS as AUDIT
 from shared.clock import Clock
 from shared.messaging import places
-from shared.messaging.consumer import Consumer
+from shared.messaging.consumer import LARGEST_BATCH, Consumer
 from shared.messaging.post import PostOffice
 from shared.messaging.rabbit import RabbitPublisher, make_broker
 from shared.messaging.runtime import Connected, Runtime
@@ -76,7 +76,7 @@ class Bench:
 
 
 async def make_bench(
-    pair: BrokerPair, fresh_database: FreshDatabase, folder: Path, *, largest_batch: int = 200
+    pair: BrokerPair, fresh_database: FreshDatabase, folder: Path, *, largest_batch: int = LARGEST_BATCH
 ) -> Bench:
     """Build everything and start nothing."""
     node = await fresh_database("ccem-fr")
