@@ -15,11 +15,10 @@ from deploy.local.databases import DatabaseRole
 from deploy.local.network import ABRI, CCEM, NODES, Network, Node
 from deploy.local.staff import LOOK_SECONDS, DemoError
 from deploy.local.story import Leg
+from deploy.local.telltale import found_in, readable, telltales
 from shared.contracts.ids import OrganisationId
 
 PATIENCE_SECONDS: Final = 30.0
-SHORTEST_WORD: Final = 4
-"""Shorter words stand in ordinary text too often to say anything."""
 
 STANDS: Final = "SELECT status, responsible FROM referral.referral WHERE id = any($1::uuid[])"
 PROOFS: Final = "SELECT count(*) FROM referral.proof"
@@ -111,27 +110,11 @@ def _same(values: Iterator[str]) -> str:
 
 
 async def _personal_words_told(network: Network, files: Sequence[Path]) -> int:
-    """Count the words of a person's papers that stand in any notification: there must be none."""
-    told = "\n".join(path.read_text(errors="replace") for path in network.mail.letters())
+    """Count the texts of the persons' files that stand in any notification: there must be none."""
+    told = "\n".join(readable(path.read_bytes()) for path in network.mail.letters())
     for node in network.nodes.values():
         told += "\n".join(row["line"] for row in await _fetch(node, TEXTS))
-    words = {word for path in files for word in _words(json.loads(path.read_text()).get("disclose", {}))}
-    return sum(word in told for word in words)
-
-
-def _words(part: object) -> Iterator[str]:
-    """Yield every longer word that somebody wrote about the person: not codes, which are lower-case."""
-    match part:
-        case dict():
-            for value in part.values():
-                yield from _words(value)
-        case list():
-            for value in part:
-                yield from _words(value)
-        case str():
-            yield from (word for word in part.split() if len(word) >= SHORTEST_WORD and word.lower() != word)
-        case _:
-            return
+    return sum(found_in(told, telltales(json.loads(path.read_text(encoding="utf-8")))) for path in files)
 
 
 async def _traces(network: Network, legs: Sequence[Leg]) -> int:

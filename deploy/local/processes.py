@@ -60,7 +60,7 @@ class Kept:
                 start_new_session=True,
                 pass_fds=tuple(holding),
             )
-        if self._keeper.stdout is None or self._keeper.stdin is None:  # pragma: no cover - both were asked for
+        if self._keeper.stdout is None or self._keeper.stdin is None:  # both were asked for
             raise AssertionError
         self._orders = self._keeper.stdin
         with self._keeper.stdout as answers:

@@ -88,7 +88,7 @@ class Story:
 
     async def _listen(self, program: asyncio.subprocess.Process, ccem: Worker, abri: Worker, count: int) -> None:
         """Play CCEM's and the shelter's part for each referral that the partner speaks of, until all are done."""
-        if program.stdout is None:  # pragma: no cover - it was asked for
+        if program.stdout is None:  # it was asked for
             raise AssertionError
         playing: dict[str, asyncio.Task[None]] = {}
         before: dict[str, float] = {}
