@@ -61,6 +61,8 @@ async def test_a_person_is_handed_over_and_both_stores_say_so(tmp_path: Path, ho
     assert found["personal_in_notifications"] == 0
     assert all(found["audit"][name]["verified"] and found["audit"][name]["entries"] for name in found["audit"])
     assert found["traces"] > 5
+    assert found["services_in_one_trace"] == 3
+    assert found["linked_traces"] > 0
     assert "Abri: confirms that the person has arrived" in told
 
 
