@@ -5,7 +5,9 @@ of a message, and no other contender has it.
 """
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import UTC
+from uuid import UUID
 
 from bench.contenders.stopwatch import Stopwatch, Took
 from bench.site import Site
@@ -18,7 +20,8 @@ from shared.messaging import places
 from shared.messaging.consumer import Consumer
 from shared.messaging.outbox import Letter
 from shared.messaging.post import PostOffice, Publisher
-from shared.messaging.rabbit import RabbitPublisher, connect, make_broker
+from shared.messaging.publisher import RabbitPublisher
+from shared.messaging.rabbit import connect, make_broker
 from shared.messaging.sealer import Sealer
 from shared.messaging.shell import Shell
 from shared.sealing.directory import Directory
@@ -26,6 +29,7 @@ from shared.sealing.keyring import Holder, read_keyring
 from shared.sealing.keys import KeyPurpose
 from shared.storage.pool import open_pool
 from shared.storage.vault import Vault
+from shared.telemetry.metrics import Sent
 
 
 class Counting:
@@ -36,12 +40,15 @@ class Counting:
         self._publisher = publisher
         self._left = expected
 
-    async def publish(self, letter: Letter) -> None:
-        """Return when the broker has confirmed ``letter``."""
-        await self._publisher.publish(letter)
-        self._left -= 1
+    async def publish(self, exchange: str, letters: Sequence[Letter], *, within: float) -> Mapping[UUID, Sent]:
+        """Return what became of ``letters``; all of them must have been confirmed."""
+        outcomes = await self._publisher.publish(exchange, letters, within=within)
+        assert len(outcomes) == len(letters)
+        assert set(outcomes.values()) == {Sent.CONFIRMED}
+        self._left -= len(outcomes)
         if self._left == 0:
             self.done.set()
+        return outcomes
 
 
 async def run(site: Site, watch: Stopwatch) -> Took:

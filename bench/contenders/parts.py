@@ -16,7 +16,10 @@ PARTS: Final[Sequence[tuple[str, Sequence[str]]]] = (
     ("decide", ("referral/domain/", "referral/hears.py:decide", "referral/hears.py:_kept")),
     ("audit leaves", ("shared/audit/",)),
     ("PostgreSQL client", ("/asyncpg/", "shared/storage/pool.py:")),
-    ("publish and confirm", ("aiormq/channel.py:basic_publish", "aio_pika/exchange.py:", "messaging/post.py:")),
+    (
+        "publish and confirm",
+        ("aiormq/channel.py:basic_publish", "aio_pika/exchange.py:", "messaging/post.py:", "messaging/publisher.py:"),
+    ),
     ("AMQP client", ("/aiormq/", "/pamqp/", "/aio_pika/")),
     ("FastStream", ("/faststream/", "/fast_depends/")),
     ("metrics and traces", ("shared/telemetry/", "/prometheus_client/", "/opentelemetry/")),

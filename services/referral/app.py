@@ -21,7 +21,8 @@ from shared.clock import Clock
 from shared.messaging import places
 from shared.messaging.consumer import Consumer
 from shared.messaging.post import PostOffice
-from shared.messaging.rabbit import RabbitPublisher, make_broker
+from shared.messaging.publisher import RabbitPublisher
+from shared.messaging.rabbit import make_broker
 from shared.messaging.runtime import Connected, Round, Runtime
 from shared.messaging.schema import check_schema
 from shared.messaging.sealer import Sealer

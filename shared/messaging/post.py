@@ -7,7 +7,8 @@ the others.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from time import perf_counter
+from types import MappingProxyType
 from typing import Protocol
 from uuid import UUID
 
@@ -22,25 +23,16 @@ from shared.telemetry.metrics import Sent
 CONFIRM_SECONDS = 10.0
 """How long to wait for a confirm. Without one the outcome is unknown: the same id is published again."""
 
-AT_ONCE = 400
-"""Letters of one batch on the wire at once, at most."""
+NOTHING_KNOWN: Mapping[UUID, Sent] = MappingProxyType({})
 
 log = get_logger(__name__)
-
-
-class Unroutable(Exception):  # noqa: N818 - an outcome, not a fault
-    """No queue takes the letter: there is no agreement in force, or a queue is full."""
 
 
 class Publisher(Protocol):
     """A connection to one broker."""
 
-    async def publish(self, letter: Letter) -> None:
-        """Return when the broker has confirmed ``letter``.
-
-        Raises:
-            Unroutable: the broker gave it back.
-        """
+    async def publish(self, exchange: str, letters: Sequence[Letter], *, within: float) -> Mapping[UUID, Sent]:
+        """Return, at the latest after ``within`` seconds, what became of ``letters``: of some, nothing may be known."""
 
 
 class PostOffice:
@@ -52,7 +44,7 @@ class PostOffice:
         self._publishers = publishers
         self._clock = clock
         self._service = service
-        self._sending: set[asyncio.Task[int]] = set()
+        self._sending: set[asyncio.Task[None]] = set()
 
     def send(self, letters: Sequence[Letter]) -> None:
         """Publish ``letters`` in the background; they are committed, so that a crash from here on loses nothing."""
@@ -77,14 +69,13 @@ class PostOffice:
             await self._deliver(letters)
         return len(letters)
 
-    async def _deliver(self, letters: Sequence[Letter]) -> int:
-        """Publish all, forget the confirmed ones, and return how many those were."""
-        confirmed: list[UUID] = []
-        for start in range(0, len(letters), AT_ONCE):
-            publishing = [self._publish(letter, confirmed) for letter in letters[start : start + AT_ONCE]]
-            with suppress(TimeoutError):
-                async with asyncio.timeout(CONFIRM_SECONDS):
-                    await asyncio.gather(*publishing)
+    async def _deliver(self, letters: Sequence[Letter]) -> None:
+        """Publish all, and forget the confirmed ones."""
+        by_exchange: dict[tuple[str, str], list[Letter]] = {}
+        for letter in letters:
+            by_exchange.setdefault((letter.broker, letter.exchange), []).append(letter)
+        publishing = (self._publish(*place, there) for place, there in by_exchange.items())
+        confirmed = [id_ for ids in await asyncio.gather(*publishing) for id_ in ids]
         if confirmed:
             metrics.PUBLISHED.add(len(confirmed), service=self._service, outcome=Sent.CONFIRMED)
             try:
@@ -92,21 +83,18 @@ class PostOffice:
                     await outbox.confirm(connection, confirmed)
             except UNAVAILABLE as error:
                 log.warning("outbox.unconfirmed", count=len(confirmed), error=type(error).__name__)
-        return len(confirmed)
 
-    async def _publish(self, letter: Letter, confirmed: list[UUID]) -> None:
+    async def _publish(self, broker: str, exchange: str, letters: Sequence[Letter]) -> list[UUID]:
+        """Return the ids of the letters that ``exchange`` has confirmed."""
+        started, outcomes, error = perf_counter(), NOTHING_KNOWN, None
         try:
-            await self._publishers[letter.broker].publish(letter)
-        except asyncio.CancelledError:
-            self._failed(letter, Sent.UNKNOWN, "TimeoutError")
-            raise
-        except Unroutable:
-            self._failed(letter, Sent.UNROUTABLE, "Unroutable")
-        except Exception as error:  # noqa: BLE001 - one letter's trouble is its own; it stays in the outbox
-            self._failed(letter, Sent.UNKNOWN, type(error).__name__)
-        else:
-            confirmed.append(letter.id)
-
-    def _failed(self, letter: Letter, outcome: Sent, error: str) -> None:
-        metrics.PUBLISHED.add(service=self._service, outcome=outcome)
-        log.warning("letter.unconfirmed", message_id=letter.id, dependency=letter.broker, error=error)
+            outcomes = await self._publishers[broker].publish(exchange, letters, within=CONFIRM_SECONDS)
+        except Exception as reason:  # noqa: BLE001 - one exchange's trouble is its own; its letters stay in the outbox
+            error = type(reason).__name__
+        metrics.CONFIRM_SECONDS.observe(perf_counter() - started, service=self._service)
+        for letter in letters:
+            outcome = outcomes.get(letter.id, Sent.UNKNOWN)
+            if outcome is not Sent.CONFIRMED:
+                metrics.PUBLISHED.add(service=self._service, outcome=outcome)
+                log.warning("letter.unconfirmed", message_id=letter.id, dependency=broker, reason=outcome, error=error)
+        return [letter.id for letter in letters if outcomes.get(letter.id) is Sent.CONFIRMED]

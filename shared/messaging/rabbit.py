@@ -7,19 +7,15 @@ there closes the channel for everybody on it.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import cast
 
 import aiormq
-from aio_pika.abc import AbstractChannel, AbstractRobustChannel, DeliveryMode
-from aio_pika.exceptions import AMQPError, ChannelClosed, DeliveryError, ProbableAuthenticationError
-from aiormq import spec
+from aio_pika.abc import AbstractRobustChannel
+from aio_pika.exceptions import AMQPError, ChannelClosed, ProbableAuthenticationError
 from aiormq.abc import DeliveredMessage
 from faststream import AckPolicy
 from faststream.rabbit import Channel, RabbitBroker, RabbitQueue
 
 from shared.messaging.channels import StraightBroker
-from shared.messaging.outbox import Letter
-from shared.messaging.post import Unroutable
 from shared.storage.pool import pause
 from shared.telemetry.logs import get_logger
 
@@ -146,56 +142,6 @@ class Subscription:
             await queue.channel.restore()
         elif not await self.is_open():
             await queue.restore()
-
-
-class RabbitPublisher:
-    """Publishes letters: persistent, mandatory, with their own ids, on a channel of their own for each exchange.
-
-    A broker that refuses one exchange closes the channel, and with it goes every confirm that is still awaited on it:
-    letters to other exchanges must not be among them, or they would be tried again with the refused one for ever.
-    """
-
-    def __init__(self, broker: RabbitBroker) -> None:
-        """Take a broker made by :func:`make_broker`."""
-        self._broker = broker
-        self._opening = asyncio.Lock()
-        self._channels: dict[str, AbstractChannel] = {}
-
-    async def publish(self, letter: Letter) -> None:
-        """Return when the broker has confirmed ``letter``.
-
-        The exchange is there: the start has looked (:func:`check_topology`).
-
-        Raises:
-            Unroutable: no queue takes it, or a queue is full.
-            OSError, AMQPError: the broker is away, or may be: the outcome is unknown.
-        """
-        own = self._channels.get(letter.exchange) or await self._open(letter.exchange)
-        channel = cast("aiormq.Channel", await own.get_underlay_channel())
-        try:
-            await channel.basic_publish(
-                letter.body,
-                exchange=letter.exchange,
-                routing_key=letter.routing_key,
-                properties=spec.Basic.Properties(
-                    message_id=str(letter.id),
-                    content_type=letter.content_type,
-                    delivery_mode=DeliveryMode.PERSISTENT,
-                    headers=dict(letter.headers),
-                ),
-                mandatory=True,
-                wait=False,  # the confirm is what counts, and it comes after the frames have left
-            )
-        except DeliveryError:
-            raise Unroutable from None
-
-    async def _open(self, exchange: str) -> AbstractChannel:
-        async with self._opening:
-            if exchange not in self._channels:
-                connection = await self._broker.connect()
-                channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
-                self._channels[exchange] = channel
-        return self._channels[exchange]
 
 
 def headers_of(message: DeliveredMessage) -> dict[str, str]:

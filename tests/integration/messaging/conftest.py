@@ -17,7 +17,8 @@ from shared.clock import Clock
 from shared.messaging import places
 from shared.messaging.consumer import LARGEST_BATCH, Consumer
 from shared.messaging.post import PostOffice
-from shared.messaging.rabbit import RabbitPublisher, make_broker
+from shared.messaging.publisher import RabbitPublisher
+from shared.messaging.rabbit import make_broker
 from shared.messaging.runtime import Connected, Runtime
 from shared.messaging.shell import Shell
 from shared.storage.migrate import migrate

@@ -5,6 +5,8 @@ The numbers are those of ``docs/architecture/messaging.md``.
 
 import asyncio
 import json
+from dataclasses import replace
+from time import monotonic
 from typing import Any
 from uuid import uuid4
 
@@ -17,8 +19,9 @@ from deploy.broker.topology import BrokerRole, node_host
 from shared.messaging import outbox, places
 from shared.messaging.consumer import LARGEST_BATCH
 from shared.messaging.outbox import JSON, Letter
-from shared.messaging.post import PostOffice, Unroutable
-from shared.messaging.rabbit import BrokerError, RabbitPublisher, check_topology, connect, make_broker
+from shared.messaging.publisher import RabbitPublisher
+from shared.messaging.rabbit import BrokerError, check_topology, connect, make_broker
+from shared.telemetry.metrics import Sent
 from tests.integration.messaging.conftest import QUEUE, Bench
 from tests.support.parcels import message
 from tests.support.wait import until
@@ -56,7 +59,8 @@ async def test_2_and_4_what_is_published_is_persistent_and_has_the_letters_own_i
     await bench.listen()
     await connect(bench.broker, "node")
     sent = letter()
-    await RabbitPublisher(bench.broker).publish(sent)
+    outcomes = await RabbitPublisher(bench.broker).publish(sent.exchange, [sent], within=10)
+    assert outcomes == {sent.id: Sent.CONFIRMED}
     await until(lambda: bench.said)
     [got] = bench.said
     assert got.delivery_mode == aio_pika.DeliveryMode.PERSISTENT
@@ -67,9 +71,9 @@ async def test_2_and_4_what_is_published_is_persistent_and_has_the_letters_own_i
 
 async def test_3_a_letter_that_no_queue_takes_is_not_taken_for_sent(bench: Bench) -> None:
     await connect(bench.broker, "node")
-    with pytest.raises(Unroutable):
-        await RabbitPublisher(bench.broker).publish(letter("nobody"))
     lost, good = letter("nobody"), letter()
+    outcomes = await RabbitPublisher(bench.broker).publish(lost.exchange, [lost, good], within=10)
+    assert outcomes == {lost.id: Sent.UNROUTABLE, good.id: Sent.CONFIRMED}
     post = bench.runtime.post
     async with bench.pool.acquire() as connection:
         await outbox.put(connection, [lost, good], bench.shell.now())
@@ -81,19 +85,57 @@ async def test_3_a_letter_that_no_queue_takes_is_not_taken_for_sent(bench: Bench
 async def test_4_a_confirm_that_never_comes_ends_the_wait_and_keeps_the_letter(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Silent:
-        async def publish(self, letter: Letter) -> None:
-            del letter
-            await asyncio.Event().wait()
-
-    monkeypatch.setattr("shared.messaging.post.CONFIRM_SECONDS", 0.05)
-    post = PostOffice(bench.pool, {"node": Silent()}, bench.runtime.post._clock, "referral")  # noqa: SLF001
-    kept = letter()
+    await connect(bench.broker, "node")
+    monkeypatch.setattr("shared.messaging.post.CONFIRM_SECONDS", 0.0)
+    kept, post = letter(), bench.runtime.post
     async with bench.pool.acquire() as connection:
         await outbox.put(connection, [kept], bench.shell.now())
     post.send([kept])
     await post.drain()
     assert await bench.count("outbox") == 1
+
+
+async def test_4_who_stops_waiting_does_not_mix_up_the_answers_to_the_others(bench: Bench) -> None:
+    await connect(bench.broker, "node")
+    publisher = RabbitPublisher(bench.broker)
+
+    async def hurried(seconds: float) -> None:
+        await publisher.publish(places.NODE_EXCHANGE, [letter("nobody"), letter()], within=seconds)
+
+    async def patient() -> None:
+        lost, good = letter("nobody"), letter()
+        outcomes = await publisher.publish(places.NODE_EXCHANGE, [good, lost, letter()], within=30)
+        assert (outcomes[lost.id], outcomes[good.id], len(outcomes)) == (Sent.UNROUTABLE, Sent.CONFIRMED, 3)
+
+    await asyncio.gather(*(work for n in range(60) for work in (hurried(n / 20_000), patient())))
+
+
+async def test_4_the_same_letter_published_twice_has_the_answer_of_its_own_time(bench: Bench) -> None:
+    await connect(bench.broker, "node")
+    publisher, again = RabbitPublisher(bench.broker), letter("nobody")
+    await asyncio.gather(*(publisher.publish(places.NODE_EXCHANGE, [again], within=n / 1_000) for n in range(10)))
+    assert await publisher.publish(places.NODE_EXCHANGE, [again], within=10) == {again.id: Sent.UNROUTABLE}
+
+
+async def test_4_letters_of_any_size_go_in_one_batch(bench: Bench) -> None:
+    await bench.listen()
+    await connect(bench.broker, "node")
+    letters = [letter(body=b"x" * size) for size in (0, 1, 131_063, 131_064, 131_065, 262_144, 1 << 20, 1 << 20, 7)]
+    outcomes = await RabbitPublisher(bench.broker).publish(places.NODE_EXCHANGE, letters, within=30)
+    assert outcomes == dict.fromkeys((sent.id for sent in letters), Sent.CONFIRMED)
+    await until(lambda: len(bench.said) == len(letters))
+    assert [got.body for got in bench.said] == [sent.body for sent in letters]
+
+
+async def test_4_a_channel_that_the_broker_closes_ends_the_wait_and_the_next_batch_has_a_new_one(bench: Bench) -> None:
+    await connect(bench.broker, "node")
+    publisher, good = RabbitPublisher(bench.broker), letter()
+    refused = replace(good, exchange="exchange-that-is-not-there")
+    began = monotonic()
+    assert await publisher.publish(refused.exchange, [refused], within=60) == {}
+    assert monotonic() - began < 30
+    assert await publisher.publish(good.exchange, [good], within=10) == {good.id: Sent.CONFIRMED}
+    assert await publisher.publish(refused.exchange, [refused], within=60) == {}
 
 
 async def test_6_each_subscriber_has_a_limited_channel_of_its_own(bench: Bench) -> None:
