@@ -5,7 +5,6 @@ for: unknown and forbidden are the same because there is nothing to tell apart.
 """
 
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
 from os import urandom
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -23,6 +22,7 @@ from shared.messaging.decision import Entry
 from shared.staff import StaffBook, StaffMember
 from shared.storage.pool import UNAVAILABLE, Pool
 from shared.telemetry.logs import get_logger
+from shared.values import dataclass
 
 HEARTBEAT_SECONDS: Final = 15.0
 """How long a stream may be silent (the HTML standard, 9.2.7, says about 15), and how often it looks by itself."""

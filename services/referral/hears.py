@@ -6,7 +6,7 @@ sent; a part of a decision is kept without the rest.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, TypeAlias, assert_never
 from uuid import UUID, uuid4
@@ -42,6 +42,7 @@ from shared.sealing.keyring import Keyring
 from shared.storage.pool import Connection
 from shared.storage.vault import Vault
 from shared.telemetry import metrics
+from shared.values import dataclass
 
 Rule: TypeAlias = Callable[[Known, Act], Decision[Any]]
 """A rule of the domain, with all but what is known and who acts already given."""

@@ -5,7 +5,7 @@ ever shown.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -20,6 +20,7 @@ from shared.contracts.packet import Summary
 from shared.contracts.personal import Personal
 from shared.messaging.decision import Decision
 from shared.storage.vault import CaseCipher, WrappedKey
+from shared.values import dataclass
 
 
 class About(StrEnum):

@@ -11,7 +11,6 @@ What must never happen: an event takes effect that its sender's signing key has 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeAlias
 from uuid import UUID
@@ -32,6 +31,7 @@ from shared.sealing.keyring import Keyring
 from shared.sealing.keys import KeyPurpose, VerifyKey
 from shared.sealing.receipts import Receipt, verify_receipt
 from shared.sealing.timestamp import STEP_SECONDS
+from shared.values import dataclass
 
 VERDICT: Final = "relais-verdict"
 VERIFIED: Final = "verified"

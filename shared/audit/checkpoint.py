@@ -13,13 +13,13 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from shared.audit.merkle import HASH_BYTES, Hash
 from shared.audit.note import KeyName, NoteSigner, NoteVerifier, open_note, sign
 from shared.contracts.ids import OrganisationId
+from shared.values import dataclass
 
 MAX_SIZE: Final = 2**63 - 1
 

@@ -7,7 +7,6 @@ SHA-256. What must never happen: that a log passes of which one byte under a sig
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
@@ -17,6 +16,7 @@ from shared.audit.checkpoint import Checkpoint, CheckpointRefusedError, open_che
 from shared.audit.log import Commitment, commit
 from shared.audit.merkle import Frontier, Hash, leaf_hash
 from shared.audit.note import NoteRefusedError, NoteVerifier
+from shared.values import dataclass
 
 MOST_PROBLEMS: Final = 1_000
 """How many problems a report lists; the others are counted."""

@@ -10,7 +10,7 @@ happen: a change without its entry, an entry of a case in clear, or a leaf that 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from hashlib import sha256
 from pathlib import Path
 from typing import Final, NewType, Protocol
@@ -19,6 +19,7 @@ from uuid import UUID
 from shared.audit.entry import encode_entry
 from shared.messaging.decision import Entry
 from shared.storage.pool import Connection
+from shared.values import dataclass
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 

@@ -13,9 +13,10 @@ What the RFCs leave open is decided here:
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, NewType
+
+from shared.values import dataclass
 
 Hash = NewType("Hash", bytes)
 """32 bytes of SHA-256: a leaf, a node or a root."""

@@ -22,12 +22,13 @@ import binascii
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Final, NewType, Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from shared.values import dataclass
 
 KeyName = NewType("KeyName", str)
 """Whose key it is and what for, such as ``ccem-fr/receipt``: no space, no plus, 1 to 255 bytes of UTF-8."""

@@ -4,7 +4,6 @@ FastStream has no batches on RabbitMQ: it connects, subscribes and limits; the b
 """
 
 import asyncio
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -16,6 +15,7 @@ from shared.messaging.frontier import Frontier
 from shared.messaging.rabbit import Subscription, headers_of
 from shared.messaging.shell import Shell
 from shared.telemetry.logs import get_logger
+from shared.values import dataclass
 
 What = TypeVar("What")
 State = TypeVar("State")

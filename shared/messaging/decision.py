@@ -4,11 +4,13 @@ Pure values. A decision does nothing: the batch shell makes it true, all of it i
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from types import MappingProxyType
 from typing import Generic, TypeVar
 from uuid import UUID
+
+from shared.values import dataclass
 
 State = TypeVar("State")
 

@@ -1,12 +1,14 @@
 """A message as it came, before anybody looked inside, and what became of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Generic, TypeVar
 from uuid import UUID
+
+from shared.values import dataclass
 
 What_co = TypeVar("What_co", covariant=True)
 

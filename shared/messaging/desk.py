@@ -6,7 +6,6 @@ one statement a table for the whole batch; ``write`` turns what was decided into
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -16,6 +15,7 @@ from shared.messaging.decision import Decision, Early
 from shared.messaging.delivery import Delivery, Heard
 from shared.messaging.outbox import Letter
 from shared.storage.pool import Connection
+from shared.values import dataclass
 
 What = TypeVar("What")
 State = TypeVar("State")

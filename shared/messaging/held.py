@@ -5,7 +5,6 @@ that the parking lot of the referral service holds no readable personal data eit
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from json import dumps, loads
 from typing import Any
@@ -13,6 +12,7 @@ from uuid import UUID
 
 from shared.messaging.delivery import Delivery, Waited
 from shared.storage.pool import Connection
+from shared.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ A letter may be published twice (a crash between the confirm and the delete) and
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from json import loads
 from typing import Final
@@ -13,6 +12,7 @@ from uuid import UUID
 from pydantic_core import to_json
 
 from shared.storage.pool import Connection
+from shared.values import dataclass
 
 JSON: Final = "application/json"
 """The content type of facts, which stay within the node."""

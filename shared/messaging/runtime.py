@@ -8,7 +8,7 @@ finished, what was not stays with the broker.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,7 @@ from shared.messaging.rabbit import check_topology, connect
 from shared.messaging.watch import LOOK_SECONDS, SubscriptionWatch, is_heard, keep_working
 from shared.storage.pool import Pool
 from shared.telemetry.logs import get_logger
+from shared.values import dataclass
 
 SWEEP_SECONDS = 1.0
 HELD_SECONDS = 1.0

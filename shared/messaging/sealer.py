@@ -7,7 +7,7 @@ without the next number of its recipient, or a number without its envelope.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import uuid4
@@ -23,6 +23,7 @@ from shared.sealing.keyring import Keyring
 from shared.sealing.keys import KeyPurpose
 from shared.storage.pool import Connection
 from shared.telemetry.logs import get_logger
+from shared.values import dataclass
 
 LIFETIME: Final = timedelta(days=30)
 """How long an envelope may be acted on: a partner that is away for some weeks still hears what was said."""

@@ -11,7 +11,7 @@ Nothing may be acknowledged before its commit, nothing published before it, and 
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from os import urandom
@@ -34,6 +34,7 @@ from shared.storage.pool import CONTENDED, UNAVAILABLE, Connection, Pool, pause
 from shared.telemetry import metrics, traces
 from shared.telemetry.logs import get_logger
 from shared.telemetry.metrics import Outcome
+from shared.values import dataclass
 
 What = TypeVar("What")
 State = TypeVar("State")

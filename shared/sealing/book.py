@@ -4,7 +4,7 @@ Every key in the book was signed by an identity that we pinned, and every agreem
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from types import MappingProxyType
 
@@ -14,6 +14,7 @@ from shared.sealing.codes import DirectoryCode, DirectoryError
 from shared.sealing.key_document import KeyDocument, PublishedKey
 from shared.sealing.keys import InboxPublicKey, KeyPurpose, VerifyKey
 from shared.sealing.suites import Suite
+from shared.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

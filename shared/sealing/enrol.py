@@ -7,7 +7,6 @@ What must never happen: that keys which exist are written over, or that a partne
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -33,6 +32,7 @@ from shared.sealing.keyring import (
 from shared.sealing.keys import InboxKey, KeyPurpose, SigningKey, StorageKey
 from shared.sealing.suites import KeyKind
 from shared.sealing.timestamp import rounded_down
+from shared.values import dataclass
 
 IDENTITY_LIFETIME: Final = timedelta(days=3_653)
 SERVICE_KEY_LIFETIME: Final = timedelta(days=182)

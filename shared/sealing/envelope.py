@@ -16,7 +16,6 @@ import hashlib
 import hmac
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from os import urandom
 from typing import Final
@@ -30,6 +29,7 @@ from shared.sealing.header import MAX_HEADER_BYTES, MAX_RECIPIENT_KEYS, Header
 from shared.sealing.keys import InboxKey, InboxPublicKey, SigningKey, VerifyKey
 from shared.sealing.suites import CONTENT_KEY_BYTES, TAG_BYTES, WRAP_BYTES, Suite
 from shared.sealing.timestamp import rounded_down, rounded_up
+from shared.values import dataclass
 
 SIZES: Final = (4_096, 16_384, 65_536, 262_144)
 """The only lengths, in bytes, that an envelope may have: what is seen on the wire says little about what is inside."""

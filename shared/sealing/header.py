@@ -9,7 +9,6 @@ What must never happen: that an attribute is added which says anything about a p
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Self
 from uuid import UUID
@@ -18,6 +17,7 @@ from shared.contracts.ids import ORGANISATION_PATTERN, KeyId, MessageId, Organis
 from shared.sealing.codes import EnvelopeCode, EnvelopeError
 from shared.sealing.keys import KEY_ID_PATTERN
 from shared.sealing.timestamp import ROUNDED_PATTERN, decode_time, encode_time
+from shared.values import dataclass
 
 TYPE: Final = "org.relais.sealed.v1"
 CONTENT_TYPE: Final = "application/vnd.relais.sealed"

@@ -21,7 +21,6 @@ import stat
 import threading
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
@@ -39,6 +38,7 @@ from shared.sealing.fields import Base64, Statement, Time, decode_base64, encode
 from shared.sealing.files import SECRET_MODE, write_atomically
 from shared.sealing.keys import KINDS_FOR, SECRET_BYTES, InboxKey, KeyPurpose, SigningKey, StorageKey
 from shared.sealing.suites import KeyKind
+from shared.values import dataclass
 
 FORMAT: Final = "org.relais.keyring.v1"
 MAX_FILE_BYTES: Final = 262_144

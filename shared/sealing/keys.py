@@ -7,7 +7,7 @@ What must never happen: that secret bytes come into a ``repr``, a log or an erro
 """
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from os import urandom
 from typing import Final, Self, TypeAlias
@@ -22,6 +22,7 @@ from shared.contracts.ids import KeyId, OrganisationId
 from shared.sealing.codes import KeyCode, KeyRefusedError
 from shared.sealing.curve25519 import ed25519_fault, x25519_fault
 from shared.sealing.suites import HPKE, KIND_OF, SUITE_OF, KeyKind, Suite
+from shared.values import dataclass
 
 SECRET_BYTES: Final = 32
 KEY_ID_PATTERN: Final = r"[0-9a-f]{32}"

@@ -9,7 +9,6 @@ the one who signed it.
 """
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Final, Self
@@ -23,6 +22,7 @@ from shared.sealing.fields import decode_base64, encode_base64
 from shared.sealing.key_document import KeyDocument
 from shared.sealing.keys import KeyPurpose, SigningKey, VerifyKey
 from shared.sealing.timestamp import PATTERN, decode_time, encode_time
+from shared.values import dataclass
 
 FORM: Final = "org.relais.receipt.v1"
 HASH_BYTES: Final = 32

@@ -7,11 +7,11 @@ long for a migration.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 from shared.storage.pool import Connection
+from shared.values import dataclass
 
 FILE_NAME = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
 NAME = re.compile(r"^[a-z_][a-z0-9_]*$")

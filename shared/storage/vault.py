@@ -5,12 +5,13 @@ makes every copy of its documents unreadable at once: the page, the write-ahead 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from os import urandom
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from shared.values import dataclass
 
 KEY_BYTES = 32
 NONCE_BYTES = 12

@@ -5,10 +5,10 @@ carry the right name without anything being handed around. Nothing but these two
 """
 
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Final
 
 from shared.contracts.ids import OrganisationId
+from shared.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ import re
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar, Token
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 from uuid import UUID, uuid4
@@ -47,6 +46,7 @@ from shared.contracts.ids import OrganisationId
 from shared.telemetry import scope
 from shared.telemetry.allowed import Value, is_code
 from shared.telemetry.export import AllowListExporter, hush
+from shared.values import dataclass
 
 Attributes = Mapping[str, Value | UUID]
 """Names of the allow-list and their values; what is not on the list is dropped and counted when the span leaves."""

@@ -5,11 +5,12 @@ import signal
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import uvicorn
 import uvloop
 from fastapi import FastAPI
+
+from shared.values import dataclass
 
 BACKLOG = 2048
 

@@ -7,7 +7,7 @@ happen: a part that was opened and is not closed, whichever step of the start fa
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -17,6 +17,7 @@ from shared.messaging.runtime import Runtime
 from shared.settings import NodeSettings
 from shared.staff import StaffBook
 from shared.telemetry.traces import Telemetry
+from shared.values import dataclass
 from shared.web.frame import make_app
 
 NOTHING: Mapping[str, object] = MappingProxyType({})

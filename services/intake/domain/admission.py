@@ -8,7 +8,7 @@ What must never happen: a message is let in that is not for us, not covered by a
 a key for speaking; a receipt is answered with a receipt, which would never end; the same message has two effects.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
@@ -17,6 +17,7 @@ from uuid import UUID
 from shared.contracts.ids import KeyId, MessageId, OrganisationId
 from shared.messaging.decision import Decision, Entry, Refusal
 from shared.sealing.codes import DirectoryCode, EnvelopeCode
+from shared.values import dataclass
 
 CLOCK_SKEW = timedelta(minutes=10)
 """How far a sender's clock may be ahead of ours (docs/protocol/envelope.md)."""

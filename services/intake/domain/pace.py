@@ -7,8 +7,9 @@ What must never happen: the buckets grow without limit; a caller that waits as l
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from datetime import datetime
+
+from shared.values import dataclass
 
 ROUNDING = 1e-6
 

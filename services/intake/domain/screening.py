@@ -18,7 +18,6 @@ labour, servitude).
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 
 from services.intake.domain.turning import Elsewhere, where_to_turn
@@ -33,6 +32,7 @@ from shared.contracts.codes import (
 )
 from shared.contracts.personal import Country
 from shared.contracts.report import Report
+from shared.values import dataclass
 
 
 class ScreeningReason(StrEnum):

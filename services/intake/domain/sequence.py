@@ -8,7 +8,6 @@ What must never happen: a gap is passed over without an entry in the audit log, 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import accumulate
 from types import MappingProxyType
@@ -17,6 +16,7 @@ from uuid import UUID
 from services.intake.domain.admission import Voice
 from shared.contracts.ids import OrganisationId
 from shared.messaging.decision import Entry
+from shared.values import dataclass
 
 PATIENCE = timedelta(seconds=20)
 """How long a later number may have been here before an earlier one counts as missing."""

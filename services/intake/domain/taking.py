@@ -3,7 +3,7 @@
 What must never happen: a word of a report is kept, logged or said anywhere but in the envelope for referral.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from types import MappingProxyType
 
@@ -12,6 +12,7 @@ from shared.contracts.event import EventId
 from shared.contracts.ids import OrganisationId, ReportId
 from shared.contracts.report import Report, ReportTaken, ReportTakenData, Screening
 from shared.messaging.decision import Decision, Entry
+from shared.values import dataclass
 
 REPORTER = "reporter"
 """Who did it, in the audit log: somebody from outside, who may have given no name."""

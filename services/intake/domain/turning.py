@@ -9,7 +9,6 @@ What must never happen: a danger now is answered with anything before the emerge
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from shared.contracts.codes import (
     CcemCriterion,
@@ -24,6 +23,7 @@ from shared.contracts.codes import (
 from shared.contracts.countries import EEA
 from shared.contracts.personal import Country
 from shared.contracts.report import Report
+from shared.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ count; it is in no log.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from hashlib import blake2b
 from os import urandom
@@ -23,6 +23,7 @@ from shared.contracts.ids import ReportId
 from shared.contracts.problem import ProblemCode
 from shared.messaging.shell import Shell
 from shared.storage.pool import Pool
+from shared.values import dataclass
 from shared.web.problem import Problem
 
 PATIENCE_SECONDS: Final = 10.0

@@ -1,10 +1,10 @@
 """What the door keeps back, as an operator may see it: why, how large, since when. Never what is in it."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from shared.storage.pool import Connection
+from shared.values import dataclass
 
 LARGEST_PAGE = 100
 

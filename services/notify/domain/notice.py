@@ -6,7 +6,6 @@ checked against a shape that has no room for a word. What must never happen: a f
 """
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, assert_never
 from uuid import UUID
@@ -14,6 +13,7 @@ from uuid import UUID
 from shared.contracts.codes import Urgency
 from shared.contracts.facts import FactCode
 from shared.contracts.ids import ReferralId, public_number
+from shared.values import dataclass
 
 _NUMBER: Final = re.compile(r"R-[0-9A-F]{4}-[0-9A-F]{4}")
 _UUID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"

@@ -3,9 +3,10 @@
 The audit log keeps, for as long as its own rules say, that somebody was told; these rows need not.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+
+from shared.values import dataclass
 
 KEEP_READ: Final = timedelta(days=30)
 KEEP_UNREAD: Final = timedelta(days=180)

@@ -4,7 +4,6 @@ This is the whole business of the service, and all of it is pure.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -16,6 +15,7 @@ from shared.contracts.codes import Urgency
 from shared.contracts.facts import Audience, Fact
 from shared.contracts.ids import FactId, OrganisationId, StaffId
 from shared.messaging.decision import Decision, Entry
+from shared.values import dataclass
 
 NOBODY = "nobody-to-tell"
 """The organisation has nobody for any audience. The fact is parked, and replayed when somebody is there."""

@@ -6,12 +6,12 @@ as a volunteer.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
 from shared.contracts.facts import Audience, Fact
 from shared.contracts.ids import StaffId
+from shared.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ The subject says no more than the body. A mail that is tried again is the same t
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -20,6 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from services.notify.domain.notice import Notice
 from services.notify.voice import Voice
 from shared.contracts.codes import Urgency
+from shared.values import dataclass
 from shared.words import direction
 
 TEMPLATES: Final = Path(__file__).parents[1] / "templates"

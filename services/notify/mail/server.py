@@ -8,12 +8,14 @@ the server says is passed on: its texts repeat addresses.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from aiosmtplib import SMTP, SMTPException, SMTPResponseException
+
+from shared.values import dataclass
 
 PORTS: Final = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 """The schemes of a mail server's address: in clear (for a server on the same machine or network), STARTTLS, TLS."""

@@ -6,7 +6,6 @@ ends where its process did: what happens then is told in ``services.notify.mail.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, NewType
@@ -16,6 +15,7 @@ from services.notify.domain.notice import Matter
 from shared.contracts.codes import Urgency
 from shared.contracts.ids import StaffId
 from shared.storage.pool import Connection
+from shared.values import dataclass
 
 MailId = NewType("MailId", UUID)
 

@@ -6,7 +6,6 @@ belongs to anybody but the member it is given.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NewType
 from uuid import UUID
@@ -19,6 +18,7 @@ from services.notify.domain.telling import Telling
 from shared.contracts.codes import Urgency
 from shared.contracts.ids import FactId, StaffId
 from shared.storage.pool import Connection
+from shared.values import dataclass
 
 Place = NewType("Place", int)
 """A notification's number in its member's own count, from 1. Also the feed's event id."""

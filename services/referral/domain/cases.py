@@ -4,12 +4,12 @@ A case never leaves the organisation; only packets cut from it do. It is the uni
 personal belongs to one case and is encrypted under that case's key.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
 from shared.contracts.ids import CaseId, OrganisationId, ReferralId, ReportId, StaffId
 from shared.messaging.decision import Decision, Entry
+from shared.values import dataclass
 
 CLOCK: Final = "clock"
 Actor: TypeAlias = StaffId | OrganisationId | Literal["clock"]

@@ -7,7 +7,7 @@ of the state.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 from types import MappingProxyType
@@ -15,6 +15,7 @@ from types import MappingProxyType
 from services.referral.domain.life import Side
 from services.referral.domain.referral import Deadlines, Referral
 from shared.contracts.codes import Status, Urgency
+from shared.values import dataclass
 
 RECEIPT_IN = timedelta(minutes=5)
 FIRST_READ_IN: Mapping[Urgency, timedelta] = MappingProxyType(

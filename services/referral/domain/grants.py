@@ -4,13 +4,14 @@ A grant is never changed: to take it back is to mark when, and to renew it is to
 one: what it does not name, it does not allow.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from services.referral.domain.ruling import Act
 from shared.contracts.codes import Category, GrantedBy, GrantForm, Purpose
 from shared.contracts.ids import CaseId, GrantId, OrganisationId, StaffId
 from shared.messaging.decision import Decision, Entry
+from shared.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,13 @@ may decide between two sides, and none may look at a clock: clocks differ.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
 from services.referral.domain.life import Side
 from shared.contracts.codes import Step
 from shared.contracts.event import EventId
+from shared.values import dataclass
 
 FACTS = frozenset({Step.OPENED, Step.ARRIVED, Step.MISSED, Step.PROGRESSED, Step.CLOSED})
 """What has happened in the world, and is not undone by what somebody else wanted at the time."""

@@ -6,7 +6,6 @@ life. Whatever the gate does not recognise stays: it lists reasons to let go, ne
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -27,6 +26,7 @@ from shared.contracts.countries import EEA
 from shared.contracts.exchange import Terms
 from shared.contracts.ids import OrganisationId, StaffId
 from shared.contracts.packet import IDENTIFYING
+from shared.values import dataclass
 
 
 class Stage(StrEnum):

@@ -5,7 +5,7 @@ no stored status can disagree with what was said. What is personal is not here: 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from types import MappingProxyType
 
@@ -15,6 +15,7 @@ from services.referral.domain.standing import Course, Standing
 from shared.contracts.codes import ReferralKind, Status, Urgency
 from shared.contracts.exchange import Terms
 from shared.contracts.ids import CaseId, ConversationId, OrganisationId, ReferralId, StaffId
+from shared.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

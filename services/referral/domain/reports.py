@@ -4,7 +4,7 @@ A report is kept under a key of its own, its *folder*, because it belongs to no 
 that is opened for it takes that folder over; a report that is linked to another case stays in its folder.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -16,6 +16,7 @@ from shared.contracts.facts import Audience, Fact, FactCode
 from shared.contracts.ids import CaseId, FactId, OrganisationId, ReportId
 from shared.contracts.report import ReportTaken
 from shared.messaging.decision import Entry
+from shared.values import dataclass
 
 
 class ReportStatus(StrEnum):

@@ -5,12 +5,12 @@ confirms that the person is there, then the receiver. While that confirmation tr
 the sender still believes that it does: for a moment both look after the person, never neither.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from services.referral.domain.referral import Referral
 from shared.contracts.codes import ReferralKind
 from shared.contracts.ids import OrganisationId
+from shared.values import dataclass
 
 MOVES_ON_ARRIVAL = frozenset({ReferralKind.TRANSFER, ReferralKind.BROKERED})
 """The kinds that hand over responsibility."""

@@ -1,7 +1,6 @@
 """What a decision of this service holds besides its next state: personal papers to keep, and a case to open."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -15,6 +14,7 @@ from shared.contracts.exchange import ReferralEvent
 from shared.contracts.ids import CaseId, OrganisationId, ReferralId, ReportId
 from shared.contracts.personal import Personal, Text
 from shared.messaging.decision import Decision, Refusal
+from shared.values import dataclass
 
 State = TypeVar("State")
 

@@ -5,7 +5,7 @@ with the reason for each, so that nobody believes to have sent what stayed behin
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from services.referral.domain import grants
@@ -42,6 +42,7 @@ from shared.contracts.exchange import (
 from shared.contracts.ids import CaseId, ConversationId, OrganisationId, ReferralId, StaffId
 from shared.contracts.packet import Packet
 from shared.contracts.personal import Personal, Text
+from shared.values import dataclass
 
 
 class Offer(Personal):

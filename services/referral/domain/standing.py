@@ -1,11 +1,12 @@
 """Where a referral stands: the moves of both lanes, taken in their one order and put through the table."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 
 from services.referral.domain.lanes import Lanes, Move, in_order
 from services.referral.domain.life import Side, after
 from shared.contracts.codes import Status, Step
+from shared.values import dataclass
 
 NO_TIME = timedelta()
 

@@ -5,7 +5,6 @@ same.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Annotated, TypeVar
@@ -29,6 +28,7 @@ from shared.staff import Role, StaffMember
 from shared.storage.pool import CONTENDED, Connection, Pool
 from shared.storage.vault import Vault
 from shared.telemetry import traces
+from shared.values import dataclass
 from shared.web.access import having
 from shared.web.documented import problems
 from shared.web.problem import NOT_FOUND, RETRY_SECONDS, Problem

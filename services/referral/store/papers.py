@@ -4,7 +4,7 @@ A newer document stands beside the older one: no version is ever written over.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final
@@ -39,6 +39,7 @@ from shared.contracts.packet import (
 from shared.contracts.personal import Personal
 from shared.contracts.report import ReportTakenData
 from shared.storage.pool import Connection
+from shared.values import dataclass
 
 KEEP: Final = """
 INSERT INTO paper (id, folder, about, name, side, n, at, body)

@@ -1,7 +1,6 @@
 """Which message said what, and the partners' signed receipts for them."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -9,6 +8,7 @@ from uuid import UUID
 from services.referral.known import Sent
 from shared.contracts.ids import MessageId, OrganisationId, ReferralId
 from shared.storage.pool import Connection
+from shared.values import dataclass
 
 SAY: Final = """
 INSERT INTO said (message, referral, n, recipient, digest, at)

@@ -1,7 +1,6 @@
 """Referrals: one row each, read and written a batch at a time."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -14,6 +13,7 @@ from shared.contracts.codes import Status
 from shared.contracts.ids import CaseId, OrganisationId, ReferralId
 from shared.storage.pool import Connection, ContendedError
 from shared.storage.vault import Vault
+from shared.values import dataclass
 
 COLUMNS: Final = ", ".join(f"referral.{name}" for name in ReferralRow._fields)
 WIDTH: Final = len(ReferralRow._fields)
