@@ -12,6 +12,7 @@ from uuid import UUID
 from pydantic_core import to_json
 
 from shared.storage.pool import Connection
+from shared.storage.rows import insert
 from shared.values import dataclass
 
 JSON: Final = "application/json"
@@ -37,12 +38,7 @@ class Letter:
     body: bytes
 
 
-PUT = """
-INSERT INTO outbox (id, due_at, broker, exchange, routing_key, headers, content_type, body)
-SELECT id, $8, broker, exchange, routing_key, headers, content_type, body
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[])
-    AS letter (id, broker, exchange, routing_key, headers, content_type, body)
-"""
+COLUMNS = ("id", "due_at", "broker", "exchange", "routing_key", "headers", "content_type", "body")
 
 CONFIRM = "DELETE FROM outbox WHERE id = ANY($1::uuid[])"
 
@@ -59,19 +55,8 @@ PENDING = "SELECT count(*) FROM outbox"
 
 async def put(connection: Connection, letters: Sequence[Letter], at: datetime) -> None:
     """Write ``letters`` down, in the transaction that decided to send them."""
-    if not letters:
-        return
-    await connection.execute(
-        PUT,
-        [letter.id for letter in letters],
-        [letter.broker for letter in letters],
-        [letter.exchange for letter in letters],
-        [letter.routing_key for letter in letters],
-        [to_json(dict(letter.headers)).decode() for letter in letters],
-        [letter.content_type for letter in letters],
-        [letter.body for letter in letters],
-        at + GRACE,
-    )
+    if letters:
+        await insert(connection, "outbox", COLUMNS, [_row(letter, at + GRACE) for letter in letters])
 
 
 async def confirm(connection: Connection, ids: Sequence[UUID]) -> None:
@@ -99,3 +84,9 @@ async def claim(connection: Connection, at: datetime, limit: int) -> list[Letter
 async def pending(connection: Connection) -> int:
     """Return how many letters wait."""
     return int(await connection.fetchval(PENDING))
+
+
+def _row(letter: Letter, due_at: datetime) -> tuple[object, ...]:
+    headers = to_json(dict(letter.headers)).decode()
+    place = (letter.broker, letter.exchange, letter.routing_key)
+    return letter.id, due_at, *place, headers, letter.content_type, letter.body

@@ -13,11 +13,9 @@ from services.referral.domain.grants import Grant
 from services.referral.known import Folder
 from shared.contracts.ids import CaseId
 from shared.storage.pool import Connection
+from shared.storage.rows import insert
 
-OPEN: Final = """
-INSERT INTO case_file (id, opened_at, opened_by, opened_for)
-SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::uuid[])
-"""
+COLUMNS: Final = ("id", "opened_at", "opened_by", "opened_for")
 
 LOCK: Final = """
 SELECT id, opened_at, opened_by, opened_for FROM case_file
@@ -46,13 +44,8 @@ _GRANT: Final = TypeAdapter(Grant)
 async def open_(connection: Connection, cases: Sequence[Case]) -> None:
     """Keep new cases."""
     if cases:
-        await connection.execute(
-            OPEN,
-            [case.id for case in cases],
-            [case.opened_at for case in cases],
-            [case.opened_by for case in cases],
-            [case.opened_for for case in cases],
-        )
+        rows = [(case.id, case.opened_at, case.opened_by, case.opened_for) for case in cases]
+        await insert(connection, "case_file", COLUMNS, rows)
 
 
 async def lock(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Case]:

@@ -7,9 +7,10 @@ from uuid import UUID
 from services.referral.known import Folder
 from shared.contracts.ids import CaseId
 from shared.storage.pool import Connection
+from shared.storage.rows import insert
 from shared.storage.vault import Vault, WrappedKey
 
-KEEP: Final = "INSERT INTO folder (id, epoch, wrapped) SELECT * FROM unnest($1::uuid[], $2::integer[], $3::bytea[])"
+COLUMNS: Final = ("id", "epoch", "wrapped")
 
 FIND: Final = "SELECT id, epoch, wrapped FROM folder WHERE id = ANY($1::uuid[])"
 
@@ -17,12 +18,8 @@ FIND: Final = "SELECT id, epoch, wrapped FROM folder WHERE id = ANY($1::uuid[])"
 async def keep(connection: Connection, folders: Sequence[Folder]) -> None:
     """Keep the keys of new ``folders``."""
     if folders:
-        await connection.execute(
-            KEEP,
-            [folder.id for folder in folders],
-            [folder.key.epoch for folder in folders],
-            [folder.key.wrapped for folder in folders],
-        )
+        rows = [(folder.id, folder.key.epoch, folder.key.wrapped) for folder in folders]
+        await insert(connection, "folder", COLUMNS, rows)
 
 
 async def find(connection: Connection, ids: Sequence[UUID], vault: Vault) -> dict[UUID, Folder]:

@@ -39,14 +39,10 @@ from shared.contracts.packet import (
 from shared.contracts.personal import Personal
 from shared.contracts.report import ReportTakenData
 from shared.storage.pool import Connection
+from shared.storage.rows import insert
 from shared.values import dataclass
 
-KEEP: Final = """
-INSERT INTO paper (id, folder, about, name, side, n, at, body)
-SELECT id, folder, about, name, side, n, $7, body
-FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::integer[], $8::bytea[])
-    AS new (id, folder, about, name, side, n, body)
-"""
+COLUMNS: Final = ("id", "folder", "about", "name", "side", "n", "at", "body")
 
 ABOUT: Final = "SELECT id, name, side, n, at, body FROM paper WHERE about = $1 ORDER BY at, id"
 
@@ -98,23 +94,8 @@ class KeptPaper:
 
 async def keep(connection: Connection, papers: Sequence[tuple[Paper, Folder]], at: datetime) -> None:
     """Keep ``papers``, each encrypted under the key of its folder."""
-    if not papers:
-        return
-    ids = [uuid4() for _ in papers]
-    await connection.execute(
-        KEEP,
-        ids,
-        [paper.case for paper, _ in papers],
-        [paper.about for paper, _ in papers],
-        [paper.name for paper, _ in papers],
-        [paper.side for paper, _ in papers],
-        [paper.n for paper, _ in papers],
-        at,
-        [
-            folder.cipher.seal(_encoded(paper.content), _label(id_, paper.name))
-            for id_, (paper, folder) in zip(ids, papers, strict=True)
-        ],
-    )
+    if papers:
+        await insert(connection, "paper", COLUMNS, [_row(paper, folder, at) for paper, folder in papers])
 
 
 async def about(connection: Connection, about: UUID, folder: Folder) -> list[KeptPaper]:
@@ -126,6 +107,12 @@ async def newest_parts(connection: Connection, folder: Folder) -> Mapping[Catego
     """Return the newest document of each category that staff have written into a case, not what partners sent."""
     rows = await connection.fetch(NEWEST, folder.id, _CATEGORIES)
     return {Category(row["name"]): _kept(tuple(row.values()), folder).content for row in rows}
+
+
+def _row(paper: Paper, folder: Folder, at: datetime) -> tuple[object, ...]:
+    id_ = uuid4()
+    body = folder.cipher.seal(_encoded(paper.content), _label(id_, paper.name))
+    return id_, paper.case, paper.about, paper.name, paper.side, paper.n, at, body
 
 
 def _kept(row: tuple[UUID, str, str | None, int, datetime, bytes], folder: Folder) -> KeptPaper:

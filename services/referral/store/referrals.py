@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from asyncpg import UniqueViolationError
+
 from services.referral.domain.referral import Referral
 from services.referral.domain.rows import ReferralRow, from_row, to_row
 from services.referral.known import Folder
@@ -12,6 +14,7 @@ from services.referral.store.folders import opened
 from shared.contracts.codes import Status
 from shared.contracts.ids import CaseId, OrganisationId, ReferralId
 from shared.storage.pool import Connection, ContendedError
+from shared.storage.rows import insert
 from shared.storage.vault import Vault
 from shared.values import dataclass
 
@@ -24,19 +27,18 @@ FROM referral JOIN folder ON folder.id = referral.case_id
 WHERE referral.id = ANY($1::uuid[]) ORDER BY referral.id FOR UPDATE OF referral
 """
 
-SAVE: Final = f"""
-INSERT INTO referral ({", ".join(ReferralRow._fields)})
-SELECT * FROM unnest(
-    $1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
-    $10::text[], $11::boolean[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[], $15::timestamptz[],
-    $16::text[], $17::integer[]
-)
-ON CONFLICT (id) DO UPDATE SET
-    status = excluded.status, responsible = excluded.responsible, assignee = excluded.assignee,
-    overdue = excluded.overdue, due_at = excluded.due_at, ended_at = excluded.ended_at,
-    receipt_at = excluded.receipt_at, course = excluded.course, version = excluded.version
-WHERE referral.version = excluded.version - 1
+CHANGE: Final = """
+UPDATE referral SET
+    status = new.status, responsible = new.responsible, assignee = new.assignee, overdue = new.overdue,
+    due_at = new.due_at, ended_at = new.ended_at, receipt_at = new.receipt_at, course = new.course,
+    version = new.version + 1
+FROM unnest(
+    $1::uuid[], $2::text[], $3::text[], $4::text[], $5::boolean[], $6::timestamptz[], $7::timestamptz[],
+    $8::timestamptz[], $9::text[], $10::integer[]
+) AS new (id, status, responsible, assignee, overdue, due_at, ended_at, receipt_at, course, version)
+WHERE referral.id = new.id AND referral.version = new.version
 """
+"""What the life of a referral changes in its row, on top of the version that was read."""
 
 LEGS: Final = f"SELECT {COLUMNS} FROM referral WHERE case_id = $1 AND id <> $2 ORDER BY id FOR UPDATE"
 
@@ -81,13 +83,18 @@ async def save(connection: Connection, referrals: Sequence[Referral]) -> None:
     Raises:
         ContendedError: somebody has written one of them since.
     """
-    if not referrals:
-        return
     rows = [to_row(referral) for referral in referrals]
-    written = [row._replace(version=row.version + 1) for row in rows]
-    done = await connection.execute(SAVE, *(list(column) for column in zip(*written, strict=True)))
-    if done != f"INSERT 0 {len(rows)}":
-        raise ContendedError
+    new = [row._replace(version=1) for row in rows if row.version == 0]
+    changed = [_changing(row) for row in rows if row.version > 0]
+    if new:
+        try:
+            await insert(connection, "referral", ReferralRow._fields, new)
+        except UniqueViolationError:
+            raise ContendedError from None
+    if changed:
+        done = await connection.execute(CHANGE, *map(list, zip(*changed, strict=True)))
+        if done != f"UPDATE {len(changed)}":
+            raise ContendedError
 
 
 async def legs(connection: Connection, case: CaseId, but: UUID, us: OrganisationId) -> tuple[Referral, ...]:
@@ -125,3 +132,9 @@ async def due(connection: Connection, at: datetime, limit: int) -> list[Referral
 
 def _referral(row: Any, us: OrganisationId) -> Referral:  # noqa: ANN401 - an asyncpg record
     return from_row(ReferralRow(*row.values()) if len(row) == WIDTH else ReferralRow(*tuple(row.values())[:WIDTH]), us)
+
+
+def _changing(row: ReferralRow) -> tuple[object, ...]:
+    """Return what :data:`CHANGE` takes of ``row``."""
+    now = (row.status, row.responsible, row.assignee, row.overdue, row.due_at, row.ended_at, row.receipt_at)
+    return row.id, *now, row.course, row.version
