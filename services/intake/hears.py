@@ -10,7 +10,7 @@ stands in the audit log; one bad message keeps the ones behind it waiting.
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from services.intake.domain.admission import (
     REUSED,
@@ -50,6 +50,7 @@ from shared.sealing.keys import KeyPurpose, VerifyKey
 from shared.sealing.receipts import Receipt, make_receipt
 from shared.storage.pool import Connection
 from shared.telemetry import metrics
+from shared.uuids import random_uuid
 
 HTTP: Final = "http"
 """The source of what came over HTTP; whoever brought it waits for the answer."""
@@ -148,7 +149,7 @@ class Door(Desk[Arrival, Given]):
         """Tell an operator that something is kept back."""
         return (
             Fact(
-                id=FactId(uuid4()),
+                id=FactId(random_uuid()),
                 code=FactCode.MESSAGE_PARKED,
                 subject=held,
                 urgency=Urgency.STANDARD,
@@ -160,7 +161,7 @@ class Door(Desk[Arrival, Given]):
     def _given(self, wanted: GiveReceipt, leaf: bytes) -> Given:
         arrival, at = wanted.arrival, wanted.at
         receipt = Receipt(arrival.sender, self._us, arrival.id, arrival.digest, at, leaf)
-        return Given(uuid4(), at, make_receipt(receipt, self._keyring.signing_key(KeyPurpose.RECEIPT, at)))
+        return Given(random_uuid(), at, make_receipt(receipt, self._keyring.signing_key(KeyPurpose.RECEIPT, at)))
 
     def _to_send(self, said: Sequence[Said], given: Mapping[UUID, Given]) -> Iterator[Outgoing]:
         """Yield the receipts that go over the exchange, the first time and again."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, TypeAlias, assert_never
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from services.referral.domain import hearing, reports
 from services.referral.domain.cases import CLOCK, Actor, Case
@@ -42,6 +42,7 @@ from shared.sealing.keyring import Keyring
 from shared.storage.pool import Connection
 from shared.storage.vault import Vault
 from shared.telemetry import metrics
+from shared.uuids import random_uuid
 from shared.values import dataclass
 
 Rule: TypeAlias = Callable[[Known, Act], Decision[Any]]
@@ -169,14 +170,14 @@ class ReferralDesk(Desk[What, Known]):
         Raises:
             Unreadable: a receipt that is not for a message of ours.
         """
-        act = Act(self.us, at, iter(uuid4, None))
+        act = Act(self.us, at, iter(random_uuid, None))
         match heard.what:
             case Spoken(event=event, speaker=speaker):
                 return self._hear(state, event, speaker, act)
             case Receipted():
                 return self._prove(state, heard.what, act)
             case Reported(event=event):
-                folder = CaseId(uuid4())
+                folder = CaseId(random_uuid())
                 known = state.report if state else None
                 return self._kept(state, reports.hear_report(known, event, self.us, act, folder), folder)
             case Command(by=by, rule=rule, opens=opens):
@@ -192,7 +193,7 @@ class ReferralDesk(Desk[What, Known]):
         self, state: Known | None, event: LifeEvent, speaker: OrganisationId, act: Act
     ) -> Decision[Known] | Early:
         if isinstance(event, ReferralOffered) and state is None:
-            case, kinds = CaseId(uuid4()), self._agreed_kinds(speaker)
+            case, kinds = CaseId(random_uuid()), self._agreed_kinds(speaker)
             ruling = hearing.hear_offer(event, speaker, self.us, act, case=case, hours=self.hours, kinds=kinds)
             return self._kept(None, ruling, case)
         heard = hearing.hear(state.referral if state else None, event, speaker, act)
@@ -289,7 +290,7 @@ class ReferralDesk(Desk[What, Known]):
         """Tell an operator that something is kept back."""
         return (
             Fact(
-                id=FactId(uuid4()),
+                id=FactId(random_uuid()),
                 code=FactCode.MESSAGE_PARKED,
                 subject=held,
                 urgency=Urgency.STANDARD,

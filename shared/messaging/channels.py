@@ -1,23 +1,29 @@
 """A broker whose queues hand over what is delivered as it came, in one task and without a copy.
 
-FastStream has a chain of parsers, decoders and middlewares for every message, and aio-pika makes an object of its own
-and a second task for each. They serve handlers that take one message at a time; we take batches, and have no handler.
-What that costs is in docs/decisions/0007. Connecting, subscribing and coming back after an accident stay theirs.
+FastStream has a chain of parsers, decoders and middlewares for every message, aio-pika makes an object of its own and a
+second task for each, and aiormq a first one. They serve handlers that take one message at a time; we take batches, and
+have no handler. What that costs is in docs/decisions/0007. Connecting, subscribing and coming back after an accident
+stay theirs.
 """
 
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias, cast
 
+import aiormq
 from aio_pika import RobustChannel, RobustConnection, RobustQueue
 from aio_pika.abc import TimeoutType
+from aiormq import spec
 from aiormq.abc import ArgumentsType, DeliveredMessage
 from faststream.rabbit import RabbitBroker
 
-Take: TypeAlias = Callable[[DeliveredMessage], Coroutine[Any, Any, Any]]
+if TYPE_CHECKING:
+    from pamqp.header import ContentHeader
+
+Take: TypeAlias = Callable[[DeliveredMessage], None]
 
 
 class StraightQueue(RobustQueue):
-    """A queue whose consumers take deliveries straight from the channel, also on the channel that replaces it."""
+    """A queue whose consumer takes deliveries straight from the channel, also on the channel that replaces it."""
 
     async def consume(  # type: ignore[override]  # what is handed over is another message than aio-pika's
         self,
@@ -30,11 +36,12 @@ class StraightQueue(RobustQueue):
         timeout: TimeoutType = None,  # noqa: ASYNC109 - aio-pika's signature, as FastStream and a restored channel use it
         robust: bool = True,
     ) -> str:
-        """Let ``callback`` have every delivery, and return the consumer's tag."""
-        channel = await self.channel.get_underlay_channel()
+        """Let ``callback`` have every delivery on the queue's channel, and return the consumer's tag."""
+        channel = cast("aiormq.Channel", await self.channel.get_underlay_channel())
+        _hand_over(channel, callback)
         begun = await channel.basic_consume(
             self.name,
-            callback,
+            _unused,
             no_ack=no_ack,
             exclusive=exclusive,
             arguments=arguments,
@@ -50,6 +57,20 @@ class StraightQueue(RobustQueue):
                 "arguments": arguments,
             }
         return tag
+
+
+def _hand_over(channel: aiormq.Channel, take: Take) -> None:
+    """Let ``take`` have what is delivered on ``channel``, which has one consumer, in the channel's own task."""
+
+    async def deliver(method: spec.Basic.Deliver) -> None:
+        header = await channel._get_frame()  # noqa: SLF001 - no public way
+        take(await channel._read_content(method, cast("ContentHeader", header)))  # noqa: SLF001
+
+    channel._on_deliver_frame = deliver  # type: ignore[method-assign, assignment]  # noqa: SLF001
+
+
+async def _unused(_message: DeliveredMessage) -> None:
+    """Stand for the consumer, so that its tag is known as one."""
 
 
 class StraightChannel(RobustChannel):

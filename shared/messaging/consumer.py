@@ -86,7 +86,7 @@ class Consumer(Generic[What, State]):
         """Let :meth:`run` end after the batch that it works on."""
         self._arrived.put_nowait(None)
 
-    async def _put(self, message: DeliveredMessage) -> None:
+    def _put(self, message: DeliveredMessage) -> None:
         if message.delivery_tag is not None:  # a message that was pushed has one (AMQP 0-9-1, 1.8.3.9)
             delivery = Delivery(message.body, headers_of(message), self.queue)
             self._arrived.put_nowait(Arrived(delivery, message.channel, message.delivery_tag))

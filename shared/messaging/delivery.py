@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Generic, TypeVar
 from uuid import UUID
 
+from shared.uuids import uuid_of
 from shared.values import dataclass
 
 What_co = TypeVar("What_co", covariant=True)
@@ -77,4 +78,4 @@ class Later(Exception):  # noqa: N818 - an outcome, not a fault
 
 def inbox_id(sender: str, message: UUID) -> UUID:
     """Return the inbox's name for ``message``: two senders that choose the same id cannot silence one another."""
-    return UUID(bytes=sha256(sender.encode() + b"\0" + message.bytes).digest()[:16])
+    return uuid_of(sha256(sender.encode() + b"\0" + message.bytes).digest()[:16])

@@ -6,7 +6,7 @@ there closes the channel for everybody on it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 import aiormq
 from aio_pika.abc import AbstractRobustChannel
@@ -103,7 +103,7 @@ class Subscription:
         prefetch: int,
         title: str,
         description: str,
-        put: Callable[[DeliveredMessage], Awaitable[None]],
+        put: Callable[[DeliveredMessage], None],
     ) -> None:
         """Take what is heard, and where it goes; nothing comes before the broker starts.
 

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Final
-from uuid import uuid4
 
 from shared.contracts.event import Event
 from shared.contracts.ids import MessageId, OrganisationId
@@ -23,6 +22,7 @@ from shared.sealing.keyring import Keyring
 from shared.sealing.keys import KeyPurpose
 from shared.storage.pool import Connection
 from shared.telemetry.logs import get_logger
+from shared.uuids import random_uuid
 from shared.values import dataclass
 
 LIFETIME: Final = timedelta(days=30)
@@ -100,7 +100,7 @@ class Sealer:
         return [self._letter(each, next(numbers[each.to]), at) for each in outgoing]
 
     def _letter(self, outgoing: Outgoing, number: int, at: datetime) -> Letter:
-        dispatch = Dispatch(MessageId(uuid4()), self._us, outgoing.to, number, at, at + LIFETIME)
+        dispatch = Dispatch(MessageId(random_uuid()), self._us, outgoing.to, number, at, at + LIFETIME)
         signer = self._keyring.signing_key(self._purpose, at)
         body = outgoing.event.model_dump_json(exclude_none=True).encode()
         envelope = seal(body, dispatch, signer, [self._directory.book.inbox_key(outgoing.to, at)])

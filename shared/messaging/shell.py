@@ -34,6 +34,7 @@ from shared.storage.pool import CONTENDED, UNAVAILABLE, Connection, Pool, pause
 from shared.telemetry import metrics, traces
 from shared.telemetry.logs import get_logger
 from shared.telemetry.metrics import Outcome
+from shared.uuids import uuid_of
 from shared.values import dataclass
 
 What = TypeVar("What")
@@ -435,6 +436,5 @@ def _undo_if_refused(work: Work[State]) -> None:
 
 def _held_id(consumer: str, delivery: Delivery) -> UUID:
     """Name a held message by its bytes, so that the same one is held once however often the broker brings it."""
-    return UUID(
-        bytes=sha256(consumer.encode() + b"\0" + delivery.source.encode() + b"\0" + delivery.digest()).digest()[:16]
-    )
+    digest = sha256(consumer.encode() + b"\0" + delivery.source.encode() + b"\0" + delivery.digest()).digest()
+    return uuid_of(digest[:16])

@@ -11,12 +11,12 @@ import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final, Self
-from uuid import UUID
 
 from shared.contracts.ids import ORGANISATION_PATTERN, KeyId, MessageId, OrganisationId
 from shared.sealing.codes import EnvelopeCode, EnvelopeError
 from shared.sealing.keys import KEY_ID_PATTERN
 from shared.sealing.timestamp import ROUNDED_PATTERN, decode_time, encode_time
+from shared.uuids import uuid_of
 from shared.values import dataclass
 
 TYPE: Final = "org.relais.sealed.v1"
@@ -81,7 +81,7 @@ class Header:
         if match is None or len(text) > MAX_HEADER_BYTES:
             raise EnvelopeError(EnvelopeCode.MALFORMED)
         header = cls(
-            id=MessageId(UUID(match["id"])),
+            id=MessageId(uuid_of(match["id"])),
             source=OrganisationId(match["source"]),
             time=decode_time(match["time"]),
             recipient=OrganisationId(match["recipient"]),

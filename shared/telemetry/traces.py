@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Final, Self
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import requests
 from opentelemetry import context as otel_context
@@ -46,6 +46,7 @@ from shared.contracts.ids import OrganisationId
 from shared.telemetry import scope
 from shared.telemetry.allowed import Value, is_code
 from shared.telemetry.export import AllowListExporter, hush
+from shared.uuids import random_uuid
 from shared.values import dataclass
 
 Attributes = Mapping[str, Value | UUID]
@@ -102,7 +103,7 @@ class Telemetry:
                 {
                     "service.name": service,
                     "service.namespace": organisation,
-                    "service.instance.id": str(uuid4()),
+                    "service.instance.id": str(random_uuid()),
                     "organisation": organisation,
                     "telemetry.sdk.language": "python",
                     "telemetry.sdk.name": "opentelemetry",

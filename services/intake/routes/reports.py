@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Annotated, Any, Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Request
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -24,6 +24,7 @@ from shared.contracts.report import Report
 from shared.messaging.delivery import Heard
 from shared.telemetry import traces
 from shared.telemetry.metrics import Counter
+from shared.uuids import random_uuid
 from shared.web.body import read_body
 from shared.web.documented import SCHEMAS, problems
 from shared.web.problem import Problem, invalid
@@ -107,7 +108,7 @@ async def report(
     body = await read_body(request, LARGEST_BYTES)
     told = _read(body)
     found = screen(told, here.remit)
-    command = TakeReport(ReportId(uuid4()), EventId(uuid4()), told, found)
+    command = TakeReport(ReportId(random_uuid()), EventId(random_uuid()), told, found)
     number = await _take(here, command, sha256(body).digest(), idempotency_key)
     SCREENED.add(verdict=found.verdict)
     return _answer(words_for(request), number, found)

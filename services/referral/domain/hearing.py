@@ -60,7 +60,7 @@ def hear_offer(
         deadlines=deadlines(event.data.urgency, min(event.at, act.at), hours),
         receipt_at=act.at,
     )
-    by_partner = replace(act, by=speaker)
+    by_partner = Act(speaker, act.at, act.ids)
     file = Case(case, act.at, speaker, event.referral)
     return Ruling(
         state=referral,

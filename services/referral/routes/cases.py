@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from typing import Annotated, Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from fastapi import APIRouter, Body, Query, Response
 from fastapi.exceptions import RequestValidationError
@@ -31,6 +31,7 @@ from services.referral.store import cases, folders, papers, referrals
 from shared.contracts.codes import Category
 from shared.contracts.ids import CaseId, ConversationId, GrantId, ReferralId
 from shared.messaging.decision import Decision
+from shared.uuids import random_uuid
 from shared.web.problem import NOT_FOUND, Problem
 
 router = APIRouter(prefix="/cases", tags=["cases"], responses=REFUSALS)
@@ -142,7 +143,7 @@ async def take_back(office: TheOffice, asked: Asked, case: CaseId, grant: GrantI
 async def offer(office: TheOffice, asked: Asked, case: CaseId, body: OfferAsked, response: Response) -> ReferralShown:
     """Offer the person to another organisation: all that is asked for, or nothing where a grant does not cover it."""
     id_ = ReferralId(asked.fresh(case))
-    leg = sending.Leg(id_, body.conversation or ConversationId(uuid4()), case, office.us)
+    leg = sending.Leg(id_, body.conversation or ConversationId(random_uuid()), case, office.us)
 
     def rule(known: Known, act: Act) -> Ruling[Referral]:
         if body.conversation and not sending.joins(body.conversation, known.legs):

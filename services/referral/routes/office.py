@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Annotated, TypeVar
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from fastapi import Depends, Header, Request
 
@@ -28,6 +28,7 @@ from shared.staff import Role, StaffMember
 from shared.storage.pool import CONTENDED, Connection, Pool
 from shared.storage.vault import Vault
 from shared.telemetry import traces
+from shared.uuids import random_uuid
 from shared.values import dataclass
 from shared.web.access import having
 from shared.web.documented import problems
@@ -64,7 +65,7 @@ class Caller:
         ``within`` is an id that never leaves the organisation: without it nobody could tell the result from chance.
         """
         if self.id is None:
-            return uuid4()
+            return random_uuid()
         return UUID(bytes=sha256(b"made\0" + within.bytes + self.id.bytes).digest()[:16], version=4)
 
 

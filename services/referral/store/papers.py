@@ -8,7 +8,7 @@ from dataclasses import field
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from services.referral.domain.life import Side
 from services.referral.domain.ruling import Note, Paper, Words
@@ -40,6 +40,7 @@ from shared.contracts.personal import Personal
 from shared.contracts.report import ReportTakenData
 from shared.storage.pool import Connection
 from shared.storage.rows import insert
+from shared.uuids import random_uuid
 from shared.values import dataclass
 
 COLUMNS: Final = ("id", "folder", "about", "name", "side", "n", "at", "body")
@@ -110,7 +111,7 @@ async def newest_parts(connection: Connection, folder: Folder) -> Mapping[Catego
 
 
 def _row(paper: Paper, folder: Folder, at: datetime) -> tuple[object, ...]:
-    id_ = uuid4()
+    id_ = random_uuid()
     body = folder.cipher.seal(_encoded(paper.content), _label(id_, paper.name))
     return id_, paper.case, paper.about, paper.name, paper.side, paper.n, at, body
 
