@@ -116,17 +116,18 @@ class Door(Desk[Arrival, Given]):
         """Refuse other bytes under an id that was taken, and write down that they came."""
         return refuse(heard.what, REUSED, at)
 
-    async def save(
+    async def keep(
         self,
         connection: Connection,
         states: Mapping[UUID, Given],  # noqa: ARG002
         decisions: Sequence[Decision[Given]],
+        at: datetime,  # noqa: ARG002
     ) -> None:
         """Note the numbers of what has come; a receipt is kept when it is written."""
         numbered = [each.numbered for each in decisions if isinstance(each, Admission) and each.numbered is not None]
         await arrivals.note(connection, numbered)
 
-    async def write(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
+    async def letters(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
         """Return the envelopes for referral, the receipts for partners, and the facts for notify.
 
         A partner that has published no key to seal to gets no receipt over the exchange; the log says so.
@@ -140,10 +141,14 @@ class Door(Desk[Arrival, Given]):
             if isinstance(each.what, GiveReceipt) and each.leaf is not None
         }
         await receipts.keep(connection, given)
-        metrics.RECEIPTS.add(len(given), service=self.name, outcome=metrics.Receipt.GIVEN)
         letters = [letter for each in said for letter in _within_the_node(each)]
         receipts_to_send = self._sealer.sealable(self._to_send(said, given), at)
         return letters + await self._sealer.seal(connection, receipts_to_send, at)
+
+    def committed(self, decisions: Sequence[Decision[Given]], said: Sequence[Said]) -> None:  # noqa: ARG002
+        """Count the receipts."""
+        given = sum(isinstance(each.what, GiveReceipt) for each in said)
+        metrics.RECEIPTS.add(given, service=self.name, outcome=metrics.Receipt.GIVEN)
 
     def parked(self, held: UUID, code: str, at: datetime) -> tuple[object, ...]:  # noqa: ARG002
         """Tell an operator that something is kept back."""

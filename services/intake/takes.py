@@ -56,16 +56,17 @@ class ReportDesk(Desk[TakeReport, ReportId]):
         """Answer with the number that the report was given the first time."""
         return Decision(state=state)
 
-    async def save(
+    async def keep(
         self,
         connection: Connection,
         states: Mapping[UUID, ReportId],
         decisions: Sequence[Decision[ReportId]],  # noqa: ARG002
+        at: datetime,  # noqa: ARG002
     ) -> None:
         """Keep which report each key stands for."""
         await reports.keep(connection, states)
 
-    async def write(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
+    async def letters(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
         """Return the reports, sealed.
 
         Intake holds a key to sign with and none to open with: what it has sealed it cannot read again.

@@ -4,7 +4,7 @@ A fact that holds more than a :class:`~shared.contracts.facts.Fact` may is not r
 it reaches a notification, a mail, the feed or a log.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -28,7 +28,10 @@ MALFORMED: Final = "fact-malformed"
 
 
 class NotifyDesk(Desk[Fact, None]):
-    """Facts in, notifications out. There is no state: a fact is told once, and the inbox remembers it for ever."""
+    """Facts in, notifications out. There is no state: a fact is told once, and the inbox remembers it for ever.
+
+    Who is told depends on the fact and on the staff alone.
+    """
 
     name = "notify"
 
@@ -49,20 +52,11 @@ class NotifyDesk(Desk[Fact, None]):
             raise Unreadable(MALFORMED) from None
         return Heard(fact.id, delivery.digest(), fact.id, fact, delivery.headers.get("traceparent"))
 
-    async def load(self, connection: Connection, keys: Sequence[UUID], whats: Sequence[Fact]) -> dict[UUID, None]:  # noqa: ARG002
-        """Return nothing: who is told depends on the fact and on the staff alone."""
-        return {}
-
     def decide(self, state: None, heard: Heard[Fact], at: datetime) -> Decision[None]:  # noqa: ARG002
         """Say who is told."""
         return tell(heard.what, self._people, self._organisation, at)
 
-    async def save(
-        self, connection: Connection, states: Mapping[UUID, None], decisions: Sequence[Decision[None]]
-    ) -> None:
-        """Write nothing: what there is to write is said, and :meth:`write` keeps it."""
-
-    async def write(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
+    async def letters(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
         """Keep every telling, and a mail where one is due; return no letters."""
         told: dict[tuple[StaffId, FactId], tuple[Telling, str | None]] = {}
         for each in said:
@@ -71,11 +65,16 @@ class NotifyDesk(Desk[Fact, None]):
         new_mails = []
         for kept in await notifications.keep(connection, [telling for telling, _ in told.values()], at):
             telling, traceparent = told[kept.staff, kept.fact]
-            metrics.NOTIFICATIONS.add(channel="bell", code=telling.matter)
             if telling.mail_due is not None:
                 new_mails.append(NewMail(kept.staff, kept.place, telling.urgency, telling.mail_due, traceparent))
         await mails.keep(connection, new_mails)
         return ()
+
+    def committed(self, decisions: Sequence[Decision[None]], said: Sequence[Said]) -> None:  # noqa: ARG002
+        """Count who has been told."""
+        for each in said:
+            if isinstance(each.what, Telling):
+                metrics.NOTIFICATIONS.add(channel="bell", code=each.what.matter)
 
     def parked(self, held: UUID, code: str, at: datetime) -> tuple[object, ...]:  # noqa: ARG002
         """Tell the operators at the bell, here and now: they cannot be told by a fact that cannot be dealt with."""

@@ -26,7 +26,7 @@ from services.referral.store import reports as report_store
 from shared.audit.cases import CaseEntries
 from shared.audit.log import EntryCipher
 from shared.clock import Clock
-from shared.contracts.codes import ReferralKind, Urgency
+from shared.contracts.codes import ReferralKind, Step, Urgency
 from shared.contracts.exchange import LifeEvent, ReferralOffered
 from shared.contracts.facts import Audience, Fact, FactCode
 from shared.contracts.ids import CaseId, FactId, MessageId, OrganisationId
@@ -44,6 +44,9 @@ from shared.storage.vault import Vault
 from shared.telemetry import metrics
 from shared.uuids import random_uuid
 from shared.values import dataclass
+
+STEP_CODES: Final = frozenset(f"referral.{step.value}" for step in Step)
+"""The audit entries that are steps of a referral's life."""
 
 Rule: TypeAlias = Callable[[Known, Act], Decision[Any]]
 """A rule of the domain, with all but what is known and who acts already given."""
@@ -252,12 +255,11 @@ class ReferralDesk(Desk[What, Known]):
             return refused.code
         return None
 
-    async def save(
-        self, connection: Connection, states: Mapping[UUID, Known], decisions: Sequence[Decision[Known]]
+    async def keep(
+        self, connection: Connection, states: Mapping[UUID, Known], decisions: Sequence[Decision[Known]], at: datetime
     ) -> None:
         """Write keys, cases, referrals, reports, consent, documents and receipts: one statement a table."""
         kept = [each for each in decisions if isinstance(each, Kept)]
-        at = self._clock.now()
         new = {known.folder.id: known.folder for known in states.values() if known.folder.new}
         await folders.keep(connection, list(new.values()))
         await cases.open_(connection, [each.opens for each in kept if each.opens is not None])
@@ -269,9 +271,17 @@ class ReferralDesk(Desk[What, Known]):
             connection, [(paper, each.folder) for each in kept if each.folder for paper in each.papers], at
         )
         await proofs.prove(connection, [each.proof for each in kept if each.proof], at)
-        _count(kept)
 
-    async def write(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
+    def committed(self, decisions: Sequence[Decision[Known]], said: Sequence[Said]) -> None:  # noqa: ARG002
+        """Count the steps of referrals' lives, and the receipts that have come."""
+        kept = [each for each in decisions if isinstance(each, Kept)]
+        steps = Counter(entry.code for each in kept for entry in each.entries if entry.code in STEP_CODES)
+        for code, amount in steps.items():
+            metrics.TRANSITIONS.add(amount, code=code)
+        if proved := sum(each.proof is not None for each in kept):
+            metrics.RECEIPTS.add(proved, service=self.name, outcome=metrics.Receipt.TAKEN)
+
+    async def letters(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
         """Return sealed events for partners and facts for notify."""
         tells = [(each.what, each.traceparent) for each in said if isinstance(each.what, Tell)]
         sealed = await self._sealer.seal(connection, [self._outgoing(*tell) for tell in tells], at)
@@ -346,10 +356,3 @@ def _facts(said: Sequence[Said]) -> Iterator[Letter]:
             trace = {"traceparent": each.traceparent} if each.traceparent else {}
             body = each.what.model_dump_json().encode()
             yield Letter(each.what.id, "node", places.NODE_EXCHANGE, places.NOTIFY, trace, JSON, body)
-
-
-def _count(kept: Sequence[Kept]) -> None:
-    for code, amount in Counter(entry.code for each in kept for entry in each.entries).items():
-        metrics.TRANSITIONS.add(amount, code=code)
-    if proved := sum(each.proof is not None for each in kept):
-        metrics.RECEIPTS.add(proved, service=places.REFERRAL, outcome=metrics.Receipt.TAKEN)

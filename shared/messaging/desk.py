@@ -1,7 +1,8 @@
 """What the batch shell asks of a service. Everything else about receiving, keeping and saying is the shell's.
 
-A service writes one desk for each queue that it hears. ``read`` and ``decide`` are pure; ``load`` and ``save`` are
-one statement a table for the whole batch; ``write`` turns what was decided into letters.
+A service writes one desk for each queue that it hears. ``read`` and ``decide`` do no I/O; ``load`` and ``keep`` are
+one statement a table for the whole batch; ``letters`` turns what is said into letters; ``committed`` counts what is
+true then.
 """
 
 from abc import ABC, abstractmethod
@@ -55,13 +56,13 @@ class Desk(ABC, Generic[What, State]):
         """
         return {}
 
-    @abstractmethod
-    async def load(self, connection: Connection, keys: Sequence[UUID], whats: Sequence[What]) -> dict[UUID, State]:
+    async def load(self, connection: Connection, keys: Sequence[UUID], whats: Sequence[What]) -> dict[UUID, State]:  # noqa: ARG002
         """Return the states there are for ``keys`` (sorted, each once), locked until the transaction ends."""
+        return {}
 
     @abstractmethod
     def decide(self, state: State | None, heard: Heard[What], at: datetime) -> Decision[State] | Early:
-        """Say what follows. Pure.
+        """Say what follows, from nothing but the arguments, what is in memory, and fresh random ids and keys.
 
         Raises:
             Unreadable: a rule of the protocol is broken; the message is parked.
@@ -76,18 +77,17 @@ class Desk(ABC, Generic[What, State]):
         """Say what follows when other bytes come under an id that was taken: a refusal, which parks them."""
         return Decision.refused(REUSED)
 
-    @abstractmethod
-    async def save(
-        self,
-        connection: Connection,
-        states: Mapping[UUID, State],
-        decisions: Sequence[Decision[State]],
+    async def keep(
+        self, connection: Connection, states: Mapping[UUID, State], decisions: Sequence[Decision[State]], at: datetime
     ) -> None:
         """Write the changed ``states``, and what else the ``decisions`` keep: one statement a table."""
 
     @abstractmethod
-    async def write(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
+    async def letters(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
         """Return a letter for each thing said: addressed, and sealed where it leaves the node."""
+
+    def committed(self, decisions: Sequence[Decision[State]], said: Sequence[Said]) -> None:
+        """Count, for the metrics, what is true now."""
 
     def parked(self, held: UUID, code: str, at: datetime) -> tuple[object, ...]:  # noqa: ARG002
         """Return what to say when a message is parked: by default nothing."""

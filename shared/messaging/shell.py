@@ -236,6 +236,7 @@ class Shell(Generic[What, State]):
             letters = await self._keep(connection, work, at)
         metrics.AVAILABLE.set(1, service=self._service, dependency="database")
         self._count(work, items)
+        self.desk.committed(list(work.outcomes.values()), work.said)
         self._post.send(letters)
         return work.outcomes
 
@@ -339,8 +340,8 @@ class Shell(Generic[What, State]):
     async def _keep(self, connection: Connection, work: Work[State], at: datetime) -> Sequence[Letter]:
         """Write all that was decided, one statement a table, and return the letters to publish after the commit."""
         if work.changed or work.outcomes:
-            await self.desk.save(connection, work.changed, list(work.outcomes.values()))
-        letters = await self.desk.write(connection, work.said, at) if work.said else ()
+            await self.desk.keep(connection, work.changed, list(work.outcomes.values()), at)
+        letters = await self.desk.letters(connection, work.said, at) if work.said else ()
         await outbox.put(connection, letters, at)
         if work.leaves:
             await audit.append(connection, work.leaves, self.desk.cipher(work.states))

@@ -92,11 +92,11 @@ class ParcelDesk(Desk[Add, Parcel]):
         entry = Entry("parcel.added", "ccem-fr", add.parcel, at, {"amount": str(add.amount)})
         return Decision(parcel, (("total", add.parcel, parcel.total),), (entry,))
 
-    async def save(
-        self, connection: Connection, states: Mapping[UUID, Parcel], decisions: Sequence[Decision[Parcel]]
+    async def keep(
+        self, connection: Connection, states: Mapping[UUID, Parcel], decisions: Sequence[Decision[Parcel]], at: datetime
     ) -> None:
         """Write the parcels."""
-        del decisions
+        del decisions, at
         await connection.executemany(
             """
             INSERT INTO parcel (id, total, steps) VALUES ($1, $2, $3)
@@ -105,7 +105,7 @@ class ParcelDesk(Desk[Add, Parcel]):
             [(id_, parcel.total, list(parcel.steps)) for id_, parcel in states.items()],
         )
 
-    async def write(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
+    async def letters(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
         """Say each new total to `notify`."""
         del connection, at
         return [

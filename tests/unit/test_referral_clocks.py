@@ -70,7 +70,9 @@ def test_a_deadline_is_always_a_moment_at_which_somebody_works(moment: datetime,
     assert deadline.weekday() in weekdays
     assert time(8, 30) <= deadline.time() < time(16)
     begun = moment.replace(tzinfo=UTC).astimezone(ZoneInfo("Europe/Paris"))
-    assert deadline.replace(tzinfo=None) >= begun.replace(tzinfo=None) + timedelta(days=days)  # by the clock on the wall
+    assert deadline.replace(tzinfo=None) >= begun.replace(tzinfo=None) + timedelta(
+        days=days
+    )  # by the clock on the wall
 
 
 def clocks_at(status: Status) -> dict[Side, set[Clock]]:
