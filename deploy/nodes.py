@@ -24,13 +24,13 @@ from deploy.local.databases import (
     new_passwords,
     role_name,
 )
+from shared.contracts.codes import RecipientKind
 from shared.contracts.ids import OrganisationId, StaffId
 from shared.messaging.schema import sources
 from shared.sealing.enrol import Identity, Terms, agree, introduce, make_organisation, published_document
-from shared.staff import Role, StaffBook, StaffMember, new_token, token_digest
+from shared.staff import STAFF_FILE, Role, StaffBook, StaffMember, new_token, token_digest
 from shared.storage.migrate import migrate
 
-STAFF_FILE: Final = "staff.json"
 TOKENS_FILE: Final = "tokens.json"
 SECRET_BYTES: Final = 24
 AGREED_FOR: Final = timedelta(days=365)
@@ -79,8 +79,9 @@ def make_node(folder: Path, organisation: OrganisationId, at: datetime) -> Made:
 
 
 def let_agree(one: Identity, other: Identity, folders: Mapping[OrganisationId, Path], at: datetime) -> None:
-    """Let two organisations sign an agreement, and give each the other's documents."""
-    agreement = agree(one, other, Terms(valid_from=at, valid_until=at + AGREED_FOR))
+    """Let two organisations that support people sign an agreement, and give each the other's documents."""
+    kinds = dict.fromkeys((one.organisation, other.organisation), RecipientKind.SUPPORT)
+    agreement = agree(one, other, Terms(valid_from=at, valid_until=at + AGREED_FOR, kinds=kinds))
     for us, them in ((one, other), (other, one)):
         document = published_document(folders[them.organisation], them.organisation)
         introduce(folders[us.organisation], agreement, document)

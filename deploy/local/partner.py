@@ -13,7 +13,7 @@ from typing import Final
 
 from deploy.local.errors import LocalCode, LocalError
 from deploy.nodes import AGREED_FOR
-from shared.contracts.codes import ReferralKind
+from shared.contracts.codes import RecipientKind, ReferralKind
 from shared.contracts.ids import OrganisationId
 from shared.sealing.agreement import FORM, Agreement, Party
 from shared.sealing.documents import note_signer, sign_document
@@ -76,8 +76,8 @@ def _agreement(partner: OrganisationId, theirs: str, us: Identity, at: datetime)
     """Return the agreement as we alone have signed it."""
     parties = sorted(
         (
-            Party(organisation=partner, identity=theirs, may_send=MAY_SEND),
-            Party(organisation=us.organisation, identity=us.vkey, may_send=MAY_SEND),
+            Party(organisation=partner, kind=RecipientKind.SUPPORT, identity=theirs, may_send=MAY_SEND),
+            Party(organisation=us.organisation, kind=RecipientKind.SUPPORT, identity=us.vkey, may_send=MAY_SEND),
         ),
         key=lambda party: party.organisation,
     )

@@ -15,15 +15,18 @@ from .refusal import Refused
 from .values import Json, items, members, text
 
 FORMAT = "org.relais.agreement.v1"
+KINDS = frozenset({"health", "immigration", "police", "support"})
+"""What an organisation may be to a person."""
 KINDS_OF_REFERRAL = frozenset({"brokered", "service", "shared", "transfer"})
 TRANSFER_BASES = frozenset({"adequacy", "standard_clauses", "binding_rules", "public_interest", None})
 
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """One side of an agreement: who it is, and what it may send to the other."""
+    """One side of an agreement: who and what it is, and what it may send to the other."""
 
     organisation: str
+    kind: str
     identity: Verifier
     may_send: tuple[str, ...]
 
@@ -55,7 +58,12 @@ class Agreement:
         """Return the two lines that both sides sign."""
         stated: Json = {
             "parties": [
-                {"organisation": party.organisation, "identity": party.identity.vkey, "may_send": list(party.may_send)}
+                {
+                    "organisation": party.organisation,
+                    "kind": party.kind,
+                    "identity": party.identity.vkey,
+                    "may_send": list(party.may_send),
+                }
                 for party in self.parties
             ],
             "valid_from": moments.written(self.valid_from),
@@ -107,8 +115,8 @@ class Agreement:
     def countersigned(cls, note: str, own: Verifier, identity: Ed25519PrivateKey) -> tuple[Self, str]:
         """Add our line to an agreement that the other side has signed, and that names our identity as it is.
 
-        Signing says that the other's identity in it is right: two people have compared it before, by another channel.
-        A note that has our line already comes back as it is.
+        Signing says that the other's identity and kind in it are right: two people have compared the identities before,
+        by another channel. A note that has our line already comes back as it is.
         """
         read = read_note(note)
         agreement = cls._signed_by_the_other(read, own)
@@ -118,15 +126,15 @@ class Agreement:
 
 
 def _party(stated: Json) -> Party:
-    organisation = text(stated["organisation"])
+    organisation, kind = text(stated["organisation"]), text(stated["kind"])
     identity = read_vkey(text(stated["identity"]))
     may_send = tuple(text(item) for item in items(stated["may_send"]))
     if list(may_send) != sorted(KINDS_OF_REFERRAL & set(may_send)):
         raise ValueError
-    if not is_organisation(organisation) or identity.name != f"{organisation}/identity":
+    if kind not in KINDS or not is_organisation(organisation) or identity.name != f"{organisation}/identity":
         raise ValueError
     try:
         enrol(Kind.ED25519, identity.public)
     except Refused:
         raise Refused("document-key-refused") from None
-    return Party(organisation, identity, may_send)
+    return Party(organisation, kind, identity, may_send)

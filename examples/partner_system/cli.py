@@ -64,7 +64,8 @@ def _agree(folder: Folder, options: argparse.Namespace, journal: Journal) -> int
         raise Refused("identity-malformed") from None
     agreement, path = folder.countersign(read_text(options.agreement), compared)
     identities = {party.organisation: party.identity.vkey for party in agreement.parties}
-    journal.tell([Happened("agreement.signed", None, {"file": path.name, **identities})])
+    kinds = {f"{party.organisation}.kind": party.kind for party in agreement.parties}
+    journal.tell([Happened("agreement.signed", None, {"file": path.name, **identities, **kinds})])
     return 0
 
 

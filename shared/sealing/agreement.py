@@ -1,4 +1,4 @@
-"""Two organisations' signed consent to exchange: from when until when, what each may send, on what transfer basis.
+"""Two organisations' signed consent to exchange: from when until when, what each is and may send, on what basis.
 
 Both identity keys stand in the agreement, and both sign it. So the agreement is also where each side pins the other's
 identity: whoever trusts its own identity key can believe the partner's, and a changed identity needs a new agreement.
@@ -11,7 +11,7 @@ from typing import Annotated, Final, Self
 from pydantic import Field, model_validator
 
 from shared.audit.note import Verifier
-from shared.contracts.codes import ReferralKind, TransferBasis
+from shared.contracts.codes import RecipientKind, ReferralKind, TransferBasis
 from shared.contracts.ids import Organisation, OrganisationId
 from shared.sealing.codes import DirectoryCode, DirectoryError, DocumentCode, DocumentError, KeyRefusedError
 from shared.sealing.documents import note_signer, open_document, parse_identity, sign_document
@@ -25,6 +25,8 @@ class Party(Statement):
     """One side of an agreement."""
 
     organisation: Organisation
+    kind: RecipientKind
+    """What this side is to a person. Whoever signs says that it is so: an authority is given only what is for it."""
     identity: Annotated[str, Field(max_length=512)]
     """The identity key, as a C2SP verifier key: ``<organisation>/identity+<key id>+<base64>``."""
     may_send: tuple[ReferralKind, ...]

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from shared.contracts.codes import ReferralKind, TransferBasis
+from shared.contracts.codes import RecipientKind, ReferralKind, TransferBasis
 from shared.contracts.ids import OrganisationId
 from shared.sealing.agreement import Agreement, Party, open_agreement, sign_agreement
 from shared.sealing.codes import KeyringCode, KeyringError
@@ -76,6 +76,8 @@ class Terms:
 
     valid_from: datetime
     valid_until: datetime
+    kinds: Mapping[OrganisationId, RecipientKind]
+    """What each of the two is. Nobody is taken for support because nothing was said of it."""
     may_send: Mapping[OrganisationId, frozenset[ReferralKind]] | None = None
     transfer_basis: TransferBasis | None = None
 
@@ -134,7 +136,11 @@ def published_document(folder: Path, organisation: OrganisationId) -> str:
 
 
 def agree(one: Identity, other: Identity, terms: Terms) -> str:
-    """Return the agreement of two organisations, signed by both."""
+    """Return the agreement of two organisations, signed by both.
+
+    Raises:
+        KeyError: the terms do not say what one of them is.
+    """
     first, second = sorted((one, other), key=lambda identity: identity.organisation)
     agreement = Agreement(
         parties=(_party(first, terms), _party(second, terms)),
@@ -179,8 +185,13 @@ def _inbox_keys(kind: KeyKind, since: datetime) -> Iterator[HeldKey]:
 
 
 def _party(identity: Identity, terms: Terms) -> Party:
-    kinds = (terms.may_send or {}).get(identity.organisation, frozenset(ReferralKind))
-    return Party(organisation=identity.organisation, identity=identity.vkey, may_send=tuple(sorted(kinds)))
+    may_send = (terms.may_send or {}).get(identity.organisation, frozenset(ReferralKind))
+    return Party(
+        organisation=identity.organisation,
+        kind=terms.kinds[identity.organisation],
+        identity=identity.vkey,
+        may_send=tuple(sorted(may_send)),
+    )
 
 
 def _partner_file(folder: Path, organisation: OrganisationId, suffix: str) -> Path:

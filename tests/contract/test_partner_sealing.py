@@ -113,6 +113,7 @@ def test_the_documents_of_the_vectors() -> None:
     _, abri = agreement.sides("ccem-fr")
     assert abri.identity.vkey == KEYS["identities"]["abri-be"]
     assert abri.may_send == ("service",)
+    assert abri.kind == "health"
     document = KeyDocument.read(KEYS["key_document"], abri.identity)
     assert {key.purpose for key in document.keys} == {
         Purpose.IDENTITY, Purpose.RECEIPT, Purpose.SIGNING, Purpose.INBOX,
@@ -231,6 +232,7 @@ def test_an_agreement_is_countersigned_only_if_it_is_right(tmp_path: Path) -> No
         ("document-unsigned", note.replace("— ccem-fr/identity", "— ccem-be/identity"), None),
         ("document-malformed", house.signed_agreement(somebody.vkey), None),
         ("document-malformed", note.replace("shared", "sharef"), None),
+        ("document-malformed", note.replace('"kind":"support"', '"kind":"soutien"'), None),
         ("identity-differs", note, stranger),
     ]
     for code, wrong, compared in cases:

@@ -17,7 +17,7 @@ from examples.partner_system.folder import Folder
 from examples.partner_system.keys import Kind
 from examples.partner_system.referral_file import ReferralFile
 from examples.partner_system.store import Outgoing, Referral, Store
-from shared.contracts.codes import ReferralKind
+from shared.contracts.codes import RecipientKind, ReferralKind
 from shared.contracts.exchange import decode
 from shared.contracts.ids import MessageId, OrganisationId
 from shared.sealing.agreement import FORM, Agreement, Party
@@ -206,8 +206,13 @@ def agreement_signed_by(house: Identity, centre: OrganisationId, centre_vkey: st
     """Return an agreement with the centre that the other side alone has signed."""
     now = datetime.now(UTC).replace(microsecond=0)
     parties = (
-        Party(organisation=centre, identity=centre_vkey, may_send=tuple(sorted(ReferralKind))),
-        Party(organisation=house.organisation, identity=house.vkey, may_send=()),
+        Party(
+            organisation=centre,
+            kind=RecipientKind.SUPPORT,
+            identity=centre_vkey,
+            may_send=tuple(sorted(ReferralKind)),
+        ),
+        Party(organisation=house.organisation, kind=RecipientKind.SUPPORT, identity=house.vkey, may_send=()),
     )
     first, second = sorted(parties, key=lambda party: party.organisation)
     agreement = Agreement(

@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 from uuid import UUID, uuid4
 
+from shared.contracts.codes import RecipientKind
 from shared.contracts.ids import MessageId, OrganisationId
 from shared.sealing.directory import KEYS_SUFFIX, PARTNERS_FOLDER, Directory
 from shared.sealing.enrol import (
@@ -77,10 +78,17 @@ class Organisation:
         for folder in (self.folder, to.folder):
             write_atomically(folder / PARTNERS_FOLDER / f"{self.id}{KEYS_SUFFIX}", note, PUBLIC_MODE)
 
-    def agree_with(self, other: "Organisation", begins: timedelta = -DAY, ends: timedelta = 30 * DAY) -> None:
-        """Sign an agreement with ``other`` and exchange documents; the times count from now."""
+    def agree_with(
+        self,
+        other: "Organisation",
+        begins: timedelta = -DAY,
+        ends: timedelta = 30 * DAY,
+        kind: RecipientKind = RecipientKind.SUPPORT,
+    ) -> None:
+        """Sign an agreement with ``other``, which is a ``kind``, and exchange documents; the times count from now."""
         now = datetime.now(UTC).replace(microsecond=0)
-        agreement = agree(self.identity, other.identity, Terms(valid_from=now + begins, valid_until=now + ends))
+        kinds = {self.id: RecipientKind.SUPPORT, other.id: kind}
+        agreement = agree(self.identity, other.identity, Terms(now + begins, now + ends, kinds))
         introduce(self.folder, agreement, published_document(other.folder, other.id))
         introduce(other.folder, agreement, published_document(self.folder, self.id))
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from shared.audit.merkle import leaf_hash
 from shared.audit.note import KeyName, Signer, sign, vkey
-from shared.contracts.codes import ReferralKind
+from shared.contracts.codes import RecipientKind, ReferralKind
 from shared.contracts.ids import MessageId, OrganisationId
 from shared.sealing.documents import identity_vkey
 from shared.sealing.enrol import Identity, Terms, agree
@@ -211,7 +211,8 @@ def key_vectors() -> Vector:
             publish(inbox[KeyKind.X_WING].public, KeyPurpose.INBOX, AT, AT + timedelta(days=7)),
         ),
     )
-    terms = Terms(AT, AT + timedelta(days=365), {ABRI: frozenset({ReferralKind.SERVICE})})
+    kinds = {CCEM: RecipientKind.SUPPORT, ABRI: RecipientKind.HEALTH}
+    terms = Terms(AT, AT + timedelta(days=365), kinds, {ABRI: frozenset({ReferralKind.SERVICE})})
     keys: dict[KeyKind, SigningKey | InboxKey] = {KeyKind.ED25519: signing, **inbox}
     return {
         "keys": [

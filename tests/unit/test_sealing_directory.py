@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.contracts.codes import ReferralKind
+from shared.contracts.codes import RecipientKind, ReferralKind
 from shared.contracts.ids import KeyId, OrganisationId
 from shared.sealing.codes import (
     DirectoryCode,
@@ -43,6 +43,7 @@ AT = datetime(2026, 11, 24, 10, 23, 45, tzinfo=UTC)
 SINCE = datetime(2026, 11, 24, 10, 20, tzinfo=UTC)
 YEAR = timedelta(days=365)
 CCEM, ABRI, AUTRE = OrganisationId("ccem-fr"), OrganisationId("abri-be"), OrganisationId("autre-de")
+KINDS = {CCEM: RecipientKind.SUPPORT, ABRI: RecipientKind.HEALTH, AUTRE: RecipientKind.POLICE}
 PASSPHRASE = "une phrase que personne ne devine"
 CHEAP = Choices(cost=Cost(memory_kib=8, iterations=1, lanes=1))
 
@@ -54,7 +55,7 @@ class Two:
         self.ccem, self.abri = folder / "ccem", folder / "abri"
         self.ccem_identity = make_organisation(self.ccem, CCEM, PASSPHRASE, AT, CHEAP)
         self.abri_identity = make_organisation(self.abri, ABRI, PASSPHRASE, AT, CHEAP)
-        self.agreement = agree(self.ccem_identity, self.abri_identity, Terms(SINCE, SINCE + YEAR))
+        self.agreement = agree(self.ccem_identity, self.abri_identity, Terms(SINCE, SINCE + YEAR, KINDS))
         assert introduce(self.ccem, self.agreement, published_document(self.abri, ABRI)) == ABRI
         assert introduce(self.abri, self.agreement, published_document(self.ccem, CCEM)) == CCEM
 
@@ -261,7 +262,7 @@ def test_a_damaged_file_takes_away_its_partner_alone(two: Two, name: str, conten
     autre = make_organisation(two.ccem.parent / "autre", AUTRE, PASSPHRASE, AT, CHEAP)
     introduce(
         two.ccem,
-        agree(autre, two.ccem_identity, Terms(SINCE, SINCE + YEAR)),
+        agree(autre, two.ccem_identity, Terms(SINCE, SINCE + YEAR, KINDS)),
         published_document(two.ccem.parent / "autre", AUTRE),
     )
     (two.partners / name).write_bytes(content.encode(errors="surrogateescape"))
@@ -309,7 +310,7 @@ def test_without_our_own_document_nothing_is_trusted(two: Two) -> None:
 
 def test_nothing_is_kept_of_a_partner_that_is_not_right(two: Two) -> None:
     autre = make_organisation(two.ccem.parent / "autre", AUTRE, PASSPHRASE, AT, CHEAP)
-    agreement = agree(autre, two.ccem_identity, Terms(SINCE, SINCE + YEAR))
+    agreement = agree(autre, two.ccem_identity, Terms(SINCE, SINCE + YEAR, KINDS))
     with pytest.raises(DocumentError):
         introduce(two.ccem, agreement, published_document(two.abri, ABRI))
     with pytest.raises(DocumentError):
@@ -318,12 +319,18 @@ def test_nothing_is_kept_of_a_partner_that_is_not_right(two: Two) -> None:
 
 
 def test_an_agreement_may_permit_less(two: Two) -> None:
-    terms = Terms(SINCE, SINCE + YEAR, {ABRI: frozenset({ReferralKind.SERVICE}), CCEM: frozenset()})
+    terms = Terms(SINCE, SINCE + YEAR, KINDS, {ABRI: frozenset({ReferralKind.SERVICE}), CCEM: frozenset()})
     introduce(two.ccem, agree(two.abri_identity, two.ccem_identity, terms), published_document(two.abri, ABRI))
     agreement = Directory.load(two.ccem).book.agreement(ABRI, AT)
     assert agreement.may_send(ABRI, ReferralKind.SERVICE)
     assert not agreement.may_send(ABRI, ReferralKind.TRANSFER)
     assert not any(agreement.may_send(CCEM, kind) for kind in ReferralKind)
+
+
+def test_nobody_is_taken_for_support_because_nothing_was_said_of_it(two: Two) -> None:
+    assert Directory.load(two.ccem).book.agreement(ABRI, AT).partner_of(CCEM).kind is RecipientKind.HEALTH
+    with pytest.raises(KeyError):
+        agree(two.abri_identity, two.ccem_identity, Terms(SINCE, SINCE + YEAR, {CCEM: RecipientKind.SUPPORT}))
 
 
 def test_every_published_key_is_one_that_partners_take(two: Two) -> None:

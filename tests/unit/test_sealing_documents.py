@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.audit.note import KeyName, Signer, Verifier, sign, vkey
-from shared.contracts.codes import ReferralKind, TransferBasis
+from shared.contracts.codes import RecipientKind, ReferralKind, TransferBasis
 from shared.contracts.ids import OrganisationId
 from shared.sealing.agreement import Agreement, Party, open_agreement, sign_agreement
 from shared.sealing.codes import DirectoryCode, DirectoryError, DocumentCode, DocumentError, KeyCode, KeyRefusedError
@@ -41,9 +41,15 @@ DOCUMENT = KeyDocument(
 )
 AGREEMENT = Agreement(
     parties=(
-        Party(organisation=ABRI, identity=identity_vkey(ABRI, ABRI_IDENTITY.public), may_send=(ReferralKind.SERVICE,)),
+        Party(
+            organisation=ABRI,
+            kind=RecipientKind.POLICE,
+            identity=identity_vkey(ABRI, ABRI_IDENTITY.public),
+            may_send=(ReferralKind.SERVICE,),
+        ),
         Party(
             organisation=CCEM,
+            kind=RecipientKind.SUPPORT,
             identity=identity_vkey(CCEM, CCEM_IDENTITY.public),
             may_send=(ReferralKind.SERVICE, ReferralKind.TRANSFER),
         ),
@@ -201,6 +207,7 @@ def test_an_agreement_reads_the_same_on_both_sides_and_pins_the_other() -> None:
     assert agreement.partner_of(ABRI).organisation == CCEM
     assert agreement.may_send(CCEM, ReferralKind.TRANSFER)
     assert not agreement.may_send(ABRI, ReferralKind.TRANSFER)
+    assert agreement.partner_of(CCEM).kind is RecipientKind.POLICE
 
 
 @pytest.mark.parametrize("signer", [ABRI_SIGNER, CCEM_SIGNER], ids=["abri", "ccem"])
@@ -220,6 +227,8 @@ def test_an_agreement_needs_both_signatures(signer: Signer) -> None:
         pytest.param(lambda a: a["parties"][0].update(may_send=["transfer", "service"]), id="kinds in another order"),
         pytest.param(lambda a: a["parties"][0].update(may_send=["service", "service"]), id="a kind twice"),
         pytest.param(lambda a: a["parties"][0].update(may_send=["anything"]), id="unknown kind"),
+        pytest.param(lambda a: a["parties"][0].update(kind="friend"), id="unknown kind of organisation"),
+        pytest.param(lambda a: a["parties"][0].pop("kind"), id="no kind of organisation"),
         pytest.param(lambda a: a["parties"][1].update(organisation="autre-fr"), id="not with us"),
         pytest.param(lambda a: a["parties"][1].update(identity=a["parties"][0]["identity"]), id="not our identity"),
         pytest.param(lambda a: a["parties"][0].update(identity="abri-be/identity"), id="no vkey"),
