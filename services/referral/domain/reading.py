@@ -6,7 +6,7 @@ from services.referral.domain.referral import Referral
 from services.referral.domain.reports import ReportFile
 from services.referral.domain.ruling import Act, Ruling
 from services.referral.domain.telling import entry
-from shared.messaging.decision import Decision, Entry
+from shared.messaging.decision import Entry
 
 
 def read_packet(referral: Referral, act: Act) -> Ruling[Referral]:
@@ -15,11 +15,16 @@ def read_packet(referral: Referral, act: Act) -> Ruling[Referral]:
     return Ruling.refused(closed) if closed is not None else Ruling(entries=(entry(referral, "read", act),))
 
 
-def read_case(case: Case, act: Act) -> Decision[Case]:
+def read_case(case: Case, act: Act) -> Ruling[Case]:
     """Let a member of staff open what a case holds."""
-    return Decision(entries=(Entry("case.read", act.by, case.id, act.at, case=case.id),))
+    return Ruling(entries=(Entry("case.read", act.by, case.id, act.at, case=case.id),))
 
 
-def read_report(report: ReportFile, act: Act) -> Decision[ReportFile]:
+def read_grants(case: Case, act: Act) -> Ruling[Case]:
+    """Let a member of staff see what the person has allowed: to whom, and of what kinds."""
+    return Ruling(entries=(Entry("grant.read", act.by, case.id, act.at, case=case.id),))
+
+
+def read_report(report: ReportFile, act: Act) -> Ruling[ReportFile]:
     """Let a member of staff open a report."""
-    return Decision(entries=(Entry("report.read", act.by, report.id, act.at, case=report.folder),))
+    return Ruling(entries=(Entry("report.read", act.by, report.id, act.at, case=report.folder),))
