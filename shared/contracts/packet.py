@@ -43,6 +43,7 @@ from shared.contracts.personal import (
     Telephone,
     Text,
     Word,
+    ended_after_it_began,
     refuse_together,
 )
 from shared.contracts.report import Criteria, Indicators
@@ -268,13 +269,7 @@ class ExploitationRecord(Personal):
     exploiter: ExploiterKind = ExploiterKind.UNKNOWN
     notes: Text | None = None
 
-    @model_validator(mode="after")
-    def _ends_after_it_began(self) -> Self:
-        if self.began is not None and self.ended is not None and self.ended < self.began:
-            refuse_together("ended-before-began", "began", "ended")
-        if self.ended is not None and self.ongoing is Finding.YES:
-            refuse_together("ended-and-ongoing", "ended", "ongoing")
-        return self
+    _ends_after_it_began = model_validator(mode="after")(ended_after_it_began)
 
 
 class Risk(Personal):

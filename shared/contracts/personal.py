@@ -5,11 +5,15 @@ assertion or a debugger's list of variables shows that there was something, neve
 reasons through :func:`shared.contracts.problem.field_problems`: pydantic's own list of errors carries the input.
 """
 
-from typing import Annotated, NoReturn
+from collections.abc import Collection
+from datetime import date
+from enum import StrEnum
+from typing import Annotated, NoReturn, Protocol, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from shared.contracts.codes import Finding
 from shared.contracts.countries import COUNTRIES
 
 PLAIN = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
@@ -49,6 +53,40 @@ def refuse_together(code: str, *fields: str) -> NoReturn:
         PydanticCustomError: always; pydantic makes it one of the reasons of its own error.
     """
     raise PydanticCustomError(code, _CONTRADICTION, {"fields": " ".join(fields)})
+
+
+class Span(Protocol):
+    """What a model says of something that began, and may have ended."""
+
+    @property
+    def began(self) -> date | None:
+        """The first day."""
+
+    @property
+    def ended(self) -> date | None:
+        """The last day."""
+
+    @property
+    def ongoing(self) -> Finding:
+        """Whether it goes on."""
+
+
+SpanT = TypeVar("SpanT", bound=Span)
+CodeT = TypeVar("CodeT", bound=StrEnum)
+
+
+def ended_after_it_began(span: SpanT) -> SpanT:
+    """Refuse what ended before it began, or has ended and goes on: a validator for two models."""
+    if span.began is not None and span.ended is not None and span.ended < span.began:
+        refuse_together("ended-before-began", "began", "ended")
+    if span.ended is not None and span.ongoing is Finding.YES:
+        refuse_together("ended-and-ongoing", "ended", "ongoing")
+    return span
+
+
+def answered(questions: Personal, codes: type[CodeT], findings: Collection[Finding]) -> frozenset[CodeT]:
+    """Return those of ``codes``, each of them a field of ``questions``, that were answered with one of ``findings``."""
+    return frozenset(code for code in codes if getattr(questions, code.value) in findings)
 
 
 _CONTRADICTION = "these fields contradict one another"

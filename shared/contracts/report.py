@@ -39,6 +39,8 @@ from shared.contracts.personal import (
     Telephone,
     Text,
     Word,
+    answered,
+    ended_after_it_began,
     refuse_together,
 )
 
@@ -106,13 +108,7 @@ class Situation(Personal):
     diplomatic_household: Finding = Finding.UNKNOWN
     account: LongText
 
-    @model_validator(mode="after")
-    def _ends_after_it_began(self) -> Self:
-        if self.began is not None and self.ended is not None and self.ended < self.began:
-            refuse_together("ended-before-began", "began", "ended")
-        if self.ended is not None and self.ongoing is Finding.YES:
-            refuse_together("ended-and-ongoing", "ended", "ongoing")
-        return self
+    _ends_after_it_began = model_validator(mode="after")(ended_after_it_began)
 
 
 class Criteria(Personal):
@@ -126,9 +122,9 @@ class Criteria(Personal):
     discriminatory_living_conditions: Finding
     cultural_or_social_isolation: Finding
 
-    def met(self) -> frozenset[CcemCriterion]:
-        """Return the criteria that were answered *yes*."""
-        return frozenset(criterion for criterion in CcemCriterion if getattr(self, criterion.value) is Finding.YES)
+    def answered(self, *findings: Finding) -> frozenset[CcemCriterion]:
+        """Return the criteria that were answered with one of ``findings``."""
+        return answered(self, CcemCriterion, findings)
 
 
 class Indicators(Personal):
@@ -146,9 +142,9 @@ class Indicators(Personal):
     abusive_working_and_living_conditions: Finding
     excessive_overtime: Finding
 
-    def met(self) -> frozenset[IloIndicator]:
-        """Return the indicators that were answered *yes*."""
-        return frozenset(indicator for indicator in IloIndicator if getattr(self, indicator.value) is Finding.YES)
+    def answered(self, *findings: Finding) -> frozenset[IloIndicator]:
+        """Return the indicators that were answered with one of ``findings``."""
+        return answered(self, IloIndicator, findings)
 
 
 class Report(Personal):

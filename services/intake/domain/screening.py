@@ -122,10 +122,7 @@ class Signs:
     @classmethod
     def of(cls, report: Report, *findings: Finding) -> "Signs":
         """Return the criteria and indicators of ``report`` that were answered with one of ``findings``."""
-        return cls(
-            frozenset(each for each in CcemCriterion if getattr(report.criteria, each.value) in findings),
-            frozenset(each for each in IloIndicator if getattr(report.indicators, each.value) in findings),
-        )
+        return cls(report.criteria.answered(*findings), report.indicators.answered(*findings))
 
     @property
     def any(self) -> bool:

@@ -121,8 +121,8 @@ def _against_violence(report: Report) -> Iterator[Reorientation]:
     if MeansOfControl.SEXUAL_ABUSE in control or Exploitation.SEXUAL_EXPLOITATION in forms:
         yield Reorientation.SEXUAL_VIOLENCE
     violent = (
-        CcemCriterion.THREATS_OR_VIOLENCE in report.criteria.met()
-        or IloIndicator.PHYSICAL_AND_SEXUAL_VIOLENCE in report.indicators.met()
+        CcemCriterion.THREATS_OR_VIOLENCE in report.criteria.answered(Finding.YES)
+        or IloIndicator.PHYSICAL_AND_SEXUAL_VIOLENCE in report.indicators.answered(Finding.YES)
         or bool(control & {MeansOfControl.PHYSICAL_ABUSE, MeansOfControl.PSYCHOLOGICAL_ABUSE, MeansOfControl.THREATS})
     )
     if violent or Exploitation.FORCED_MARRIAGE in forms:
@@ -130,7 +130,7 @@ def _against_violence(report: Report) -> Iterator[Reorientation]:
 
 
 def _at_work(report: Report) -> Iterator[Reorientation]:
-    criteria, indicators = report.criteria.met(), report.indicators.met()
+    criteria, indicators = report.criteria.answered(Finding.YES), report.indicators.answered(Finding.YES)
     badly_paid = (
         CcemCriterion.NO_OR_INSUFFICIENT_PAY in criteria
         or CcemCriterion.EXORBITANT_WORKLOAD in criteria
