@@ -12,7 +12,7 @@ PARTS: Final[Sequence[tuple[str, Sequence[str]]]] = (
     ("take the envelope apart", ("sealing/envelope.py:parse",)),
     ("decode the event", ("contracts/exchange.py:decode",)),
     ("encrypt papers and entries", ("storage/vault.py:",)),
-    ("make rows", ("referral/domain/rows.py:", "referral/store/")),
+    ("make rows", ("referral/store/",)),
     ("decide", ("referral/domain/", "referral/hears.py:decide", "referral/hears.py:_kept")),
     ("audit leaves", ("shared/audit/",)),
     ("PostgreSQL client", ("/asyncpg/", "shared/storage/pool.py:")),

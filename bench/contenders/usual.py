@@ -22,10 +22,10 @@ from deploy.broker.topology import BrokerRole
 from services.referral.domain.clocks import Hours
 from services.referral.domain.hearing import hear_offer
 from services.referral.domain.referral import Referral
-from services.referral.domain.rows import to_row
 from services.referral.domain.ruling import Act, Paper, Ruling
 from services.referral.known import Folder
 from services.referral.store import folders
+from services.referral.store.rows import to_row
 from services.referral.store.schema import SCHEMA
 from shared.audit.cases import CaseEntries
 from shared.audit.log import SALT_BYTES, prepare

@@ -10,8 +10,8 @@ from hypothesis.strategies import booleans, datetimes, dictionaries, integers, l
 from services.referral.domain.clocks import Clock
 from services.referral.domain.expiring import expire
 from services.referral.domain.life import Side
-from services.referral.domain.rows import from_row, to_row
 from services.referral.domain.saying import refusal_of
+from services.referral.store.rows import from_row, to_row
 from shared.contracts.codes import Purpose, Status
 from shared.contracts.exchange import EVENTS, Terms
 from tests.support.referral_pairs import Pair, at_status

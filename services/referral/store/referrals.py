@@ -8,9 +8,9 @@ from uuid import UUID
 from asyncpg import UniqueViolationError
 
 from services.referral.domain.referral import Referral
-from services.referral.domain.rows import ReferralRow, from_row, to_row
 from services.referral.known import Folder
 from services.referral.store.folders import opened
+from services.referral.store.rows import ReferralRow, from_row, to_row
 from shared.contracts.codes import Status
 from shared.contracts.ids import CaseId, OrganisationId, ReferralId
 from shared.storage.pool import Connection, ContendedError
