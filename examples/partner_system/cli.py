@@ -15,8 +15,9 @@ from contextlib import closing
 from pathlib import Path
 
 from . import moments
-from .desk import Desk, Happened
+from .desk import Desk
 from .folder import Folder, read_text
+from .happened import Happened
 from .keys import Kind
 from .notes import read_vkey
 from .referral_file import ReferralFile

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from . import amqp, web
 from .amqp import BrokerLink
-from .desk import Desk, Happened
+from .desk import Desk
+from .happened import Happened
 from .keys import Purpose
 from .outcomes import Later
 from .referral_file import ReferralFile

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from examples.partner_system import events
-from examples.partner_system.desk import Happened
+from examples.partner_system.happened import Happened
 from examples.partner_system.keys import Kind
 from examples.partner_system.lanes import State, Step
 from examples.partner_system.outcomes import Confirmed, Later, Receipted, Rejected, Taken

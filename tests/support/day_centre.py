@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from examples.partner_system.desk import Desk, Happened
+from examples.partner_system.desk import Desk
 from examples.partner_system.folder import Folder
+from examples.partner_system.happened import Happened
 from examples.partner_system.keys import Kind
 from examples.partner_system.referral_file import ReferralFile
 from examples.partner_system.store import Outgoing, Referral, Store
