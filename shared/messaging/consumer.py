@@ -4,21 +4,25 @@ FastStream has no batches on RabbitMQ: it connects, subscribes and limits; the b
 """
 
 import asyncio
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from aiormq.abc import AbstractChannel, DeliveredMessage
 from faststream.rabbit import RabbitBroker
 
-from shared.messaging.delivery import Delivery
+from shared.messaging.delivery import Delivery, Read, Unreadable
 from shared.messaging.frontier import Frontier
 from shared.messaging.rabbit import Subscription, headers_of
 from shared.messaging.shell import Shell
+from shared.telemetry import metrics
 from shared.telemetry.logs import get_logger
 from shared.values import dataclass
 
 What = TypeVar("What")
 State = TypeVar("State")
+
+GIVEN_UP = "delivery-limit"
+"""The broker gave the message out too often: whoever took it died of it, again and again."""
 
 LARGEST_BATCH = 300
 """Messages in one transaction, at most; more gained nothing (docs/decisions/0007)."""
@@ -30,9 +34,9 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A message and how to acknowledge it; the channel may be gone by then."""
+    """A message, read, and how to acknowledge it; the channel may be gone by then."""
 
-    delivery: Delivery
+    message: Read[Any]
     channel: AbstractChannel
     tag: int
 
@@ -57,6 +61,7 @@ class Consumer(Generic[What, State]):
         self.queue = queue
         self.shell = shell
         self.parked = parked
+        self._read = _given_up if parked else shell.read
         self._largest = largest_batch
         self._arrived: asyncio.Queue[Arrived | None] = asyncio.Queue()
         self._unfinished: list[Arrived] = []
@@ -77,8 +82,8 @@ class Consumer(Generic[What, State]):
         """
         while batch := self._unfinished or await self._next_batch():
             self._unfinished = batch
-            deliveries = [arrived.delivery for arrived in batch]
-            await (self.shell.give_up(deliveries) if self.parked else self.shell.take(deliveries))
+            await self.shell.take([arrived.message for arrived in batch])
+            metrics.MESSAGES_RECEIVED.add(len(batch), service=self.shell.desk.name, queue=self.queue)
             await self._acknowledge(batch)
             self._unfinished = []
 
@@ -89,7 +94,7 @@ class Consumer(Generic[What, State]):
     def _put(self, message: DeliveredMessage) -> None:
         if message.delivery_tag is not None:  # a message that was pushed has one (AMQP 0-9-1, 1.8.3.9)
             delivery = Delivery(message.body, headers_of(message), self.queue)
-            self._arrived.put_nowait(Arrived(delivery, message.channel, message.delivery_tag))
+            self._arrived.put_nowait(Arrived(self._read(delivery), message.channel, message.delivery_tag))
 
     async def _next_batch(self) -> list[Arrived]:
         """Wait for one message, then take what else has arrived; empty when it is time to stop."""
@@ -128,3 +133,8 @@ class Consumer(Generic[What, State]):
                 await channel.basic_ack(reached, multiple=True)
             except Exception as error:  # noqa: BLE001 - the connection went: committed is committed
                 log.warning("acknowledgement.lost", count=len(tags), error=type(error).__name__)
+
+
+def _given_up(delivery: Delivery) -> Read[Any]:
+    """Leave a message unopened that the broker has given up on: it is parked as it is."""
+    return Read(delivery.without_excess(), Unreadable(GIVEN_UP))

@@ -1,7 +1,7 @@
 """A message as it came, before anybody looked inside, and what became of it."""
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from datetime import datetime
 from hashlib import sha256
 from types import MappingProxyType
@@ -14,6 +14,9 @@ from shared.values import dataclass
 What_co = TypeVar("What_co", covariant=True)
 
 NOTHING: Mapping[str, UUID] = MappingProxyType({})
+
+LARGEST_KEPT = 262_144
+"""Bytes of a message that cannot be read and is kept all the same: as many as the largest envelope has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,13 @@ class Delivery:
     def digest(self) -> bytes:
         """SHA-256 of the body, 32 bytes."""
         return sha256(self.body).digest()
+
+    def without_excess(self) -> "Delivery":
+        """Return the delivery as it may be kept: of a body larger than anything that can be read, size and digest."""
+        if len(self.body) <= LARGEST_KEPT:
+            return self
+        about = {"relais-size": str(len(self.body)), "relais-sha256": self.digest().hex()}
+        return replace(self, body=b"", headers={**self.headers, **about})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +80,19 @@ class Unreadable(Exception):  # noqa: N818 - an outcome, not a fault
 class Later(Exception):  # noqa: N818 - an outcome, not a fault
     """The message cannot be dealt with yet, though nothing is wrong with it: it is tried again, later and later."""
 
-    def __init__(self, code: str) -> None:
-        """Take the stable reason ``code``."""
+    def __init__(self, code: str, *, ours: bool = False) -> None:
+        """Take the stable reason ``code``; what is ``ours`` to mend is waited for as long as that takes."""
         super().__init__(code)
         self.code = code
+        self.ours = ours
+
+
+@dataclass(frozen=True, slots=True)
+class Read(Generic[What_co]):
+    """A message after a first look at it: what it says, or why that could not be read."""
+
+    delivery: Delivery
+    heard: Heard[What_co] | Unreadable | Later
 
 
 def inbox_id(sender: str, message: UUID) -> UUID:

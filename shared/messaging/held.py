@@ -61,6 +61,8 @@ SELECT id, source, attempts, first_at, admitted, headers, body
 FROM held WHERE consumer = $1 AND due_at <= $2 ORDER BY due_at LIMIT $3
 """
 
+WAITING = "SELECT count(*) FROM held WHERE due_at IS NOT NULL"
+
 PARKED = """
 SELECT id, consumer, source, reason, attempts, first_at, octet_length(body) AS size, headers
 FROM held WHERE due_at IS NULL AND ($1::uuid IS NULL OR id = $1) ORDER BY first_at, id
@@ -106,6 +108,11 @@ async def wake(connection: Connection, subjects: Sequence[UUID], at: datetime) -
 async def due(connection: Connection, consumer: str, at: datetime, limit: int) -> list[Delivery]:
     """Return held messages whose time has come, oldest first."""
     return [_delivery(row) for row in await connection.fetch(DUE, consumer, at, limit)]
+
+
+async def waiting(connection: Connection) -> int:
+    """Return how many messages wait for their time or for another message."""
+    return int(await connection.fetchval(WAITING))
 
 
 async def parked(connection: Connection, only: UUID | None = None) -> list[Parked]:

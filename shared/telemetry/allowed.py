@@ -48,6 +48,7 @@ ALLOWED: Final[Mapping[str, Kind]] = MappingProxyType(
     {
         # whose it is: random numbers and organisations
         "message_id": Kind.ID,
+        "held_id": Kind.ID,
         "fact_id": Kind.ID,
         "report_id": Kind.ID,
         "case_id": Kind.ID,

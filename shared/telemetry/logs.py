@@ -1,6 +1,6 @@
 """Logs: one line an event, made of a code and of what the allow-list admits; never a sentence.
 
-Our own code says ``get_logger(__name__).warning("message.parked", message_id=…, code="envelope-altered")``. Libraries
+Our own code says ``get_logger(__name__).warning("message.parked", held_id=…, code="envelope-altered")``. Libraries
 write sentences, and theirs may hold a whole message body, so that what they log is reduced, from the record on, to the
 logger's name, the level and the class of the exception, at WARNING and above. That holds for every handler, also for
 one that a library adds to a logger of its own: the record never has the words.

@@ -20,8 +20,9 @@ from services.referral.domain.policy import Withheld
 from services.referral.domain.refusals import Refused
 from shared.contracts.codes import Reorientation, Verdict
 from shared.contracts.problem import FieldCode, ProblemCode
+from shared.messaging.consumer import GIVEN_UP
 from shared.messaging.desk import REUSED
-from shared.messaging.shell import EARLY, FAILED, GIVEN_UP
+from shared.messaging.shell import EARLY, FAILED
 from shared.sealing.codes import DirectoryCode, EnvelopeCode, ReceiptCode
 from shared.web.frame import LOCALE as FRAME
 from shared.words import Words

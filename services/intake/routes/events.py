@@ -96,7 +96,7 @@ async def bring(request: Request, here: Annotated[Entrance, Depends(entrance)]) 
     here.paces.count_partner(heard.what.sender, here.clock)
     kept = Delivery(delivery.body, _beside(delivery), HTTP)
     async with asyncio.timeout(PATIENCE_SECONDS):
-        (decision,) = await here.events.take([kept])
+        (decision,) = await here.events.take([here.events.read(kept)])
         if decision.refusal is not None:
             raise _refused(decision.refusal.code)
         async with here.pool.acquire() as connection:

@@ -16,6 +16,8 @@ from shared.audit.log import MIGRATIONS as AUDIT
 from shared.clock import Clock
 from shared.messaging import places
 from shared.messaging.consumer import LARGEST_BATCH, Consumer
+from shared.messaging.decision import Decision
+from shared.messaging.delivery import Delivery
 from shared.messaging.post import PostOffice
 from shared.messaging.publisher import RabbitPublisher
 from shared.messaging.rabbit import make_broker
@@ -43,6 +45,7 @@ class Bench:
     runtime: Runtime
     shell: Shell[Add, Parcel]
     clock_file: Path
+    clock: Clock
     sender: aio_pika.abc.AbstractConnection
     listener: aio_pika.abc.AbstractConnection
     said: list[aio_pika.abc.AbstractIncomingMessage] = field(default_factory=list)
@@ -55,6 +58,10 @@ class Bench:
             message = aio_pika.Message(body, message_id=str(id_), delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
             await exchange.publish(message, places.REFERRAL)
         await channel.close()
+
+    async def take(self, deliveries: Iterable[Delivery]) -> list[Decision[Parcel]]:
+        """Let the shell read ``deliveries`` and deal with them, as one batch."""
+        return await self.shell.take([self.shell.read(delivery) for delivery in deliveries])
 
     async def total(self, parcel: UUID) -> int:
         """Return what the parcel comes to."""
@@ -101,7 +108,7 @@ async def make_bench(
     runtime = Runtime("referral", pool, {"node": connected}, post, consumers)
     sender = await aio_pika.connect(pair.url(pair.ccem, BrokerRole.INTAKE))
     listener = await aio_pika.connect(pair.url(pair.ccem, BrokerRole.NOTIFY))
-    return Bench(pair, node, desk, pool, broker, runtime, shell, clock_file, sender, listener)
+    return Bench(pair, node, desk, pool, broker, runtime, shell, clock_file, clock, sender, listener)
 
 
 @pytest.fixture

@@ -4,18 +4,26 @@ import asyncio
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from hashlib import sha256
 from io import StringIO
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 
 from shared.messaging import held
-from shared.messaging.delivery import Delivery
-from shared.telemetry import logs
+from shared.messaging.decision import Decision
+from shared.messaging.delivery import LARGEST_KEPT, Delivery
+from shared.messaging.desk import Said
+from shared.messaging.outbox import Letter
+from shared.messaging.shell import Batch, Work
+from shared.sealing.codes import KeyringCode, KeyringError
+from shared.storage.pool import Connection
+from shared.telemetry import logs, metrics
 from tests.integration.messaging.conftest import Bench
-from tests.support.parcels import message
+from tests.support.parcels import Add, Parcel, message
 from tests.support.wait import until
 
 
@@ -126,11 +134,11 @@ async def test_a_parked_message_can_be_replayed_once_what_was_wrong_is_mended(be
     bench.desk.troubles.clear()
     async with bench.pool.acquire() as connection:
         for lot in lots:
-            assert await held.replay(connection, lot.id, bench.shell.now())
+            assert await held.replay(connection, lot.id, bench.clock.now())
     await until(lambda: _is(bench, parcel, 7), seconds=5)
     assert await bench.count("held") == 0
     async with bench.pool.acquire() as connection:
-        assert not await held.replay(connection, lots[0].id, bench.shell.now())
+        assert not await held.replay(connection, lots[0].id, bench.clock.now())
 
 
 async def test_a_dropped_message_is_gone(bench: Bench) -> None:
@@ -165,7 +173,7 @@ async def test_what_is_not_possible_yet_is_tried_again_and_parked_after_a_day(be
     assert lot.reason == "parcel-later"
     bench.desk.troubles.clear()
     async with bench.pool.acquire() as connection:
-        await held.replay(connection, lot.id, bench.shell.now())
+        await held.replay(connection, lot.id, bench.clock.now())
     await until(lambda: _is(bench, parcel, 2), seconds=5)
 
 
@@ -184,13 +192,87 @@ async def test_the_same_id_twice_in_one_batch_counts_once(bench: Bench) -> None:
     parcel, id_ = uuid4(), uuid4()
     same = message(parcel, 1, id_=id_)
     other = message(parcel, 100, id_=id_)
-    outcomes = await bench.shell.take([Delivery(body, {}, "test") for _, body in (same, same, other)])
+    outcomes = await bench.take([Delivery(body, {}, "test") for _, body in (same, same, other)])
     assert [outcome.refusal.code if outcome.refusal else None for outcome in outcomes] == [
         None,
         None,
         "message-id-reused",
     ]
     assert await bench.total(parcel) == 1
+
+
+async def test_a_replay_of_other_bytes_under_a_taken_id_meets_the_inbox_again(bench: Bench) -> None:
+    parcel, id_ = uuid4(), uuid4()
+    await bench.take([Delivery(body, {}, "test") for _, body in (message(parcel, n, id_=id_) for n in (1, 100))])
+    await bench.runtime.start()
+    [lot] = await parked(bench)
+    async with bench.pool.acquire() as connection:
+        assert await held.replay(connection, lot.id, bench.clock.now())
+    await until(lambda: _tries(bench, 2), seconds=5)
+    [again] = await parked(bench)
+    assert (again.id, again.reason) == (lot.id, "message-id-reused")
+    assert await bench.total(parcel) == 1
+
+
+async def test_of_a_message_larger_than_any_that_can_be_read_only_size_and_digest_are_kept(bench: Bench) -> None:
+    largest = b"x" * LARGEST_KEPT
+    await bench.take([Delivery(body, {"ce-id": "1"}, "test") for body in (largest, largest + b"x")])
+    async with bench.pool.acquire() as connection:
+        lots = {lot.size: lot for lot in await held.parked(connection)}
+    assert set(lots) == {LARGEST_KEPT, 0}
+    about = {"relais-size": str(LARGEST_KEPT + 1), "relais-sha256": sha256(largest + b"x").hexdigest()}
+    assert lots[0].headers == {"ce-id": "1", **about}
+    assert lots[LARGEST_KEPT].headers == {"ce-id": "1"}
+
+
+async def test_what_became_of_each_message_is_counted_once_and_after_the_commit(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parcel, before = uuid4(), _handled()
+    good = [message(parcel, 1) for _ in range(10)]
+    bad = [(uuid4(), b"no parcel %d" % n) for n in range(5)]
+    refusing, original = [True, True], bench.shell._keep  # noqa: SLF001
+
+    async def keep(connection: Connection, work: Work[Parcel], at: datetime) -> Sequence[Letter]:
+        if refusing and refusing.pop():
+            raise ConnectionResetError
+        return await original(connection, work, at)
+
+    monkeypatch.setattr(bench.shell, "_keep", keep)
+    await bench.take([Delivery(body, {}, "test") for _, body in (*good, *bad, good[0], good[1])])
+    assert _handled() - before == Counter({"decided": 10, "duplicate": 2, "parked": 5})
+
+
+async def test_while_nothing_can_be_dealt_with_everything_waits_and_nothing_is_parked(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parcel, refusing, original = uuid4(), [True, True], bench.desk.letters
+
+    async def letters(connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
+        if refusing and refusing.pop():
+            raise KeyringError(KeyringCode.KEY_MISSING)
+        return await original(connection, said, at)
+
+    monkeypatch.setattr(bench.desk, "letters", letters)
+    await bench.take([Delivery(message(parcel, 1)[1], {}, "test") for _ in range(3)])
+    assert await bench.total(parcel) == 3
+    assert await bench.count("held") == 0
+
+
+async def test_held_messages_that_cannot_be_kept_together_are_kept_one_by_one(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = bench.shell._transact  # noqa: SLF001
+
+    async def transact(batch: Batch[Add]) -> dict[int, Decision[Parcel]]:
+        if len(batch.holds) > 1:
+            raise asyncpg.ProgramLimitExceededError
+        return await original(batch)
+
+    monkeypatch.setattr(bench.shell, "_transact", transact)
+    outcomes = await bench.take([Delivery(b"no parcel %d" % n, {}, "test") for n in range(9)])
+    assert [outcome.refusal and outcome.refusal.code for outcome in outcomes] == ["parcel-unreadable"] * 9
+    assert await bench.count("held") == 9
 
 
 async def test_nothing_of_a_message_is_in_any_log(bench: Bench, lines: StringIO) -> None:
@@ -204,11 +286,11 @@ async def test_nothing_of_a_message_is_in_any_log(bench: Bench, lines: StringIO)
 
 async def test_two_workers_that_look_at_the_same_held_message_deal_with_it_once(bench: Bench) -> None:
     parcel = uuid4()
-    await bench.shell.take([Delivery(message(parcel, 5, trouble="later")[1], {}, "test")])
+    await bench.take([Delivery(message(parcel, 5, trouble="later")[1], {}, "test")])
     bench.desk.troubles.clear()
     async with bench.pool.acquire() as connection:
-        waiting = await held.due(connection, "parcels", bench.shell.now() + timedelta(minutes=1), 10)
-    await asyncio.gather(*(bench.shell.take(waiting) for _ in range(4)))
+        waiting = await held.due(connection, "parcels", bench.clock.now() + timedelta(minutes=1), 10)
+    await asyncio.gather(*(bench.take(waiting) for _ in range(4)))
     assert await bench.total(parcel) == 5
     assert await bench.count("held") == 0
 
@@ -217,12 +299,21 @@ async def test_two_workers_on_one_queue_double_nothing(bench: Bench) -> None:
     parcel = uuid4()
     bodies = [message(parcel, 1)[1] for _ in range(60)]
     takes = [
-        bench.shell.take([Delivery(body, {}, "test") for body in bodies[start : start + 40]])
-        for start in (0, 20, 0, 20)
+        bench.take([Delivery(body, {}, "test") for body in bodies[start : start + 40]]) for start in (0, 20, 0, 20)
     ]
     await asyncio.gather(*takes)
     assert await bench.total(parcel) == 60
     assert await bench.count("inbox") == 60
+
+
+def _handled() -> Counter[str]:
+    """Return what the metrics say became of messages, by outcome."""
+    found: Counter[str] = Counter()
+    for metric in metrics.REGISTRY.collect():
+        for sample in metric.samples:
+            if sample.name == "relais_messages_handled_total":
+                found[sample.labels["outcome"]] += int(sample.value)
+    return found
 
 
 async def _is(bench: Bench, parcel: UUID, total: int) -> bool:

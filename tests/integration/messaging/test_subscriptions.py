@@ -12,11 +12,12 @@ from deploy.broker.management import Management
 from deploy.broker.topology import BrokerRole, node_host, user_name
 from shared.messaging import outbox, places
 from shared.messaging.decision import Decision
-from shared.messaging.delivery import Delivery
+from shared.messaging.delivery import Read
 from shared.messaging.outbox import Letter
+from shared.messaging.shell import Batch
 from shared.telemetry import logs
 from tests.integration.messaging.conftest import QUEUE, Bench
-from tests.support.parcels import Parcel, message
+from tests.support.parcels import Add, Parcel, message
 from tests.support.wait import until
 
 
@@ -108,12 +109,12 @@ async def test_a_consumer_that_meets_a_fault_of_ours_begins_with_the_same_batch_
 ) -> None:
     original, met = bench.shell.take, asyncio.Event()
 
-    async def failing(deliveries: list[Delivery]) -> list[Decision[Parcel]]:
+    async def failing(messages: list[Read[Add]]) -> list[Decision[Parcel]]:
         if not met.is_set():
             met.set()
             text = "Canary Name"
             raise RuntimeError(text)
-        return await original(deliveries)
+        return await original(messages)
 
     monkeypatch.setattr(bench.shell, "take", failing)
     stream = StringIO()
@@ -134,11 +135,11 @@ async def test_what_cannot_even_be_kept_is_kept_as_soon_as_it_can(
     tries: list[bool] = []
     original = bench.shell._transact  # noqa: SLF001
 
-    async def failing(items: object, holds: object, **how: bool) -> object:
-        tries.append(how.get("announced", True))
+    async def failing(batch: Batch[Add]) -> dict[int, Decision[Parcel]]:
+        tries.append(batch.announced)
         if len(tries) <= 2:
             raise asyncpg.CheckViolationError
-        return await original(items, holds, **how)  # type: ignore[arg-type]
+        return await original(batch)
 
     monkeypatch.setattr(bench.shell, "_transact", failing)
     await bench.send([(uuid4(), b"no parcel")])
@@ -156,12 +157,12 @@ async def test_a_database_that_says_no_for_now_is_waited_for(bench: Bench, monke
     tries = 0
     original = bench.shell._transact  # noqa: SLF001
 
-    async def failing(*args: object, **how: bool) -> object:
+    async def failing(batch: Batch[Add]) -> dict[int, Decision[Parcel]]:
         nonlocal tries
         tries += 1
         if tries <= 2:
             raise asyncpg.ObjectNotInPrerequisiteStateError
-        return await original(*args, **how)  # type: ignore[arg-type]
+        return await original(batch)
 
     monkeypatch.setattr(bench.shell, "_transact", failing)
     await bench.runtime.start()
@@ -174,7 +175,7 @@ async def test_a_letter_to_an_exchange_that_is_gone_stops_no_other(bench: Bench)
     await bench.runtime.start()
     lost, good = letter("notify", exchange="gone"), letter("notify")
     async with bench.pool.acquire() as connection:
-        await outbox.put(connection, [lost, good], bench.shell.now())
+        await outbox.put(connection, [lost, good], bench.clock.now())
     bench.runtime.post.send([lost])  # the broker closes the channel: there is no such exchange
     await bench.runtime.post.drain()
     bench.runtime.post.send([good])

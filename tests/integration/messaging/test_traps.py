@@ -18,12 +18,14 @@ import pytest
 from deploy.broker.topology import BrokerRole, node_host
 from shared.messaging import outbox, places
 from shared.messaging.consumer import LARGEST_BATCH
+from shared.messaging.decision import Decision
 from shared.messaging.outbox import JSON, Letter
 from shared.messaging.publisher import RabbitPublisher
 from shared.messaging.rabbit import BrokerError, check_topology, connect, make_broker
+from shared.messaging.shell import Batch
 from shared.telemetry.metrics import Sent
 from tests.integration.messaging.conftest import QUEUE, Bench
-from tests.support.parcels import message
+from tests.support.parcels import Add, Parcel, message
 from tests.support.wait import until
 
 
@@ -42,14 +44,14 @@ async def test_1_a_message_whose_batch_fails_stays_on_the_queue_and_is_not_tried
     tries = 0
     original = bench.shell._transact  # noqa: SLF001
 
-    async def failing(*args: object, **kwargs: object) -> object:
+    async def failing(batch: Batch[Add]) -> dict[int, Decision[Parcel]]:
         nonlocal tries
         tries += 1
         if tries <= 3:
             raise ConnectionResetError
-        return await original(*args, **kwargs)  # type: ignore[arg-type]
+        return await original(batch)
 
-    bench.shell._transact = failing  # type: ignore[method-assign, assignment]  # noqa: SLF001
+    bench.shell._transact = failing  # type: ignore[method-assign]  # noqa: SLF001
     await bench.send([message(parcel, 1)])
     await until(lambda: _total_is(bench, parcel, 1), seconds=10)
     assert tries == 4
@@ -76,7 +78,7 @@ async def test_3_a_letter_that_no_queue_takes_is_not_taken_for_sent(bench: Bench
     assert outcomes == {lost.id: Sent.UNROUTABLE, good.id: Sent.CONFIRMED}
     post = bench.runtime.post
     async with bench.pool.acquire() as connection:
-        await outbox.put(connection, [lost, good], bench.shell.now())
+        await outbox.put(connection, [lost, good], bench.clock.now())
     post.send([lost, good])
     await post.drain()
     assert [row["id"] for row in await bench.pool.fetch("SELECT id FROM outbox")] == [lost.id]
@@ -89,7 +91,7 @@ async def test_4_a_confirm_that_never_comes_ends_the_wait_and_keeps_the_letter(
     monkeypatch.setattr("shared.messaging.post.CONFIRM_SECONDS", 0.0)
     kept, post = letter(), bench.runtime.post
     async with bench.pool.acquire() as connection:
-        await outbox.put(connection, [kept], bench.shell.now())
+        await outbox.put(connection, [kept], bench.clock.now())
     post.send([kept])
     await post.drain()
     assert await bench.count("outbox") == 1
@@ -222,7 +224,7 @@ async def test_a_letter_left_by_a_crash_is_swept_up_and_goes_out_once(bench: Ben
     await bench.listen()
     left = letter(body=b'{"left": "behind"}')
     async with bench.pool.acquire() as connection:
-        await outbox.put(connection, [left], bench.shell.now())
+        await outbox.put(connection, [left], bench.clock.now())
     await bench.runtime.start()
     bench.clock_file.write_text("20")
     await until(lambda: bench.said, seconds=10)
