@@ -114,7 +114,7 @@ class Door(Desk[Arrival, Given]):
 
     def reused(self, state: Given | None, heard: Heard[Arrival], at: datetime) -> Decision[Given]:  # noqa: ARG002
         """Refuse other bytes under an id that was taken, and write down that they came."""
-        return refuse(heard.what, REUSED, at)
+        return refuse(heard.what, self._us, REUSED, at)
 
     async def keep(
         self,

@@ -96,10 +96,24 @@ def test_a_clock_that_is_a_little_ahead_is_let_in_and_one_that_is_far_ahead_is_w
 
 
 def test_what_is_refused_has_arrived_all_the_same() -> None:
-    numbered = admitted(replace(ARRIVAL, expires=NOW)).numbered
-    assert numbered is not None
-    assert (numbered.sender, numbered.voice, numbered.sequence) == (THEM, Voice.REFERRAL, 7)
-    assert admitted(replace(ARRIVAL, voice=Voice.NEITHER)).numbered is None
+    for late in (replace(ARRIVAL, expires=NOW), replace(ARRIVAL, agreement=None)):
+        numbered = admitted(late).numbered
+        assert numbered is not None
+        assert (numbered.sender, numbered.voice, numbered.sequence) == (THEM, Voice.REFERRAL, 7)
+
+
+@pytest.mark.parametrize(
+    "arrival",
+    [
+        replace(ARRIVAL, recipient=OrganisationId("foyer-fr")),
+        replace(ARRIVAL, voice=Voice.NEITHER),
+        replace(ARRIVAL, key_holds=Period(NOW - DAY, NOW)),
+        replace(ARRIVAL, key_holds=Period(NOW + DAY, NOW + 2 * DAY)),
+    ],
+)
+def test_a_number_counts_only_when_it_is_for_us_and_under_a_key_that_holds(arrival: Arrival) -> None:
+    assert admitted(arrival).numbered is None
+    assert refuse(arrival, US, "message-id-reused", NOW).numbered is None
 
 
 def test_the_same_message_again_gets_the_same_receipt_and_nothing_else() -> None:
@@ -109,7 +123,7 @@ def test_the_same_message_again_gets_the_same_receipt_and_nothing_else() -> None
 
 
 def test_a_message_id_that_is_used_twice_is_written_down() -> None:
-    decision = refuse(ARRIVAL, "message-id-reused", NOW)
+    decision = refuse(ARRIVAL, US, "message-id-reused", NOW)
     assert decision.refusal is not None
     assert decision.entries[0].detail["reason"] == "message-id-reused"
 

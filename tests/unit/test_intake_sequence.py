@@ -1,14 +1,15 @@
 """Gaps in what a partner sends: found after a little patience, written down once, whatever the order of arrival."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.intake.domain.admission import Voice
-from services.intake.domain.sequence import PATIENCE, Noted, Stream, look, missing
-from shared.contracts.ids import OrganisationId
+from services.intake.domain.admission import Admission, Arrival, Period, Voice, admit
+from services.intake.domain.sequence import LARGEST_GAP, PATIENCE, Noted, Stream, look, missing
+from shared.contracts.ids import KeyId, MessageId, OrganisationId
 
 NOW = datetime(2026, 11, 24, 10, 20, tzinfo=UTC)
 LONG_AGO = NOW - PATIENCE
@@ -49,8 +50,19 @@ def test_what_comes_after_all_and_what_comes_twice_is_written_down() -> None:
     assert codes(STREAM, noted(4), noted(4, message=44)) == [("sequence.repeated", "4", "4")]
 
 
+def test_a_number_that_is_too_far_ahead_is_written_down_and_moves_nothing() -> None:
+    last, wild = 4 + LARGEST_GAP, 5 + LARGEST_GAP
+    assert codes(STREAM, noted(last)) == [("sequence.gap", "4", str(last - 1))]
+    for number in (wild, 9_999_999_999_999_999):
+        looked = look(STREAM, [noted(number)], NOW)
+        assert [entry.code for entry in looked.entries] == ["sequence.wild"]
+        assert (looked.reached, looked.done) == (3, (UUID(int=number),))
+    waiting = look(STREAM, [noted(5, NOW), noted(9_999_999_999_999_999)], NOW)
+    assert ([entry.code for entry in waiting.entries], waiting.reached) == (["sequence.wild"], 3)
+
+
 def test_gaps_are_counted() -> None:
-    assert missing(look(STREAM, [noted(2), noted(5), noted(9)], NOW).entries) == 2
+    assert missing(look(STREAM, [noted(2), noted(5), noted(9), noted(9_999_999)], NOW).entries) == 3
 
 
 @given(st.data())
@@ -78,3 +90,67 @@ def test_every_number_that_is_missing_is_written_down_once(data: st.DataObject) 
     assert not waiting
     assert stream.reached == max(came)
     assert gone == set(range(1, max(came) + 1)) - came
+
+
+US, THEM = OrganisationId("abri-be"), OrganisationId("ccem-fr")
+HOLDS, ENDED = Period(NOW - 9 * PATIENCE, NOW + PATIENCE), Period(NOW - 9 * PATIENCE, NOW - PATIENCE)
+
+
+def said(sequence: int, **changes: object) -> Arrival:
+    """Return what the partner's referral service says to us under this number, or what ``changes`` make of it."""
+    message = uuid4()
+    given = {"recipient": US, "voice": Voice.REFERRAL, "key_holds": HOLDS, **changes}
+    return Arrival(
+        id=MessageId(message),
+        inbox=message,
+        sender=THEM,
+        sequence=sequence,
+        sealed_at=LONG_AGO,
+        expires=NOW + PATIENCE,
+        digest=bytes(32),
+        envelope=b"",
+        key=KeyId("ab" * 16),
+        agreement=HOLDS,
+        **given,  # type: ignore[arg-type]
+    )
+
+
+ELSE = {
+    "recipient": st.just(OrganisationId("foyer-fr")),
+    "voice": st.sampled_from([Voice.INTAKE, Voice.NEITHER]),
+    "key_holds": st.just(ENDED),
+}
+"""What makes of it something that the partner's referral service has not said to us, under a key that holds."""
+
+LARGEST = 9_999_999_999_999_999
+
+
+def others(withheld: int) -> st.SearchStrategy[Arrival]:
+    """Return what else may arrive: what is not said to us, and under their own key a number out of all bounds."""
+    numbers = st.just(withheld) | st.integers(1, 40) | st.integers(1, LARGEST)
+    changes = st.fixed_dictionaries({}, optional=ELSE).filter(bool)
+    not_to_us = st.builds(lambda number, changed: said(number, **changed), numbers, changes)
+    return not_to_us | st.builds(said, st.integers(50 + LARGEST_GAP, LARGEST))
+
+
+@given(st.integers(2, 40), st.data())
+def test_whatever_else_arrives_a_message_that_was_withheld_is_found(count: int, data: st.DataObject) -> None:
+    withheld = data.draw(st.integers(1, count - 1))
+    real = [said(number) for number in range(1, count + 1) if number != withheld]
+    arrivals = data.draw(st.permutations(real + data.draw(st.lists(others(withheld), max_size=12))))
+    stream, waiting, found = replace(STREAM, reached=0), list[Noted](), set[int]()
+    for each in [*arrivals, None]:
+        decision = admit(each, US, NOW) if each else None
+        numbered = decision.numbered if isinstance(decision, Admission) else None
+        if numbered and numbered.voice is stream.voice:
+            waiting.append(Noted(numbered.sequence, numbered.message, LONG_AGO))
+        if each is None or data.draw(st.booleans()):
+            looked = look(stream, waiting, NOW)
+            stream = replace(stream, reached=looked.reached)
+            waiting = [one for one in waiting if one.message not in looked.done]
+            for entry in looked.entries:
+                if entry.code == "sequence.gap":
+                    found |= set(range(int(entry.detail["first"]), int(entry.detail["last"]) + 1))
+                assert (entry.code, entry.detail["first"]) != ("sequence.late", str(withheld))
+    assert withheld in found
+    assert stream.reached == count

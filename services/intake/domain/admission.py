@@ -5,7 +5,8 @@ has published. What is left to decide is whether this sender may speak to us now
 the agreement come with the message, so that nothing here has to ask.
 
 What must never happen: a message is let in that is not for us, not covered by an agreement in force, or not signed with
-a key for speaking; a receipt is answered with a receipt, which would never end; the same message has two effects.
+a key for speaking; a receipt is answered with a receipt, which would never end; the same message has two effects; a
+number counts as the sender's word to us that is not.
 """
 
 from dataclasses import field
@@ -120,7 +121,7 @@ class Numbered:
 
 @dataclass(frozen=True, slots=True)
 class Admission(Decision[Given]):
-    """What follows from an arrival. Also what is refused has arrived, and is counted in its sender's sequence."""
+    """What follows from an arrival. Also what is refused may have arrived, and count in its sender's sequence."""
 
     numbered: Numbered | None = None
 
@@ -138,13 +139,13 @@ def admit(arrival: Arrival, us: OrganisationId, at: datetime) -> Admission | Wai
         return Wait(EnvelopeCode.POSTDATED)
     fault = _fault(arrival, us, at)
     if fault is not None:
-        return refuse(arrival, fault, at)
+        return refuse(arrival, us, fault, at)
     speaks = arrival.voice is Voice.REFERRAL
     forward = Forward(arrival.inbox, arrival.envelope)
     return Admission(
         says=(forward, GiveReceipt(arrival, at)) if speaks else (forward,),
         entries=(_entry("message.received" if speaks else "receipt.received", arrival, at),),
-        numbered=_number(arrival, at),
+        numbered=_number(arrival, us, at),
     )
 
 
@@ -155,12 +156,12 @@ def admit_again(arrival: Arrival, given: Given | None) -> Admission:
     return Admission(says=(SendReceiptAgain(arrival.sender, arrival.id, given),))
 
 
-def refuse(arrival: Arrival, code: str, at: datetime) -> Admission:
+def refuse(arrival: Arrival, us: OrganisationId, code: str, at: datetime) -> Admission:
     """Refuse a message for the reason ``code``, and write down that it was there."""
     return Admission(
         refusal=Refusal(code),
         entries=(_entry("message.refused", arrival, at, reason=code),),
-        numbered=_number(arrival, at),
+        numbered=_number(arrival, us, at),
     )
 
 
@@ -177,9 +178,13 @@ def _fault(arrival: Arrival, us: OrganisationId, at: datetime) -> str | None:
     return next((code for code, holds in faults if holds), None)
 
 
-def _number(arrival: Arrival, at: datetime) -> Numbered | None:
-    """Return the message's place, unless it belongs to another conversation than the one between the two of us."""
-    if arrival.voice is Voice.NEITHER:
+def _number(arrival: Arrival, us: OrganisationId, at: datetime) -> Numbered | None:
+    """Return the message's place in what its sender says to us; ``None`` where its number proves nothing.
+
+    Anybody can bring us what was sealed for somebody else, and whoever finds an old key can sign any number with it. If
+    those counted, a number that was withheld from us could be filled in.
+    """
+    if arrival.recipient != us or arrival.voice is Voice.NEITHER or not arrival.key_holds.holds_at(at):
         return None
     return Numbered(arrival.sender, arrival.voice, arrival.sequence, arrival.inbox, at)
 

@@ -4,7 +4,8 @@ Every organisation numbers what it seals for another, 1, 2, 3 …, once for each
 workers may take neighbours in either order, so that a number counts as missing only when a later one has been here for
 a while. A number that comes after all is written down too: what was missing may have been late.
 
-What must never happen: a gap is passed over without an entry in the audit log, or written down twice.
+What must never happen: a gap is passed over without an entry in the audit log, or written down twice; one wild number
+carries the count to where no gap is ever found again.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,6 +21,9 @@ from shared.values import dataclass
 
 PATIENCE = timedelta(seconds=20)
 """How long a later number may have been here before an earlier one counts as missing."""
+
+LARGEST_GAP = 10_000
+"""How many numbers may be missing in a row. One that would leave more is no count, and is written down instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +59,13 @@ class Looked:
 def look(stream: Stream, noted: Sequence[Noted], at: datetime) -> Looked:
     """Go through the numbers that have come since the last look, in any order.
 
-    ``sequence.gap`` names numbers that have not come in time, ``sequence.late`` one that comes after it was passed, and
-    ``sequence.repeated`` one that the sender has used twice.
+    ``sequence.gap`` names numbers that have not come in time, ``sequence.late`` one that comes after it was passed,
+    ``sequence.repeated`` one that the sender has used twice, and ``sequence.wild`` one that is too far ahead to count.
     """
     reached = stream.reached
-    entries: list[Entry] = []
-    done: list[UUID] = []
-    ordered = sorted(noted, key=lambda one: (one.sequence, one.at))
+    ordered, wild = _tamed(reached, sorted(noted, key=lambda one: (one.sequence, one.at)))
+    entries = [_entry("sequence.wild", stream, each.sequence, each.sequence, at) for each in wild]
+    done = [each.message for each in wild]
     here_since = list(accumulate((each.at for each in reversed(ordered)), min))[::-1]
     for each, since in zip(ordered, here_since, strict=True):
         if each.sequence <= stream.reached:
@@ -77,9 +81,18 @@ def look(stream: Stream, noted: Sequence[Noted], at: datetime) -> Looked:
     return Looked(reached, tuple(entries), tuple(done))
 
 
+def _tamed(reached: int, ordered: Sequence[Noted]) -> tuple[Sequence[Noted], Sequence[Noted]]:
+    """Split the numbers where a gap begins that is too large to be one."""
+    for place, each in enumerate(ordered):
+        if each.sequence > reached + 1 + LARGEST_GAP:
+            return ordered[:place], ordered[place:]
+        reached = max(reached, each.sequence)
+    return ordered, ()
+
+
 def missing(entries: Iterable[Entry]) -> int:
-    """Return how many gaps there are among ``entries``."""
-    return sum(entry.code == "sequence.gap" for entry in entries)
+    """Return how many gaps there are among ``entries``; a wild number hides one, or is a fault."""
+    return sum(entry.code in ("sequence.gap", "sequence.wild") for entry in entries)
 
 
 def _entry(code: str, stream: Stream, first: int, last: int, at: datetime) -> Entry:
