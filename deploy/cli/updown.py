@@ -13,8 +13,8 @@ from typing import Annotated, Any, Final
 
 from cyclopts import Parameter
 
-from deploy.local.errors import log_tail
-from deploy.local.folder import LOCK
+from deploy.local.errors import LocalError, log_tail
+from deploy.local.folder import LOCK, LOG, claim, is_ours
 from deploy.local.network import Processes
 from deploy.local.progress import on_screen, waiting
 from deploy.local.supervisor import RUNNING, STATE
@@ -22,7 +22,6 @@ from deploy.local.supervisor import RUNNING, STATE
 READY_SECONDS: Final = 120.0
 STOP_SECONDS: Final = 60.0
 LOOK_SECONDS: Final = 0.1
-LOG: Final = "up.log"
 
 
 def up(
@@ -36,16 +35,20 @@ def up(
     Args:
         empty: do not hand a person over at once, which gives something to look at.
         one_process: run each node as one process, and not as three.
-        folder: where they are; it is emptied.
+        folder: where they are: an empty folder, a new one, or one that an earlier run has made; it is emptied.
     """
+    try:
+        claim(folder)
+    except LocalError as error:
+        on_screen(str(error))
+        return 1
     if _holder(folder):
         on_screen(f"node-already-running: the two nodes of {folder} run already; stop them with: make down")
         _show(folder)
         return 1
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     (folder / RUNNING).unlink(missing_ok=True)
     processes = Processes.ONE if one_process else Processes.THREE
-    log_path = folder.parent / LOG
+    log_path = folder / LOG
     with log_path.open("wb") as log:
         keeper = subprocess.Popen(
             [
@@ -102,6 +105,8 @@ def _await(keeper: "subprocess.Popen[bytes]", folder: Path) -> dict[str, Any] | 
 
 def _holder(folder: Path) -> int:
     """Return the process that holds ``folder``, or 0: the kernel's lock says so, not a number in a file."""
+    if not is_ours(folder):
+        return 0
     try:
         descriptor = os.open(folder / LOCK, os.O_RDWR)
     except OSError:

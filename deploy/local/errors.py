@@ -15,6 +15,7 @@ class LocalCode(StrEnum):
 
     NODE_ALREADY_RUNNING = "node-already-running"
     FOLDER_UNUSABLE = "folder-unusable"
+    FOLDER_NOT_OURS = "folder-not-ours"
     PORT_TAKEN = "port-taken"
     SERVER_MISSING = "server-missing"
     SERVER_UNUSABLE = "server-unusable"

@@ -2,10 +2,14 @@
 
 The lock is the kernel's (flock), so that no crash leaves it behind. Whoever keeps a server alive for us inherits it:
 as long as a server of an earlier run is still stopping, its folder is not free.
+
+What must never happen: that anything is removed which we have not made. A folder is emptied only if it carries our
+marker, and a folder gets the marker only while nothing else is in it.
 """
 
 import fcntl
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,8 +19,55 @@ from deploy.local.errors import LocalCode, LocalError
 from deploy.local.progress import Progress, silent, waiting
 
 LOCK = "lock"
+LOG = "up.log"
+MARKER = "emptied-by-relais"
+STAYS = frozenset({LOCK, LOG, MARKER})
+"""What is left when a folder is emptied."""
 LEAVING_SECONDS = 20.0
 """How long the servers of a run that was killed may take to stop."""
+
+
+def claim(folder: Path) -> None:
+    """Make ``folder`` (mode 0700) when it is not there, and mark it as one that we may empty.
+
+    Raises:
+        LocalError: ``folder-not-ours`` when something is in it and we have not marked it before, ``folder-unusable``.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if is_ours(folder):
+            return
+        if any(folder.iterdir()):
+            raise LocalError(
+                LocalCode.FOLDER_NOT_OURS,
+                f"{folder} holds files, and would be emptied; name an empty folder or a new one",
+            )
+        (folder / MARKER).write_text("relais up empties this folder each time it starts and ends\n", encoding="utf-8")
+    except OSError as error:
+        raise LocalError(LocalCode.FOLDER_UNUSABLE, f"{folder} cannot be used: {error.strerror}") from None
+
+
+def is_ours(folder: Path) -> bool:
+    """Tell whether ``folder`` is one that we may empty."""
+    return (folder / MARKER).is_file()
+
+
+def empty(folder: Path) -> None:
+    """Remove what an earlier run has left in a folder that was claimed; the lock, the log and the marker stay.
+
+    Raises:
+        LocalError: ``folder-not-ours``.
+        OSError: something cannot be removed.
+    """
+    if not is_ours(folder):
+        raise LocalError(LocalCode.FOLDER_NOT_OURS, f"{folder} is not marked as ours, and nothing in it is removed")
+    for left in folder.iterdir():
+        if left.name in STAYS:
+            continue
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left)
+        else:
+            left.unlink()
 
 
 @contextmanager

@@ -1,14 +1,14 @@
 """Keeps two nodes running in the background: ``python -m deploy.local.supervisor``, started by ``relais up``.
 
 It holds the folder's lock while it runs, so that there is one at a time and ``relais down`` knows whom to tell. What it
-has brought up, or why it could not, it writes to one file. The folder is its own: each time it begins from nothing, and
-unless told otherwise with one person who has been handed over, so that there is something to look at.
+has brought up, or why it could not, it writes to one file. The folder is its own, or it touches nothing: each time it
+begins from nothing, and unless told otherwise with one person who has been handed over, so that there is something to
+look at.
 """
 
 import argparse
 import asyncio
 import json
-import shutil
 import signal
 import sys
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from deploy.local.errors import LocalError
-from deploy.local.folder import LOCK, hold
+from deploy.local.folder import claim, empty, hold
 from deploy.local.network import ACCUEIL, SERVICES, Network, Processes, network
 from deploy.local.partner import REFERRALS
 from deploy.local.progress import on_screen
@@ -38,8 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--empty", action="store_true")
     asked = parser.parse_args(arguments)
     try:
+        claim(asked.folder)
+    except LocalError as error:
+        on_screen(str(error))
+        return 1
+    try:
         with until_told(), hold(asked.folder):
-            _empty(asked.folder)
+            empty(asked.folder)
             with (
                 suppress(KeyboardInterrupt),
                 network(asked.folder, processes=asked.processes, progress=on_screen) as net,
@@ -49,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 _write(asked.folder / RUNNING, _addresses(net))
                 while True:
                     signal.pause()
-            _empty(asked.folder)
+            empty(asked.folder)
     except (LocalError, DemoError, SealingError, OSError) as error:
         with suppress(OSError):
             _write(asked.folder / RUNNING, {"error": str(error)})
@@ -59,17 +64,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _untold(_code: str, _seconds: float, _referral: str) -> None:
     """Nobody watches; what happened is on the trace page."""
-
-
-def _empty(folder: Path) -> None:
-    """Remove what an earlier run has left, the lock excepted."""
-    for left in folder.iterdir():
-        if left.name == LOCK:
-            continue
-        if left.is_dir() and not left.is_symlink():
-            shutil.rmtree(left)
-        else:
-            left.unlink()
 
 
 def _addresses(net: Network) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from deploy.local.folder import STAYS
 from tests.support.processes import alive, descendants
 from tests.support.wait import until
 
@@ -108,7 +109,7 @@ async def test_up_leaves_two_nodes_running_and_down_stops_them(tmp_path: Path) -
             assert "stopped" in await tell(process)
     assert process.returncode == 0
     assert not any(map(alive, [keeper, *children]))
-    assert [path.name for path in folder.iterdir()] == ["lock"]
+    assert {path.name for path in folder.iterdir()} == STAYS
     async with relais("down", "--folder", str(folder)) as process:
         assert "nothing runs" in await tell(process)
     assert process.returncode == 0
