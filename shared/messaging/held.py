@@ -63,10 +63,14 @@ FROM held WHERE consumer = $1 AND due_at <= $2 ORDER BY due_at LIMIT $3
 
 WAITING = "SELECT count(*) FROM held WHERE due_at IS NOT NULL"
 
+WAKE_FOR = "UPDATE held SET due_at = $3 WHERE consumer = $1 AND reason = ANY($2::text[]) AND due_at > $3"
+
 PARKED = """
 SELECT id, consumer, source, reason, attempts, first_at, octet_length(body) AS size, headers
-FROM held WHERE due_at IS NULL AND ($1::uuid IS NULL OR id = $1) ORDER BY first_at, id
+FROM held WHERE due_at IS NULL AND ($1::uuid IS NULL OR id = $1) ORDER BY first_at, id LIMIT $2
 """
+
+COUNT_PARKED = "SELECT count(*) FROM held WHERE due_at IS NULL"
 
 REPLAY = "UPDATE held SET due_at = $2, subject = NULL WHERE id = $1 AND due_at IS NULL RETURNING id"
 
@@ -105,6 +109,11 @@ async def wake(connection: Connection, subjects: Sequence[UUID], at: datetime) -
     return bool(subjects) and await connection.execute(WAKE, subjects, at) != "UPDATE 0"
 
 
+async def wake_for(connection: Connection, consumer: str, reasons: Sequence[str], at: datetime) -> bool:
+    """Make due at once what ``consumer`` holds for one of ``reasons``, and say whether there was anything."""
+    return await connection.execute(WAKE_FOR, consumer, reasons, at) != "UPDATE 0"
+
+
 async def due(connection: Connection, consumer: str, at: datetime, limit: int) -> list[Delivery]:
     """Return held messages whose time has come, oldest first."""
     return [_delivery(row) for row in await connection.fetch(DUE, consumer, at, limit)]
@@ -115,10 +124,15 @@ async def waiting(connection: Connection) -> int:
     return int(await connection.fetchval(WAITING))
 
 
-async def parked(connection: Connection, only: UUID | None = None) -> list[Parked]:
-    """Return what is parked, oldest first, or just the one with the id ``only``."""
-    rows = await connection.fetch(PARKED, only)
+async def parked(connection: Connection, only: UUID | None = None, *, limit: int | None = None) -> list[Parked]:
+    """Return what is parked, oldest first and ``limit`` at most, or just the one with the id ``only``."""
+    rows = await connection.fetch(PARKED, only, limit)
     return [Parked(**{**dict(row), "headers": loads(row["headers"])}) for row in rows]
+
+
+async def count_parked(connection: Connection) -> int:
+    """Return how many messages are parked."""
+    return int(await connection.fetchval(COUNT_PARKED))
 
 
 async def replay(connection: Connection, held: UUID, at: datetime) -> bool:
