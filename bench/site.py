@@ -23,12 +23,11 @@ from deploy.local.databases import DatabaseRole, NodeDatabase, ensure_database, 
 from deploy.local.postgres import postgres
 from deploy.local.progress import Progress
 from deploy.local.rabbitmq import RabbitServer, rabbitmq
-from deploy.nodes import Made, let_agree, make_node
-from services.referral.store.schema import MIGRATIONS, SCHEMA
+from deploy.nodes import Made, let_agree, make_node, migrations
+from services.referral.store.schema import SCHEMA
 from shared.clock import Clock
 from shared.contracts.ids import OrganisationId
 from shared.messaging import places
-from shared.messaging.schema import sources
 from shared.storage.migrate import migrate
 
 US: Final = OrganisationId("abri-be")
@@ -113,7 +112,7 @@ class Site:
         try:
             await connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
             role = role_name(self.database.organisation, DatabaseRole.REFERRAL)
-            await migrate(connection, schema=SCHEMA, role=role, sources=sources(MIGRATIONS))
+            await migrate(connection, schema=SCHEMA, role=role, sources=migrations(DatabaseRole.REFERRAL))
         finally:
             await connection.close()
 

@@ -10,11 +10,14 @@ from hashlib import sha256
 from hmac import compare_digest
 from pathlib import Path
 from secrets import token_urlsafe
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter, ValidationError
 
 from shared.contracts.ids import Staff, StaffId
+
+STAFF_FILE: Final = "staff.json"
+"""Its name in the node's folder."""
 
 
 class Role(StrEnum):

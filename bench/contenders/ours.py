@@ -12,8 +12,8 @@ from uuid import UUID
 from bench.contenders.stopwatch import Stopwatch, Took
 from bench.site import Site
 from deploy.broker.topology import BrokerRole
+from services.referral.app import make_desk
 from services.referral.domain.clocks import Hours
-from services.referral.hears import ReferralDesk
 from services.referral.store.schema import SCHEMA
 from shared.clock import Clock
 from shared.messaging import places
@@ -22,13 +22,10 @@ from shared.messaging.outbox import Letter
 from shared.messaging.post import PostOffice, Publisher
 from shared.messaging.publisher import RabbitPublisher
 from shared.messaging.rabbit import connect, make_broker
-from shared.messaging.sealer import Sealer
 from shared.messaging.shell import Shell
 from shared.sealing.directory import Directory
 from shared.sealing.keyring import Holder, read_keyring
-from shared.sealing.keys import KeyPurpose
 from shared.storage.pool import open_pool
-from shared.storage.vault import Vault
 from shared.telemetry.metrics import Sent
 
 
@@ -58,7 +55,9 @@ async def run(site: Site, watch: Stopwatch) -> Took:
     told = Counting(RabbitPublisher(broker), len(site.offers))
     pool = await open_pool(site.dsn, schema=SCHEMA, application=service)
     post = PostOffice(pool, {"node": told}, clock, service)
-    shell = Shell(desk(site, clock), pool=pool, post=post, clock=clock, service=service)
+    keyring = read_keyring(site.folder, Holder.REFERRAL, site.passphrase)
+    desk = make_desk(site.us, keyring, Directory(site.folder), clock, Hours(UTC))
+    shell = Shell(desk, pool=pool, post=post, clock=clock, service=service)
     consumer = Consumer(broker, places.node_queue(service), shell, description="Sealed envelopes")
     await connect(broker, "node")
     watch.start()
@@ -72,18 +71,3 @@ async def run(site: Site, watch: Stopwatch) -> Took:
     await broker.stop()
     await pool.close()
     return took
-
-
-def desk(site: Site, clock: Clock) -> ReferralDesk:
-    """Return the desk of the organisation at ``site``."""
-    keyring = read_keyring(site.folder, Holder.REFERRAL, site.passphrase)
-    directory = Directory.load(site.folder)
-    return ReferralDesk(
-        site.us,
-        directory=directory,
-        keyring=keyring,
-        sealer=Sealer(site.us, keyring, directory, KeyPurpose.SIGNING),
-        vault=Vault(keyring.storage_keys()),
-        clock=clock,
-        hours=Hours(UTC),
-    )

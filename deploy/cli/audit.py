@@ -25,27 +25,13 @@ from shared.audit.note import Verifier
 from shared.audit.reading import newest_checkpoint
 from shared.audit.verify import verify
 from shared.contracts.ids import OrganisationId
+from shared.contracts.services import Service
 from shared.sealing.directory import Directory
 from shared.sealing.documents import note_verifier
 from shared.sealing.keyring import Holder, read_keyring
-from shared.sealing.keys import KeyPurpose, VerifyKey
+from shared.sealing.keys import VerifyKey, audit_purpose
 from shared.storage.pool import Connection
 from shared.storage.vault import CaseCipher, Vault, VaultError, WrappedKey
-
-
-class Service(StrEnum):
-    """Whose log."""
-
-    INTAKE = "intake"
-    REFERRAL = "referral"
-    NOTIFY = "notify"
-
-
-PURPOSES: Final = {
-    Service.INTAKE: KeyPurpose.AUDIT_INTAKE,
-    Service.REFERRAL: KeyPurpose.AUDIT_REFERRAL,
-    Service.NOTIFY: KeyPurpose.AUDIT_NOTIFY,
-}
 
 
 class AuditCode(StrEnum):
@@ -108,8 +94,8 @@ class Node:
             AuditError: ``audit-key-unknown``.
             DirectoryError: the key document is missing, or not signed by the identity.
         """
-        purpose = PURPOSES[service]
-        document = Directory.load(self.folder).book.documents[self.organisation]
+        purpose = audit_purpose(service)
+        document = Directory(self.folder).book.documents[self.organisation]
         published = sorted(
             (each for each in document.keys if each.purpose is purpose), key=lambda each: each.valid_from, reverse=True
         )

@@ -8,7 +8,6 @@ from cyclopts import App, Parameter
 
 from deploy.cli.audit import (
     Node,
-    Service,
     export_log,
     facts,
     newest_checkpoints,
@@ -19,6 +18,7 @@ from deploy.cli.audit import (
 from deploy.cli.console import FAILED, answering, say
 from deploy.cli.finding import HERE, Where
 from shared.audit.export import verify_export
+from shared.contracts.services import Service
 
 app = App(name="audit", help="Say whether anybody changed what was written down.")
 

@@ -19,11 +19,12 @@ from uuid import UUID
 
 from cyclopts import App, Parameter
 
-from deploy.cli.audit import Node, Service
+from deploy.cli.audit import Node
 from deploy.cli.console import CliCode, CliError, answering, say
 from deploy.cli.finding import HERE, Where
 from shared.audit import log as audit
 from shared.clock import Clock
+from shared.contracts.services import Service
 from shared.messaging import held
 from shared.messaging.decision import Entry
 from shared.storage.pool import Connection

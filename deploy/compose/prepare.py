@@ -21,7 +21,6 @@ from deploy.broker.topology import BrokerRole, Member, render, user_name
 from deploy.compose.launch import ENVIRONMENT_FILE, write_environment
 from deploy.nodes import (
     SECRET_BYTES,
-    STAFF_FILE,
     TOKENS_FILE,
     Made,
     let_agree,
@@ -31,14 +30,16 @@ from deploy.nodes import (
 )
 from shared.clock import Clock
 from shared.contracts.ids import OrganisationId
+from shared.contracts.services import Service
 from shared.sealing.directory import IDENTITY_FILE, PARTNERS_FOLDER
 from shared.sealing.keyring import Holder, keyring_path
+from shared.staff import STAFF_FILE
 
 ROOT: Final = Path("/prepared")
 DONE: Final = "done"
 SAFE: Final = "safe"
 ORGANISATIONS: Final = (OrganisationId("ccem-fr"), OrganisationId("abri-be"))
-SERVICES: Final = (BrokerRole.INTAKE, BrokerRole.REFERRAL, BrokerRole.NOTIFY)
+SERVICES: Final = tuple(BrokerRole(service) for service in Service)
 DATABASE_PLACE: Final = "postgres:5432"
 BROKER_PLACE: Final = "broker:5672"
 

@@ -18,6 +18,7 @@ from urllib.parse import quote, urlsplit
 import asyncpg
 
 from shared.contracts.ids import OrganisationId
+from shared.contracts.services import Service
 
 PREFIX: Final = "relais_"
 PASSWORD_BYTES: Final = 24
@@ -37,7 +38,7 @@ class DatabaseRole(StrEnum):
     NOTIFY = "notify"
 
 
-SERVICES: Final = (DatabaseRole.INTAKE, DatabaseRole.REFERRAL, DatabaseRole.NOTIFY)
+SERVICES: Final = tuple(DatabaseRole(service) for service in Service)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ from deploy.local.rabbitmq import RabbitServer, rabbitmq
 from deploy.nodes import SECRET_BYTES, Made, let_agree, make_node, migrate_node, settings
 from shared.clock import Clock
 from shared.contracts.ids import OrganisationId
+from shared.contracts.services import Service
 
 CCEM: Final = OrganisationId("ccem-fr")
 ABRI: Final = OrganisationId("abri-be")
@@ -53,7 +54,7 @@ MEMBERS: Final = (Member(CCEM), Member(ABRI), Member(ACCUEIL, has_node=False))
 AGREEMENTS: Final[Sequence[Agreement]] = ((CCEM, ABRI), (CCEM, ACCUEIL))
 PARTNER_USER: Final = user_name(ACCUEIL, BrokerRole.PARTNER)
 
-SERVICES: Final = (BrokerRole.INTAKE, BrokerRole.REFERRAL, BrokerRole.NOTIFY)
+SERVICES: Final = tuple(BrokerRole(service) for service in Service)
 ENVIRONMENT_FILE: Final = "environment"
 READY_SECONDS: Final = 60.0
 LOOK_SECONDS: Final = 0.05

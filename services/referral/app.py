@@ -1,6 +1,7 @@
 """The only place of the service that builds things; everything else is handed what it needs."""
 
-import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -13,37 +14,29 @@ from services.referral.hears import ReferralDesk
 from services.referral.routes import cases, referrals, reports
 from services.referral.routes.office import Office
 from services.referral.settings import ReferralSettings
-from services.referral.store.schema import MIGRATIONS, SCHEMA
+from services.referral.store.schema import MIGRATIONS
 from services.referral.watch import Watch
-from shared.audit.note import Signer
-from shared.audit.sequencer import Sequencer
 from shared.clock import Clock
+from shared.contracts.ids import OrganisationId
+from shared.contracts.services import Service
 from shared.messaging import places
 from shared.messaging.consumer import Consumer
-from shared.messaging.post import PostOffice
-from shared.messaging.publisher import RabbitPublisher
 from shared.messaging.rabbit import make_broker
-from shared.messaging.runtime import Connected, Round, Runtime
-from shared.messaging.schema import check_schema
+from shared.messaging.runtime import Connected, Round
 from shared.messaging.sealer import Sealer
-from shared.messaging.shell import Shell
 from shared.sealing.directory import Directory
-from shared.sealing.documents import note_signer
-from shared.sealing.keyring import Holder, Keyring, read_keyring
+from shared.sealing.keyring import Keyring
 from shared.sealing.keys import KeyPurpose
-from shared.staff import StaffBook
-from shared.storage.pool import open_pool
 from shared.storage.vault import Vault
+from shared.web.opened import opened
 from shared.web.service import Parts, make_service
 
-SERVICE: Final = places.REFERRAL
+SERVICE: Final = Service.REFERRAL
 QUEUE: Final = places.node_queue(SERVICE)
 PARKED: Final = places.parked_queue(SERVICE)
 LOCALE: Final = Path(__file__).parent / "locale"
-STAFF_FILE: Final = "staff.json"
 
 WATCH_SECONDS: Final = 1.0
-SEQUENCER_SECONDS: Final = 1.0
 
 
 def create_app(settings: ReferralSettings) -> FastAPI:
@@ -57,67 +50,46 @@ def create_app(settings: ReferralSettings) -> FastAPI:
     )
 
 
-async def build(settings: ReferralSettings) -> Parts:
-    """Open what the service needs and put it together; nothing runs yet.
+@asynccontextmanager
+async def build(settings: ReferralSettings) -> AsyncIterator[Parts]:
+    """Put the service together; nothing runs yet.
 
     Raises:
-        KeyringError: the passphrase is wrong, or the keyring is missing, damaged or without its keys.
         DirectoryError: ``organisation-unreadable``: our own identity or key document is missing or refused.
-        StaffError: ``staff.json`` is not there, or is not a list of members.
-        MigrationError: the schema is not up to date.
+        KeyringError, StaffError, MigrationError: as :func:`shared.web.opened.opened`.
     """
-    clock, us = settings.clock(), settings.organisation
-    keyring = await asyncio.to_thread(
-        read_keyring, settings.folder, Holder.REFERRAL, settings.referral_passphrase.get_secret_value()
-    )
-    signer = audit_signer(keyring, clock)
-    directory = Directory.load(settings.folder)
-    staff = StaffBook.load(settings.folder / STAFF_FILE)
-    pool = await open_pool(settings.referral_database.get_secret_value(), schema=SCHEMA, application=SERVICE)
-    try:
-        await check_schema(pool, MIGRATIONS)
-    except BaseException:
-        await pool.close()
-        raise
-    node = make_broker(settings.referral_node_broker.get_secret_value(), description="What referral hears")
-    exchange = make_broker(settings.referral_exchange_broker.get_secret_value(), description="What referral says")
-    post = PostOffice(pool, {"node": RabbitPublisher(node), "exchange": RabbitPublisher(exchange)}, clock, SERVICE)
-    vault = Vault(keyring.storage_keys())
-    desk = ReferralDesk(
+    us, database, passphrase = settings.organisation, settings.referral_database, settings.referral_passphrase
+    async with opened(SERVICE, settings, database=database, passphrase=passphrase, migrations=MIGRATIONS) as base:
+        directory, vault = Directory(settings.folder), Vault(base.keyring.storage_keys())
+        node = make_broker(settings.referral_node_broker.get_secret_value(), description="What referral hears")
+        exchange = make_broker(settings.referral_exchange_broker.get_secret_value(), description="What referral says")
+        post = base.post({"node": node, "exchange": exchange})
+        desk = make_desk(us, base.keyring, directory, base.clock, Hours(ZoneInfo(settings.referral_time_zone)))
+        shell = base.shell(desk, post)
+        runtime = base.runtime(
+            connections={
+                "node": Connected(node, queues=[QUEUE, PARKED], exchanges=[places.NODE_EXCHANGE]),
+                "exchange": Connected(exchange, exchanges=[places.from_exchange(us)]),
+            },
+            post=post,
+            consumers=[
+                Consumer(node, QUEUE, shell, description="Sealed envelopes that intake has let in"),
+                Consumer(node, PARKED, shell, description="Envelopes that the broker gave up on", parked=True),
+            ],
+            rounds=[Round("watch", Watch(base.pool, base.clock, shell, directory).step, WATCH_SECONDS)],
+        )
+        office = Office(us, base.pool, base.clock, shell, desk, directory, vault)
+        yield Parts(base.staff, runtime, {"office": office})
+
+
+def make_desk(us: OrganisationId, keyring: Keyring, directory: Directory, clock: Clock, hours: Hours) -> ReferralDesk:
+    """Return the desk of the organisation ``us``."""
+    return ReferralDesk(
         us,
         directory=directory,
         keyring=keyring,
         sealer=Sealer(us, keyring, directory, KeyPurpose.SIGNING),
-        vault=vault,
+        vault=Vault(keyring.storage_keys()),
         clock=clock,
-        hours=Hours(ZoneInfo(settings.referral_time_zone)),
+        hours=hours,
     )
-    shell = Shell(desk, pool=pool, post=post, clock=clock, service=SERVICE)
-    runtime = Runtime(
-        service=SERVICE,
-        pool=pool,
-        connections={
-            "node": Connected(node, queues=[QUEUE, PARKED], exchanges=[places.NODE_EXCHANGE]),
-            "exchange": Connected(exchange, exchanges=[places.from_exchange(us)]),
-        },
-        post=post,
-        consumers=[
-            Consumer(node, QUEUE, shell, description="Sealed envelopes that intake has let in"),
-            Consumer(node, PARKED, shell, description="Envelopes that the broker gave up on", parked=True),
-        ],
-        rounds=[
-            Round("watch", Watch(pool, clock, shell, directory).step, WATCH_SECONDS),
-            Round("sequencer", Sequencer(pool, signer, clock).step, SEQUENCER_SECONDS),
-        ],
-    )
-    return Parts(staff, runtime, {"office": Office(us, pool, clock, shell, desk, directory, vault)})
-
-
-def audit_signer(keyring: Keyring, clock: Clock) -> Signer:
-    """Return what signs the audit log's checkpoints.
-
-    Raises:
-        KeyringError: ``keyring-key-missing``.
-    """
-    key = keyring.signing_key(KeyPurpose.AUDIT_REFERRAL, clock.now())
-    return note_signer(keyring.organisation, KeyPurpose.AUDIT_REFERRAL, key)

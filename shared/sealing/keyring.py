@@ -32,11 +32,14 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
+from shared.audit.note import Signer
 from shared.contracts.ids import KeyId, Organisation, OrganisationId
+from shared.contracts.services import Service
 from shared.sealing.codes import EnvelopeCode, EnvelopeError, KeyringCode, KeyringError
+from shared.sealing.documents import note_signer
 from shared.sealing.fields import Base64, Statement, Time, decode_base64, encode_base64, read_exactly, spell
 from shared.sealing.files import SECRET_MODE, write_atomically
-from shared.sealing.keys import KINDS_FOR, SECRET_BYTES, InboxKey, KeyPurpose, SigningKey, StorageKey
+from shared.sealing.keys import KINDS_FOR, SECRET_BYTES, InboxKey, KeyPurpose, SigningKey, StorageKey, audit_purpose
 from shared.sealing.suites import KeyKind
 from shared.values import dataclass
 
@@ -114,6 +117,15 @@ class Keyring:
         if not signing:
             raise KeyringError(KeyringCode.KEY_MISSING)
         return max(signing, key=lambda pair: pair[0])[1]
+
+    def audit_signer(self, at: datetime) -> Signer:
+        """Return what signs the checkpoints of the holder's audit log; the holder is a service.
+
+        Raises:
+            KeyringError: ``keyring-key-missing``.
+        """
+        purpose = audit_purpose(Service(self.holder))
+        return note_signer(self.organisation, purpose, self.signing_key(purpose, at))
 
     def inbox_key(self, ids: Iterable[KeyId]) -> InboxKey:
         """Return the first key among ``ids`` that is still here, whether or not anybody may still seal to it.

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.hpke import MLKEM768X25519PrivateKey, MLKEM768X25519PublicKey
 
 from shared.contracts.ids import KeyId, OrganisationId
+from shared.contracts.services import Service
 from shared.sealing.codes import KeyCode, KeyRefusedError
 from shared.sealing.curve25519 import ed25519_fault, x25519_fault
 from shared.sealing.suites import HPKE, KIND_OF, SUITE_OF, KeyKind, Suite
@@ -63,6 +64,11 @@ KINDS_FOR: Final = {
 
 ENVELOPE_PURPOSES: Final = frozenset({KeyPurpose.SIGNING, KeyPurpose.RECEIPT})
 """Whose keys may sign an envelope: referral's for what staff say, intake's for receipts and reports to its own desk."""
+
+
+def audit_purpose(service: Service) -> KeyPurpose:
+    """Return the purpose of the key that signs the audit log of ``service``."""
+    return KeyPurpose(f"audit/{service}")
 
 
 def key_id(public: bytes) -> KeyId:

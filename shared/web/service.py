@@ -1,18 +1,19 @@
 """A service of a node as an application: it opens everything when it starts, and closes it when it stops.
 
-What the three services have in common stands here; what each is made of stands in its ``app.py``. What must never
-happen: a part that was opened and is not closed, whichever step of the start failed.
+What the three services have in common stands here and in :mod:`shared.web.opened`; what each is made of stands in its
+``app.py``. What must never happen: something that runs is not stopped, whichever step of the start failed.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import field
 from pathlib import Path
 from types import MappingProxyType
 
 from fastapi import APIRouter, FastAPI
 
+from shared.contracts.services import Service
 from shared.messaging.runtime import Runtime
 from shared.settings import NodeSettings
 from shared.staff import StaffBook
@@ -36,40 +37,40 @@ class Parts:
 
 
 def make_service(
-    name: str,
+    service: Service,
     settings: NodeSettings,
     *,
-    build: Callable[[], Awaitable[Parts]],
+    build: Callable[[], AbstractAsyncContextManager[Parts]],
     routers: Sequence[APIRouter],
     locale: Path,
 ) -> FastAPI:
     """Return the application of a service.
 
     Args:
-        name: ``intake``, ``referral`` or ``notify``.
+        service: which one.
         settings: what it was told.
-        build: opens what the service needs and puts it together; nothing runs yet when it returns.
+        build: opens what the service needs and puts it together, and closes it again; nothing runs by itself.
         routers: its routes.
         locale: its words, before the frame's.
     """
-    telemetry = Telemetry.start(name, settings.organisation, settings.otlp_endpoint, ratio=settings.trace_ratio)
+    telemetry = Telemetry.start(service, settings.organisation, settings.otlp_endpoint, ratio=settings.trace_ratio)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         telemetry.enter()
         try:
-            parts = await build()
-            app.state.staff, app.state.runtime = parts.staff, parts.runtime
-            for each, part in parts.shown.items():
-                setattr(app.state, each, part)
-            app.state.on_stop.extend(parts.ends)
-            try:
-                await parts.runtime.start()
-                yield
-            finally:
-                for end in parts.ends:
-                    end()
-                await parts.runtime.stop()
+            async with build() as parts:
+                app.state.staff, app.state.runtime = parts.staff, parts.runtime
+                for each, part in parts.shown.items():
+                    setattr(app.state, each, part)
+                app.state.on_stop.extend(parts.ends)
+                try:
+                    await parts.runtime.start()
+                    yield
+                finally:
+                    for end in parts.ends:
+                        end()
+                    await parts.runtime.stop()
         finally:
             await asyncio.to_thread(telemetry.stop)
 
@@ -78,6 +79,6 @@ def make_service(
         return await runtime.ready()
 
     app = make_app(
-        f"Relais: {name}", telemetry=telemetry, lifespan=lifespan, ready=ready, routers=routers, locale=locale
+        f"Relais: {service}", telemetry=telemetry, lifespan=lifespan, ready=ready, routers=routers, locale=locale
     )
     return app

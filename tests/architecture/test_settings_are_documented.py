@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from shared.contracts.services import Service
 from shared.settings import NodeSettings
 from tests.architecture.tree import REPOSITORY, files, sources, write
 
 PAGE = REPOSITORY / "docs" / "operate" / "settings.md"
 VARIABLE = re.compile(r"\bRELAIS_[A-Z][A-Z_]*[A-Z]\b")
-SERVICES = ("intake", "referral", "notify")
 
 
 def fields() -> set[str]:
     """Return the variables that the services read."""
-    for service in SERVICES:
+    for service in Service:
         import_module(f"services.{service}.settings")
     kinds: list[type[NodeSettings]] = [NodeSettings, *NodeSettings.__subclasses__()]
     return {f"RELAIS_{field.upper()}" for kind in kinds for field in kind.model_fields}

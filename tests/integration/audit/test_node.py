@@ -12,7 +12,6 @@ from deploy.cli.audit import (
     AuditCode,
     AuditError,
     Node,
-    Service,
     export_log,
     facts,
     newest_checkpoints,
@@ -27,11 +26,10 @@ from shared.audit.export import verify_export
 from shared.audit.log import MIGRATIONS, append
 from shared.audit.merkle import leaf_hash, root
 from shared.audit.sequencer import integrate
+from shared.contracts.services import Service
 from shared.messaging.schema import sources
-from shared.sealing.documents import note_signer
 from shared.sealing.enrol import Choices, make_organisation
 from shared.sealing.keyring import Cost, Holder, read_keyring
-from shared.sealing.keys import KeyPurpose
 from shared.storage.migrate import migrate
 from shared.storage.pool import Connection
 from shared.storage.vault import Vault
@@ -41,11 +39,6 @@ from tests.support.servers import FreshDatabase
 
 PASSPHRASE = "correct horse"
 CHEAP = Choices(cost=Cost(memory_kib=64, iterations=1, lanes=1))
-AUDIT_KEYS = {
-    Service.INTAKE: (Holder.INTAKE, KeyPurpose.AUDIT_INTAKE),
-    Service.REFERRAL: (Holder.REFERRAL, KeyPurpose.AUDIT_REFERRAL),
-    Service.NOTIFY: (Holder.NOTIFY, KeyPurpose.AUDIT_NOTIFY),
-}
 
 
 @dataclass(frozen=True)
@@ -64,9 +57,8 @@ class NodeOnDisk:
 
     async def integrate(self, service: Service, connection: Connection) -> None:
         """Number what waits, as the service does."""
-        holder, purpose = AUDIT_KEYS[service]
-        key = read_keyring(self.node.folder, holder, PASSPHRASE).signing_key(purpose, NOW)
-        assert await integrate(connection, note_signer(self.node.organisation, purpose, key), NOW)
+        keyring = read_keyring(self.node.folder, Holder(service), PASSPHRASE)
+        assert await integrate(connection, keyring.audit_signer(NOW), NOW)
 
 
 @pytest.fixture

@@ -12,16 +12,15 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from deploy.cli.audit import Node, Service
+from deploy.cli.audit import Node
 from deploy.compose.launch import write_environment
 from deploy.local.databases import DatabaseRole
 from deploy.nodes import make_node, migrate_node
 from shared.audit.sequencer import integrate
+from shared.contracts.services import Service
 from shared.messaging import held
 from shared.messaging.delivery import Delivery
-from shared.sealing.documents import note_signer
 from shared.sealing.keyring import Holder, read_keyring
-from shared.sealing.keys import KeyPurpose
 from tests.support.servers import FreshDatabase
 
 REPOSITORY = Path(__file__).parents[3]
@@ -91,12 +90,12 @@ class Operated:
         async with self.node.connected(service) as connection:
             return list(await connection.fetch(query, *values))
 
-    async def number(self, service: Service, holder: Holder, purpose: KeyPurpose) -> None:
+    async def number(self, service: Service) -> None:
         """Number the service's log, as it does itself."""
         assert self.node.passphrase is not None
-        key = read_keyring(self.node.folder, holder, self.node.passphrase).signing_key(purpose, datetime.now(UTC))
+        keyring = read_keyring(self.node.folder, Holder(service), self.node.passphrase)
         async with self.node.connected(service) as connection:
-            await integrate(connection, note_signer(self.node.organisation, purpose, key), datetime.now(UTC))
+            await integrate(connection, keyring.audit_signer(datetime.now(UTC)), datetime.now(UTC))
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +166,7 @@ async def test_what_a_person_decides_is_done_and_written_down(
 async def test_the_log_is_verified_exported_and_kept(operated: Operated, tmp_path: Path) -> None:
     message = await operated.park(Service.INTAKE)
     await operated.here("parked", "drop", str(message), "--service", "intake", "--operator", "ana", "--yes")
-    await operated.number(Service.INTAKE, Holder.INTAKE, KeyPurpose.AUDIT_INTAKE)
+    await operated.number(Service.INTAKE)
     path = tmp_path / "intake.jsonl"
     verified, exported, kept = await asyncio.gather(
         operated.here("audit", "verify", "--json"),

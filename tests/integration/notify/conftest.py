@@ -29,8 +29,9 @@ from shared.messaging import places
 from shared.messaging.schema import sources
 from shared.sealing.enrol import Choices, make_organisation
 from shared.sealing.keyring import Cost
-from shared.staff import Role, StaffBook, StaffMember, new_token, token_digest
+from shared.staff import STAFF_FILE, Role, StaffBook, StaffMember, new_token, token_digest
 from shared.storage.migrate import migrate
+from shared.web import opened
 from tests.support.feed import FeedReader, follow
 from tests.support.mailbox import Mailbox
 from tests.support.servers import BrokerPair, FreshDatabase, Rabbit, make_broker_pair
@@ -212,7 +213,7 @@ def make_staff(folder: Path, staff: Sequence[tuple[str, set[Role], tuple[str, ..
             token_sha256=token_digest(tokens[name]),
         )
         for name, roles, languages in staff
-    ).save(folder / "staff.json")
+    ).save(folder / STAFF_FILE)
     return tokens
 
 
@@ -264,7 +265,7 @@ async def make_node(
 def quick_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look for mail and number the audit log more often than a node does, so that a test waits less."""
     monkeypatch.setattr(app, "MAIL_SECONDS", 0.1)
-    monkeypatch.setattr(app, "SEQUENCER_SECONDS", 0.1)
+    monkeypatch.setattr(opened, "SEQUENCER_SECONDS", 0.1)
 
 
 @pytest.fixture

@@ -1,0 +1,106 @@
+"""What every service is made of: its clock, its keys, its people, its database; opened in this order, and closed again.
+
+What must never happen: a part that was opened and is not closed, whatever failed after it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from faststream.rabbit import RabbitBroker
+from pydantic import SecretStr
+
+from shared.audit.sequencer import Sequencer
+from shared.clock import Clock
+from shared.contracts.services import Service
+from shared.messaging.consumer import Consumer
+from shared.messaging.desk import Desk
+from shared.messaging.post import PostOffice
+from shared.messaging.publisher import RabbitPublisher
+from shared.messaging.runtime import Connected, Round, Runtime
+from shared.messaging.schema import check_schema
+from shared.messaging.shell import Shell
+from shared.sealing.keyring import Holder, Keyring, read_keyring
+from shared.settings import NodeSettings
+from shared.staff import STAFF_FILE, StaffBook
+from shared.storage.pool import Pool, open_pool
+from shared.values import dataclass
+
+SEQUENCER_SECONDS: Final = 1.0
+
+What = TypeVar("What")
+State = TypeVar("State")
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What is open, and what is made of it in every service alike."""
+
+    service: Service
+    clock: Clock
+    keyring: Keyring
+    staff: StaffBook
+    pool: Pool
+
+    def post(self, brokers: Mapping[str, RabbitBroker]) -> PostOffice:
+        """Return the post office that publishes on ``brokers``, by their names."""
+        publishers = {name: RabbitPublisher(broker) for name, broker in brokers.items()}
+        return PostOffice(self.pool, publishers, self.clock, self.service)
+
+    def shell(self, desk: Desk[What, State], post: PostOffice) -> Shell[What, State]:
+        """Return the shell that makes the decisions of ``desk`` true."""
+        return Shell(desk, pool=self.pool, post=post, clock=self.clock, service=self.service)
+
+    def runtime(
+        self,
+        *,
+        connections: Mapping[str, Connected],
+        post: PostOffice,
+        consumers: Sequence[Consumer[Any, Any]],
+        rounds: Sequence[Round] = (),
+    ) -> Runtime:
+        """Return what runs while the service is up; numbering the audit log comes round in each.
+
+        Raises:
+            KeyringError: ``keyring-key-missing``: nothing can sign the log's checkpoints.
+        """
+        sequencer = Sequencer(self.pool, self.keyring.audit_signer(self.clock.now()), self.clock)
+        return Runtime(
+            service=self.service,
+            pool=self.pool,
+            connections=connections,
+            post=post,
+            consumers=consumers,
+            rounds=[*rounds, Round("sequencer", sequencer.step, SEQUENCER_SECONDS)],
+        )
+
+
+@asynccontextmanager
+async def opened(
+    service: Service, settings: NodeSettings, *, database: SecretStr, passphrase: SecretStr, migrations: Path
+) -> AsyncIterator[Opened]:
+    """Open what every service needs, and close it at the end.
+
+    Args:
+        service: which one; its schema and its keyring are called after it.
+        settings: what all services are told.
+        database: the address of the database, as the service's own role.
+        passphrase: opens the keyring. Slow by intent, and therefore in a thread.
+        migrations: the folder of the service's own.
+
+    Raises:
+        KeyringError: the passphrase is wrong, or the keyring is missing or damaged.
+        StaffError: ``staff.json`` is not there, or is not a list of members.
+        MigrationError: the schema is not up to date.
+        asyncpg.PostgresError: as :func:`shared.storage.pool.open_pool`.
+    """
+    keyring = await asyncio.to_thread(read_keyring, settings.folder, Holder(service), passphrase.get_secret_value())
+    staff = StaffBook.load(settings.folder / STAFF_FILE)
+    pool = await open_pool(database.get_secret_value(), schema=service.value, application=service.value)
+    try:
+        await check_schema(pool, migrations)
+        yield Opened(service, settings.clock(), keyring, staff, pool)
+    finally:
+        await pool.close()
