@@ -3,9 +3,9 @@
 from typing import Annotated, NewType
 from uuid import UUID
 
-from pydantic import AwareDatetime, StringConstraints
+from pydantic import StringConstraints
 
-from shared.contracts.personal import Personal
+from shared.contracts.personal import Moment, Personal
 
 EventId = NewType("EventId", UUID)
 """An event's own number, which stays the same however often and in however many envelopes it is sent."""
@@ -18,6 +18,6 @@ class Event(Personal):
     """Something that happened. Its text is read by the one it is sealed for and by nobody on the way."""
 
     id: EventId
-    at: AwareDatetime
+    at: Moment
     """When it happened, by the clock of whoever says it."""
     traceparent: Traceparent | None = None

@@ -13,7 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal, Self, TypeAlias
 
-from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from shared.contracts.codes import (
     DeclinedBy,
@@ -30,7 +30,7 @@ from shared.contracts.codes import (
 from shared.contracts.event import Event
 from shared.contracts.ids import ConversationId, Organisation, ReferralId
 from shared.contracts.packet import IDENTIFYING, Packet
-from shared.contracts.personal import Personal, Text, Word, refuse_together
+from shared.contracts.personal import Moment, Personal, Text, Word, refuse_together
 from shared.contracts.receipt import ReceiptGiven
 from shared.contracts.report import ReportTaken
 
@@ -48,7 +48,7 @@ class Terms(Personal):
     """Under which conditions the person lets the receiver have what is disclosed."""
 
     purposes: Annotated[frozenset[Purpose], Field(min_length=1)]
-    until: AwareDatetime | None = None
+    until: Moment | None = None
     """After this the receiver may no longer open it; ``None`` is until it is withdrawn."""
     feedback: bool = False
     """Whether the receiver may tell the sender afterwards how the person is doing."""
@@ -65,7 +65,7 @@ class MeetingPart(StrEnum):
 class Meeting(Personal):
     """When and where the person is met, and by whom. A part may be kept back, and then says that it is."""
 
-    when: AwareDatetime | None = None
+    when: Moment | None = None
     where: Text | None = None
     who: Word | None = None
     withheld: frozenset[MeetingPart] = frozenset()
@@ -127,7 +127,7 @@ class AcceptedData(Personal):
     """The receiver will take the person in."""
 
     meeting: Meeting
-    expected: AwareDatetime | None = None
+    expected: Moment | None = None
     """When the person should have come by. Without it no clock watches over the arrival."""
 
 
@@ -195,7 +195,7 @@ class RescheduledData(Personal):
     """The person will come after all."""
 
     meeting: Meeting
-    expected: AwareDatetime | None = None
+    expected: Moment | None = None
 
 
 class ProgressedData(Personal):

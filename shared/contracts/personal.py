@@ -6,11 +6,11 @@ reasons through :func:`shared.contracts.problem.field_problems`: pydantic's own 
 """
 
 from collections.abc import Collection
-from datetime import date
+from datetime import UTC, date, datetime
 from enum import StrEnum
-from typing import Annotated, NoReturn, Protocol, TypeVar
+from typing import Annotated, Final, NoReturn, Protocol, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from shared.contracts.codes import Finding
@@ -98,6 +98,20 @@ def _known_country(code: str) -> str:
         raise _UNKNOWN_COUNTRY
     return code
 
+
+EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC)
+_NO_TIME_OF_OURS = PydanticCustomError("time-out-of-range", "not a time from 2000 to 2099")
+
+
+def _in_our_time(moment: datetime) -> datetime:
+    if not EARLIEST <= moment < LATEST:
+        raise _NO_TIME_OF_OURS
+    return moment.astimezone(UTC)
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_our_time)]
+"""A time, given with any offset and kept in UTC, from 2000 to 2099: whatever is added to it later is a time as well."""
 
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$"), AfterValidator(_known_country)]
 """ISO 3166-1 alpha-2, checked against the list."""

@@ -83,9 +83,9 @@ class Pair:
             self.under_way[side.other].append(told(ruling))
         return ruling
 
-    def deliver(self, side: Side, event: ReferralEvent, at: datetime = NOON) -> Ruling[Referral] | Early:
-        """Bring an event to ``side``."""
-        heard = hear(self.copy(side), event, NAMES[side.other], act(NAMES[side.other], at))
+    def deliver(self, side: Side, event: ReferralEvent, at: datetime | None = None) -> Ruling[Referral] | Early:
+        """Bring an event to ``side``: at noon, or when it says that it was said where that is later."""
+        heard = hear(self.copy(side), event, NAMES[side.other], act(NAMES[side.other], at or max(NOON, event.at)))
         if isinstance(heard, Ruling):
             self.keep(side, heard.state)
         return heard

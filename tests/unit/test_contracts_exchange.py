@@ -3,6 +3,7 @@
 import json
 import traceback
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -91,6 +92,11 @@ OFFER = SAID[0]
         changed(OFFER, seen=-1),
         changed(OFFER, at="2026-11-24T12:00:00"),
         changed(OFFER, at=CANARY),
+        changed(OFFER, at="1999-12-31T23:59:59.999999Z"),
+        changed(OFFER, at="2100-01-01T00:00:00Z"),
+        changed(OFFER, at="2100-01-01T01:00:00-00:01"),
+        changed(OFFER, at="0001-01-01T00:00:00+14:00"),
+        changed(OFFER, at="9999-12-31T23:59:59-14:00"),
         changed(OFFER, id=CANARY),
         changed(OFFER, referral=None),
         changed(OFFER, traceparent=CANARY),
@@ -100,6 +106,22 @@ OFFER = SAID[0]
 )
 def test_what_the_contract_does_not_allow_is_unreadable(body: bytes) -> None:
     assert refused(body) == "event-unreadable"
+
+
+@pytest.mark.parametrize("field", ["expected", "meeting.when", "terms.until"])
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_no_field_takes_a_time_that_no_clock_of_ours_will_show(field: str, moment: str) -> None:
+    first, *rest = field.split(".")
+    said = next(each for each in SAID if first in type(each.data).model_fields)
+    data = json.loads(encode(said))["data"]
+    data[first] = {**data[first], rest[0]: moment} if rest else moment
+    assert refused(changed(said, data=data)) == "event-unreadable"
+
+
+def test_a_time_is_kept_in_utc() -> None:
+    read = decode(changed(OFFER, at="2026-11-24T13:30:00+05:45"))
+    assert read.at.tzinfo is UTC
+    assert read.at == datetime(2026, 11, 24, 7, 45, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("name", ["referral.offered.v2", "referral.received.v1", CANARY, ""])

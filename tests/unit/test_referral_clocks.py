@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
-from hypothesis.strategies import datetimes, integers, sampled_from
+from hypothesis.strategies import booleans, datetimes, integers, sampled_from, timedeltas
 
 from services.referral.domain.cases import CLOCK
 from services.referral.domain.clocks import GRACE, Clock, Hours, deadlines, due, next_due, overdue, running
@@ -106,6 +106,29 @@ def test_a_question_holds_the_decision_up_for_as_long_as_it_waits() -> None:
     pair.deliver_all()
     for side in Side:
         assert running(pair.copy(side))[Clock.DECISION] == NOON + 102 * HOUR
+
+
+@given(
+    asked=timedeltas(-3650 * DAY, HOUR),
+    waited=timedeltas(timedelta(), 30 * DAY),
+    answered=timedeltas(-3650 * DAY, HOUR),
+    by_sender=booleans(),
+)
+def test_no_partners_clock_moves_our_deadline_by_more_than_has_passed(
+    asked: timedelta,
+    waited: timedelta,
+    answered: timedelta,
+    by_sender: bool,  # noqa: FBT001 - drawn
+) -> None:
+    """Each side hears the other's event an hour ahead at most; one of them dates its own as it likes."""
+    pair = at_status(Status.RECEIVED)
+    then = NOON + waited
+    pair.say(Side.RECEIVER, Step.ASKED, NOON if by_sender else NOON + asked)
+    pair.deliver_all()
+    pair.say(Side.SENDER, Step.ANSWERED, then + answered if by_sender else then)
+    pair.deliver_all()
+    for side in Side:
+        assert timedelta() <= pair.copy(side).standing.paused <= waited + HOUR
 
 
 def test_no_receipt_in_time_is_an_alarm() -> None:

@@ -134,11 +134,25 @@ def test_a_partner_cannot_pretend_to_have_lost_a_race_to_say_what_the_table_forb
         assert pair.sender.status is Status.OPENED
 
 
-def test_an_offer_dated_tomorrow_does_not_stop_the_clocks_of_today() -> None:
-    offer = told(offered(at=NOON + timedelta(days=400)))
+def test_a_clock_that_runs_ahead_does_not_stop_the_clocks_of_today() -> None:
+    offer = told(offered(at=NOON + hearing.AHEAD))
     assert isinstance(offer, ReferralOffered)
     heard = state(hearing.hear_offer(offer, SENDER, RECEIVER, act(at=NOON), case=CaseId(next(FRESH)), hours=BRUSSELS))
     assert heard.deadlines.decision == NOON + timedelta(hours=72)
+
+
+def test_nothing_is_heard_from_the_future() -> None:
+    late = NOON + hearing.AHEAD + timedelta(microseconds=1)
+    offer = told(offered(at=late))
+    assert isinstance(offer, ReferralOffered)
+    heard = hearing.hear_offer(offer, SENDER, RECEIVER, act(at=NOON), case=CaseId(next(FRESH)), hours=BRUSSELS)
+    assert heard == Ruling.refused(Refused.AHEAD)
+    pair = at_status(Status.DISCLOSED)
+    arrived = event(pair.sender, BY_STEP[Step.ARRIVED], n=2, seen=2).model_copy(update={"at": late})
+    assert pair.deliver(Side.SENDER, arrived, NOON) == Ruling.refused(Refused.AHEAD)
+    replayed = pair.deliver(Side.SENDER, arrived, NOON + timedelta(microseconds=1))
+    assert isinstance(replayed, Ruling)
+    assert state(replayed).status is Status.ARRIVED
 
 
 def test_a_receipt_tells_the_sender_once() -> None:

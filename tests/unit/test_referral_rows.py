@@ -1,23 +1,29 @@
 """A referral goes into its row and comes back the same, and the row holds nothing personal."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis.strategies import booleans, datetimes, dictionaries, integers, lists, none, sampled_from
 
 from services.referral.domain.clocks import Clock
 from services.referral.domain.expiring import expire
-from services.referral.domain.life import Side
+from services.referral.domain.hearing import hear
+from services.referral.domain.life import SAID_BY, Side
+from services.referral.domain.ruling import Ruling
 from services.referral.domain.saying import refusal_of
 from services.referral.store.rows import from_row, to_row
-from shared.contracts.codes import Purpose, Status
-from shared.contracts.exchange import EVENTS, Terms
+from shared.contracts.codes import Purpose, Status, Step
+from shared.contracts.exchange import EVENTS, EventUnreadable, ReferralEvent, Terms, decode, encode
+from shared.contracts.personal import EARLIEST, LATEST
 from tests.support.referral_pairs import Pair, at_status
-from tests.support.referrals import CANARY, NOON, RECEIVER, SENDER, act, offered, state
+from tests.support.referrals import BY_STEP, CANARY, NOON, RECEIVER, SENDER, act, event, offered, state
 
-moments = datetimes(timezones=sampled_from([UTC, timezone(timedelta(hours=5, minutes=45))]))
+anywhere = sampled_from([UTC, *(timezone(timedelta(hours=hours, minutes=45)) for hours in (-24, 5, 23))])
+any_time = datetimes(timezones=anywhere)
+moments = datetimes(datetime(2000, 1, 2), datetime(2099, 12, 30), timezones=anywhere)  # noqa: DTZ001 - made aware
 
 
 @given(choices=lists(integers(0, 30), max_size=12), side=sampled_from(Side))
@@ -35,6 +41,27 @@ def test_any_life_comes_back_as_it_was(choices: list[int], side: Side) -> None:
     assert from_row(row, referral.me) == referral
     assert to_row(from_row(row, referral.me)) == row
     assert CANARY not in repr(row)
+
+
+@given(step=sampled_from([step for step in EVENTS if SAID_BY[step] is Side.RECEIVER]), at=any_time, expected=any_time)
+@example(Step.OPENED, datetime.min.replace(tzinfo=timezone(timedelta(hours=14))), NOON)
+@example(Step.ACCEPTED, NOON, datetime.max.replace(tzinfo=timezone(timedelta(hours=-14))))
+def test_whatever_a_partner_may_say_can_be_kept_and_read_again(step: Step, at: datetime, expected: datetime) -> None:
+    referral = state(offered())
+    said = json.loads(encode(event(referral, BY_STEP[step], n=1, seen=1)))
+    said["at"] = at.isoformat()
+    if step is Step.ACCEPTED:
+        said["data"]["expected"] = expected.isoformat()
+    try:
+        read = decode(json.dumps(said).encode())
+    except EventUnreadable:
+        assert not EARLIEST <= at < LATEST or not EARLIEST <= expected < LATEST
+        return
+    assert isinstance(read, ReferralEvent)
+    heard = hear(referral, read, RECEIVER, act(at=LATEST))
+    kept = to_row(state(heard)) if isinstance(heard, Ruling) and heard.state else to_row(referral)
+    assert to_row(from_row(kept, SENDER)) == kept
+    assert all(kept_at is None or kept_at.tzinfo is UTC for kept_at in (kept.due_at, kept.ended_at, kept.offered_at))
 
 
 @given(

@@ -6,6 +6,8 @@ here. An event that was allowed and lost a race is kept and has no effect; its p
 """
 
 from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
 
 from services.referral.domain.cases import Case, opened
 from services.referral.domain.clocks import Hours, deadlines
@@ -23,6 +25,9 @@ from shared.contracts.exchange import DisclosedData, ReferralEvent, ReferralOffe
 from shared.contracts.facts import FactCode
 from shared.contracts.ids import CaseId, OrganisationId
 from shared.messaging.decision import Early
+
+AHEAD: Final = timedelta(hours=1)
+"""How far a partner's clock may be ahead of ours; the door, which goes by the envelope's time, lets in much less."""
 
 
 def hear_offer(
@@ -46,6 +51,8 @@ def hear_offer(
         return Ruling.refused(Refused.KIND_NOT_AGREED)
     if (event.n, event.seen) != (1, 0):
         return Ruling.refused(Refused.NOT_IN_TABLE)
+    if event.at > act.at + AHEAD:
+        return Ruling.refused(Refused.AHEAD)
     referral = Referral(
         id=event.referral,
         conversation=event.conversation,
@@ -79,7 +86,7 @@ def hear(
         return _before_the_offer(event)
     side = referral.side.other
     lane = referral.lane(side)
-    broken = _broken(referral, event, speaker) or _out_of_place(referral, event, lane)
+    broken = _broken(referral, event, speaker, act.at) or _out_of_place(referral, event, lane)
     if broken is not None:
         return Ruling.refused(broken)
     if event.n <= len(lane):
@@ -108,7 +115,7 @@ def _before_the_offer(event: ReferralEvent) -> Ruling[Referral] | Early:
     return Ruling.refused(Refused.UNKNOWN)
 
 
-def _broken(referral: Referral, event: ReferralEvent, speaker: OrganisationId) -> Refused | None:
+def _broken(referral: Referral, event: ReferralEvent, speaker: OrganisationId, now: datetime) -> Refused | None:
     """Return which rule of the protocol ``event`` breaks whatever the referral's course, or ``None``."""
     if speaker != referral.partner:
         return Refused.UNKNOWN
@@ -118,7 +125,7 @@ def _broken(referral: Referral, event: ReferralEvent, speaker: OrganisationId) -
         return Refused.OTHER_CONVERSATION
     if event.seen > len(referral.lane(referral.side)):
         return Refused.SEEN_AHEAD
-    return None
+    return Refused.AHEAD if event.at > now + AHEAD else None
 
 
 def _out_of_place(referral: Referral, event: ReferralEvent, lane: Lane) -> Refused | None:

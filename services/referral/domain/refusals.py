@@ -6,6 +6,8 @@ from enum import StrEnum
 class Refused(StrEnum):
     """The reasons, with what whoever reads one can do."""
 
+    NOT_FOUND = "not-found"
+    """There is nothing of that name here."""
     NOT_IN_TABLE = "transition-not-in-table"
     """The referral does not stand where this can happen: look at it again."""
     NOT_THIS_SIDE = "not-said-by-this-side"
@@ -33,6 +35,8 @@ class Refused(StrEnum):
     SEEN_AHEAD = "seen-ahead"
     """A partner claims to have seen what this organisation never said: one of the two has lost data."""
     SEEN_BACK = "seen-went-back"
+    AHEAD = "time-ahead"
+    """A partner dates what it says later than now: its clock is wrong. Replay the message when that time has come."""
     ACCESS_ENDED = "access-ended"
     """The referral was declined, redirected or withdrawn, or the person took consent back: nobody here may open it."""
     REPORT_SETTLED = "report-settled"

@@ -38,14 +38,15 @@ def standing_of(lanes: Lanes) -> Standing:
     status: Status | None = None
     superseded: set[tuple[Side, int]] = set()
     times: dict[str, datetime] = {}
-    paused = NO_TIME
+    paused, now = NO_TIME, None
     for side, number, move in in_order(lanes):
         reached = after(status, move.step)
         if reached is None:
             superseded.add((side, number))
             continue
         status = reached
-        paused += _note(times, side, move)
+        now = max(now or move.at, move.at)
+        paused += _note(times, side, move, now)
     return Standing(status=status, superseded=frozenset(superseded), paused=paused, **times)
 
 
@@ -65,8 +66,12 @@ class Course:
         return Course(self.lanes.with_move(side, move))
 
 
-def _note(times: dict[str, datetime], side: Side, move: Move) -> timedelta:
-    """Keep the times that ``move`` sets, and return for how long it shows that the decision was held up."""
+def _note(times: dict[str, datetime], side: Side, move: Move, now: datetime) -> timedelta:
+    """Keep the times that ``move`` sets, and return for how long it shows that the decision was held up.
+
+    ``now`` is the latest time that was named so far. A question counts from there: whoever dates it back to before what
+    they had seen holds up no decision by that.
+    """
     if side is Side.RECEIVER:
         times.setdefault("read_at", move.at)
     asked_at = times.pop("asked_at", None)
@@ -76,7 +81,7 @@ def _note(times: dict[str, datetime], side: Side, move: Move) -> timedelta:
         case Step.OFFERED:
             times["offered_at"] = move.at
         case Step.ASKED:
-            times["asked_at"] = move.at
+            times["asked_at"] = now
         case Step.ARRIVED:
             times["arrived_at"] = move.at
         case Step.CONSENT_WITHDRAWN:
@@ -85,7 +90,7 @@ def _note(times: dict[str, datetime], side: Side, move: Move) -> timedelta:
         case Step.DECLINED | Step.REDIRECTED | Step.CLOSED | Step.WITHDRAWN:
             times["ended_at"] = move.at
         case Step.ANSWERED if asked_at is not None:
-            return max(move.at - asked_at, NO_TIME)
+            return now - asked_at
         case _:
             pass
     return NO_TIME

@@ -1,5 +1,6 @@
 """What comes from intake: receipts, reports and events that a careless or hostile partner sends."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -117,6 +118,27 @@ async def test_a_receipt_key_says_nothing_but_receipts(desk: DeskAtWork) -> None
     assert await desk.status(event.referral) is None
     said = receipt(desk.partner, desk, MessageId(uuid4()), bytes(32))
     assert await desk.parked(await desk.hear(given(desk.partner, said))) == "key-wrong-purpose"
+
+
+@pytest.mark.parametrize(
+    ("at", "why"),
+    [
+        ("0001-01-01T00:00:00+14:00", "event-unreadable"),
+        ("9999-12-31T23:59:59-14:00", "event-unreadable"),
+        ("2099-12-31T00:00:00Z", "time-ahead"),
+    ],
+)
+async def test_a_time_that_is_none_poisons_nothing(desk: DeskAtWork, at: str, why: str) -> None:
+    referral = await desk.offered()
+    _, offer = await desk.partner.told(referral, Step.OFFERED)
+    opened = json.loads(further(offer, OpenedData(), 1, 1).model_dump_json(exclude_none=True))
+    sealed = desk.partner.voice.seal(json.dumps({**opened, "at": at}).encode())
+    await desk.bring(sealed)
+    assert await desk.parked(sealed) == why
+    assert (await desk.get("/referrals")).status_code == 200
+    await desk.hear(further(offer, OpenedData(), 1, 1))
+    await desk.stands(referral, Status.OPENED)
+    await desk.do(referral, "withdraw-consent")
 
 
 def taken(organisation: Organisation) -> ReportTaken:

@@ -6,8 +6,8 @@ import asyncpg
 import pytest
 
 from deploy.local.databases import DatabaseRole
-from services.referral.store.rows import ReferralRow
 from services.referral.store import cases, folders, papers, proofs, referrals, reports
+from services.referral.store.rows import ReferralRow
 from services.referral.store.schema import SCHEMA
 from shared.contracts.codes import Step
 from shared.contracts.ids import ReferralId
