@@ -5,8 +5,8 @@ wait up to five minutes more than it need, and that is all the time that a recei
 """
 
 from services.intake.domain.admission import Arrival, Given
-from services.intake.store import waiting
 from shared.clock import Clock
+from shared.messaging import held
 from shared.messaging.shell import Shell
 from shared.sealing.codes import DirectoryCode
 from shared.sealing.directory import Directory
@@ -31,7 +31,9 @@ class Newcomers:
         if book is self._book:
             return
         async with self._pool.acquire() as connection:
-            woken = await waiting.wake(connection, self._shell.desk.name, DirectoryCode.KEY_UNKNOWN, self._clock.now())
+            woken = await held.wake_for(
+                connection, self._shell.desk.name, [DirectoryCode.KEY_UNKNOWN], self._clock.now()
+            )
         self._book = book
         if woken:
             self._shell.woken.set()

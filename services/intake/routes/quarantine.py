@@ -8,12 +8,14 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict
 
 from services.intake.routes.entrance import Entrance, entrance, words_for
-from services.intake.store import quarantine
+from shared.messaging import held
 from shared.staff import Role
 from shared.web.access import having
 from shared.web.documented import problems
 
 OPERATORS: Final = having(Role.OPERATOR)
+
+LARGEST_PAGE: Final = 100
 
 
 class KeptSaid(BaseModel):
@@ -49,8 +51,8 @@ router = APIRouter(tags=["quarantine"], dependencies=[Depends(OPERATORS)])
 async def list_quarantine(request: Request, here: Annotated[Entrance, Depends(entrance)]) -> Quarantine:
     """List the oldest messages that are kept back; as each is replayed or dropped, the next ones show."""
     async with here.pool.acquire() as connection:
-        count = await quarantine.count(connection)
-        oldest = await quarantine.oldest(connection)
+        count = await held.count_parked(connection)
+        oldest = await held.parked(connection, limit=LARGEST_PAGE)
     say = words_for(request)
     return Quarantine(
         count=count,

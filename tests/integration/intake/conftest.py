@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
+from hashlib import sha256
 from io import StringIO
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -94,11 +95,15 @@ class AtWork:
         return once
 
     async def parked(self, sealed: Sealed) -> str:
-        """Wait until the envelope is kept back, and return why."""
-        query = "SELECT reason FROM held WHERE body = $1 AND due_at IS NULL"
+        """Wait until the envelope is kept back, or the digest of one that is too large, and return why."""
+        query = """
+        SELECT reason FROM held
+        WHERE due_at IS NULL AND (body = $1 OR headers::json ->> 'relais-sha256' = $2)
+        """
 
         async def look() -> str:
-            return str(await self.owner.fetchval(query, sealed.envelope) or "")
+            digest = sha256(sealed.envelope).hexdigest()
+            return str(await self.owner.fetchval(query, sealed.envelope, digest) or "")
 
         return await until(look, seconds=10, what="the envelope in quarantine")
 
