@@ -10,6 +10,7 @@ that a sentence or a name is written here.
 import re
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from pydantic_core import to_json
@@ -67,5 +68,7 @@ def _is_sound(entry: Entry) -> bool:
     )
 
 
+@lru_cache(maxsize=64)
 def _timestamp(at: datetime) -> str:
+    """Return the moment as it is written; the entries of a batch share one."""
     return at.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
