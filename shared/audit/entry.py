@@ -49,7 +49,7 @@ def encode_entry(entry: Entry) -> bytes:
     """
     if not _is_sound(entry):
         raise EntryRefusedError(EntryFault.MALFORMED)
-    members: dict[str, object] = {"actor": entry.actor, "at": _timestamp(entry.at)}
+    members: dict[str, object] = {"actor": entry.actor, "at": _timestamp(entry.at.astimezone(UTC))}
     if entry.case is not None:
         members["case"] = str(entry.case)
     members["code"] = entry.code
@@ -70,5 +70,5 @@ def _is_sound(entry: Entry) -> bool:
 
 @lru_cache(maxsize=64)
 def _timestamp(at: datetime) -> str:
-    """Return the moment as it is written; the entries of a batch share one."""
-    return at.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+    """Return the moment ``at``, which is in UTC, as it is written; the entries of a batch share one."""
+    return at.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
