@@ -20,6 +20,7 @@ from shared.contracts.ids import FactId, StaffId
 from shared.storage.pool import Pool, open_pool
 from tests.integration.notify.conftest import make_database
 from tests.support.servers import FreshDatabase
+from tests.support.statements import given_columns
 
 AT = datetime(2026, 11, 24, 8, 12, tzinfo=UTC)
 ANA = StaffId("ana")
@@ -47,21 +48,11 @@ def telling(staff: StaffId = ANA, fact: FactId | None = None) -> Telling:
 
 
 async def test_every_statement_fits_the_schema(pool: Pool) -> None:
-    statements = [
-        (module.__name__, name, text)
-        for module in (notifications, mails, listening)
-        for name, text in vars(module).items()
-        if name.isupper() and isinstance(text, str) and " " in text
-    ]
-    assert len(statements) == 15
     async with pool.acquire() as connection:
-        for module, name, text in statements:
-            assert await connection.prepare(text), (module, name)
-        claimed = await connection.prepare(mails.CLAIM)
-        assert [column.name for column in claimed.get_attributes()] == [field.name for field in fields(mails.Mail)]
-        listed = await connection.prepare(notifications.AFTER)
-        wanted = [field.name for field in fields(notifications.Notification)]
-        assert [column.name for column in listed.get_attributes()] == wanted
+        gives = {store: await given_columns(connection, store) for store in (notifications, mails, listening)}
+    assert sum(map(len, gives.values())) == 15
+    assert gives[mails]["CLAIM"] == [field.name for field in fields(mails.Mail)]
+    assert gives[notifications]["AFTER"] == [field.name for field in fields(notifications.Notification)]
 
 
 async def test_places_are_counted_in_the_order_of_the_commits(pool: Pool) -> None:

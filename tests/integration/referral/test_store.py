@@ -13,6 +13,7 @@ from shared.contracts.codes import Step
 from shared.contracts.ids import ReferralId
 from shared.storage.pool import ContendedError
 from tests.support.desk import DeskAtWork
+from tests.support.statements import given_columns
 
 CASE = ["id", "opened_at", "opened_by", "opened_for"]
 REPORT = ["id", "folder", "urgency", "verdict", "taken_at", "status", "case_id", "reoriented_to", "version"]
@@ -49,23 +50,13 @@ GIVES: dict[ModuleType, dict[str, list[str]]] = {
 }
 
 
-def statements(module: ModuleType) -> dict[str, str]:
-    return {
-        name: text for name, text in vars(module).items() if isinstance(text, str) and " " in text and name.isupper()
-    }
-
-
 @pytest.mark.parametrize("module", GIVES, ids=lambda module: module.__name__.rpartition(".")[2])
 async def test_every_statement_fits_the_schema(desk: DeskAtWork, module: ModuleType) -> None:
-    found = {name: text for name, text in statements(module).items() if name != "COLUMNS"}
-    assert found.keys() == GIVES[module].keys()
     connection = await asyncpg.connect(
         desk.database.dsn(DatabaseRole.REFERRAL), server_settings={"search_path": SCHEMA}
     )
     try:
-        for name, text in found.items():
-            prepared = await connection.prepare(text)
-            assert [column.name for column in prepared.get_attributes()] == GIVES[module][name], name
+        assert await given_columns(connection, module) == GIVES[module]
     finally:
         await connection.close()
 

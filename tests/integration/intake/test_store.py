@@ -1,0 +1,44 @@
+"""Every statement of the service fits the migrated schema, and the service has no more rights than it needs."""
+
+from types import ModuleType
+
+import asyncpg
+import pytest
+
+from deploy.local.databases import DatabaseRole
+from services.intake.store import arrivals, receipts, reports
+from services.intake.store.schema import SCHEMA
+from tests.integration.intake.conftest import AtWork
+from tests.support.statements import given_columns
+
+GIVES: dict[ModuleType, dict[str, list[str]]] = {
+    arrivals: {
+        "NOTE": [],
+        "OPEN": [],
+        "CLAIM": ["id", "sender", "voice", "reached"],
+        "NOTED": ["id", "sequence", "message", "at"],
+        "REACH": [],
+        "FORGET": [],
+    },
+    receipts: {"FIND": ["message", "event", "at", "note"], "KEEP": []},
+    reports: {"FIND": ["key", "report"], "KEEP": []},
+}
+
+
+@pytest.mark.parametrize("module", GIVES, ids=lambda module: module.__name__.rpartition(".")[2])
+async def test_every_statement_fits_the_schema(door: AtWork, module: ModuleType) -> None:
+    connection = await asyncpg.connect(door.database.dsn(DatabaseRole.INTAKE), server_settings={"search_path": SCHEMA})
+    try:
+        assert await given_columns(connection, module) == GIVES[module]
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("table", ["receipt", "report", "inbox", "audit_leaf"])
+async def test_the_service_may_take_nothing_back(door: AtWork, table: str) -> None:
+    connection = await asyncpg.connect(door.database.dsn(DatabaseRole.INTAKE), server_settings={"search_path": SCHEMA})
+    try:
+        assert await connection.fetchval("SELECT has_table_privilege($1, 'INSERT')", table)
+        assert not await connection.fetchval("SELECT has_table_privilege($1, 'UPDATE, DELETE, TRUNCATE')", table)
+    finally:
+        await connection.close()
