@@ -18,8 +18,8 @@ from shared.contracts.codes import (
     Sex,
     Urgency,
 )
-from shared.contracts.event import EventId
-from shared.contracts.exchange import OfferedData, ReferralOffered, Terms, encode
+from shared.contracts.event import EventId, encode
+from shared.contracts.exchange import OfferedData, ReferralOffered, Terms
 from shared.contracts.ids import ConversationId, MessageId, OrganisationId, ReferralId
 from shared.contracts.packet import ExploitationRecord, Packet, Risk, Summary
 from shared.contracts.packet_codes import RiskLevel

@@ -21,3 +21,8 @@ class Event(Personal):
     at: Moment
     """When it happened, by the clock of whoever says it."""
     traceparent: Traceparent | None = None
+
+
+def encode(event: Event) -> bytes:
+    """Return ``event`` as UTF-8 JSON, without the fields that are not there."""
+    return event.__pydantic_serializer__.to_json(event, exclude_none=True)

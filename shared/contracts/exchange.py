@@ -435,8 +435,3 @@ def decode(body: bytes) -> LifeEvent | ReceiptGiven | ReportTaken:
             reason["type"] for reason in error.errors(include_url=False, include_input=False, include_context=False)
         }
     raise EventUnreadable("event-type-unknown" if "union_tag_invalid" in kinds else "event-unreadable")
-
-
-def encode(event: Event) -> bytes:
-    """Return ``event`` as UTF-8 JSON, without the fields that are not there."""
-    return event.__pydantic_serializer__.to_json(event, exclude_none=True)

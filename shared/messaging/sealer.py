@@ -11,7 +11,7 @@ from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Final
 
-from shared.contracts.event import Event
+from shared.contracts.event import Event, encode
 from shared.contracts.ids import MessageId, OrganisationId
 from shared.messaging.outbox import Letter
 from shared.sealing.codes import DirectoryError
@@ -102,8 +102,7 @@ class Sealer:
     def _letter(self, outgoing: Outgoing, number: int, at: datetime) -> Letter:
         dispatch = Dispatch(MessageId(random_uuid()), self._us, outgoing.to, number, at, at + LIFETIME)
         signer = self._keyring.signing_key(self._purpose, at)
-        body = outgoing.event.model_dump_json(exclude_none=True).encode()
-        envelope = seal(body, dispatch, signer, [self._directory.book.inbox_key(outgoing.to, at)])
+        envelope = seal(encode(outgoing.event), dispatch, signer, [self._directory.book.inbox_key(outgoing.to, at)])
         place = outgoing.place
         headers = dict(place.headers)
         if place.labelled:

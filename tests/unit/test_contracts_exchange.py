@@ -12,7 +12,7 @@ from hypothesis.strategies import binary, integers
 from pydantic import ValidationError
 
 from shared.contracts.codes import Category, DeclinedBy, DeclineReason, Outcome
-from shared.contracts.event import Event, EventId
+from shared.contracts.event import Event, EventId, encode
 from shared.contracts.exchange import (
     EVENTS,
     AnsweredData,
@@ -27,7 +27,6 @@ from shared.contracts.exchange import (
     RedirectedData,
     ReferralEvent,
     decode,
-    encode,
 )
 from shared.contracts.ids import MessageId, OrganisationId
 from shared.contracts.packet import IDENTIFYING, Identity, Packet, SafeChannel, SafeContact

@@ -13,8 +13,8 @@ from services.referral.domain.life import SAID_BY, TABLE, Side
 from services.referral.domain.refusals import Refused
 from services.referral.domain.standing import standing_of
 from shared.contracts.codes import Status, Step
-from shared.contracts.event import EventId
-from shared.contracts.exchange import EVENTS, decode, encode
+from shared.contracts.event import EventId, encode
+from shared.contracts.exchange import EVENTS, decode
 from shared.contracts.schemas import FOLDER, documents, write
 from tests.support.referrals import FRESH, NOON
 

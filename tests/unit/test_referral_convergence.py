@@ -17,7 +17,8 @@ from services.referral.domain.responsibility import ledger, responsible
 from services.referral.domain.ruling import Ruling, Tell
 from services.referral.domain.saying import refusal_of
 from shared.contracts.codes import ReferralKind, Status, Step
-from shared.contracts.exchange import EVENTS, ReferralEvent, decode, encode
+from shared.contracts.event import encode
+from shared.contracts.exchange import EVENTS, ReferralEvent, decode
 from shared.contracts.facts import Fact, FactCode
 from shared.messaging.decision import Early
 from tests.support.referral_pairs import Pair
