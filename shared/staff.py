@@ -43,11 +43,6 @@ class StaffMember(BaseModel):
     time_zone: str = "Europe/Paris"
     token_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
-    @property
-    def language(self) -> str:
-        """The language that they read first."""
-        return self.languages[0]
-
 
 class StaffError(Exception):
     """Nobody can be known: ``staff.json`` cannot be read; ``code`` says why."""
@@ -59,7 +54,7 @@ class StaffError(Exception):
 
 
 class StaffBook:
-    """Finds members by token, by id and by role."""
+    """Finds members by token and by id."""
 
     def __init__(self, members: Iterable[StaffMember]) -> None:
         """Take everybody."""
@@ -95,10 +90,6 @@ class StaffBook:
     def member(self, staff: StaffId) -> StaffMember | None:
         """Return the member with the id ``staff``."""
         return self._by_id.get(staff)
-
-    def with_role(self, role: Role) -> tuple[StaffMember, ...]:
-        """Return everybody who has ``role``."""
-        return tuple(member for member in self.members if role in member.roles)
 
 
 def new_token() -> str:

@@ -21,7 +21,6 @@ class LocalCode(StrEnum):
     SERVER_UNUSABLE = "server-unusable"
     SERVER_DIED = "server-died"
     SERVER_SILENT = "server-silent"
-    SERVER_NOT_OURS = "server-not-ours"
     ADDRESS_INCOMPLETE = "address-incomplete"
     PACKAGE_FAILED = "package-failed"
 

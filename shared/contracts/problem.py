@@ -28,8 +28,6 @@ class ProblemCode(StrEnum):
     """It is not there, or it is not for this reader: the two look the same."""
     METHOD = "method-not-allowed"
     REFUSED = "request-refused"
-    REPEATED = "request-repeated"
-    """The same request was made true before, and what it answered is not kept."""
     TOO_MANY = "too-many-requests"
     AWAY = "try-again"
     FAILED = "our-fault"

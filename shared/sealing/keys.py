@@ -245,7 +245,6 @@ class StorageKey:
 
 
 PublicKey: TypeAlias = VerifyKey | InboxPublicKey
-PrivateKey: TypeAlias = SigningKey | InboxKey | StorageKey
 
 
 def enrol(kind: KeyKind, public: bytes) -> PublicKey:

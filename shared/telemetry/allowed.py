@@ -142,8 +142,6 @@ ALLOWED: Final[Mapping[str, Kind]] = MappingProxyType(
         "messaging.message.conversation_id": Kind.ID,
         "messaging.message.body.size": Kind.COUNT,
         "messaging.batch.message_count": Kind.COUNT,
-        "db.system.name": Kind.CODE,
-        "db.operation.name": Kind.CODE,
     }
 )
 """Every name that may be said, and the kind of its values. The same names serve logs, spans and metrics."""

@@ -71,10 +71,6 @@ class _State:
 class Logger(structlog.BoundLoggerBase):
     """Says what happened: a code, and what the allow-list admits. ``bind`` keeps keys for the lines to come."""
 
-    def debug(self, event: str, /, *words: object, **said: object) -> None:
-        """Say what only somebody who looks for a fault wants to know."""
-        self._say("debug", event, words, said)
-
     def info(self, event: str, /, *words: object, **said: object) -> None:
         """Say what an operator may want to read later."""
         self._say("info", event, words, said)

@@ -261,16 +261,6 @@ def begin_from(
     return telemetry.begin(name, above, kind, attributes, links)
 
 
-def db_span(name: str) -> AbstractContextManager[Span]:
-    """Open a span for one database transaction inside the current span; where nothing is traced, nothing.
-
-    ``name`` is a code such as ``inbox.admit``; statements and their parameters are never said.
-    """
-    if not trace.get_current_span().is_recording():
-        return _ABSENT
-    return span(name, SpanKind.CLIENT, {"db.system.name": "postgresql"})
-
-
 def no_span() -> AbstractContextManager[Span]:
     """Return a block that nothing is said about, where a span is expected."""
     return _ABSENT

@@ -16,7 +16,7 @@ from tests.architecture.tree import REPOSITORY, Breach, sources, write
 
 PRODUCT = ("services/", "shared/", "deploy/")
 THE_GATE = "shared/telemetry/"
-LEVELS = {"debug", "info", "warning", "error", "exception"}
+LEVELS = {"info", "warning", "error", "exception"}
 LOGGERS = {"log", "_log", "LOG", "_LOG", "logger", "_logger"}
 SPANS = {"span": 2, "span_from": 3, "begin_from": 3}
 """The functions that open a span, and where their attributes stand."""

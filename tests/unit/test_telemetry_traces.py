@@ -20,7 +20,6 @@ from shared.telemetry.traces import (
     Telemetry,
     begin_from,
     current_traceparent,
-    db_span,
     link_to,
     span,
     span_from,
@@ -150,7 +149,7 @@ def test_a_span_of_a_batch_that_is_not_sampled_is_passed_on(here: Recorded) -> N
 
 
 def test_an_unsampled_trace_is_passed_on_and_makes_no_span(here: Recorded) -> None:
-    with span_from(NOT_SAMPLED, "process referral.in"), span("referral.accept"), db_span("batch.commit"):
+    with span_from(NOT_SAMPLED, "process referral.in"), span("referral.accept"), span("batch.commit"):
         assert current_traceparent() == NOT_SAMPLED
     assert current_traceparent() is None
     assert here.spans == ()
@@ -166,7 +165,7 @@ def test_without_a_collector_nothing_is_made_and_a_context_is_passed_on() -> Non
 
 
 def test_without_telemetry_the_helpers_do_nothing() -> None:
-    with span_from(None, "receive to.ccem-fr"), span("envelope.verify"), db_span("inbox.admit"):
+    with span_from(None, "receive to.ccem-fr"), span("envelope.verify"), span("inbox.admit"):
         assert not get_current_span().is_recording()
         traces.mark_failed("envelope-altered")
         assert current_traceparent() is None
@@ -197,15 +196,6 @@ def test_a_cancelled_task_has_not_failed(here: Recorded) -> None:
     with pytest.raises(asyncio.CancelledError), span("feed.wait"):
         raise asyncio.CancelledError
     assert here.span("feed.wait").status.status_code is StatusCode.UNSET
-
-
-def test_a_transaction_is_a_span_only_inside_another(here: Recorded) -> None:
-    with db_span("outbox.sweep"):
-        pass
-    with span("batch.handle"), db_span("batch.commit"):
-        pass
-    assert [each.name for each in here.spans] == ["batch.commit", "batch.handle"]
-    assert said(here.span("batch.commit")) == {"db.system.name": "postgresql"}
 
 
 async def test_two_services_in_one_process_speak_for_themselves() -> None:

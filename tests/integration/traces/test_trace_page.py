@@ -21,7 +21,6 @@ from shared.telemetry.traces import (
     Kind,
     Telemetry,
     current_traceparent,
-    db_span,
     link_to,
     mark_failed,
     span,
@@ -78,7 +77,7 @@ async def hand_over(page: str) -> None:
     async def sender() -> None:
         telemetry = Telemetry.start("referral", OrganisationId("ccem-fr"), page)
         with span_from(None, "referral.offer", Kind.SERVER, {"referral_id": REFERRAL}):
-            with db_span("batch.commit"):
+            with span("batch.commit", Kind.CLIENT):
                 pass
             with span("publish from.ccem-fr", Kind.PRODUCER):
                 outbox.append(current_traceparent())
