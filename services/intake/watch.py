@@ -1,21 +1,14 @@
 """Looks, every few seconds, whether something that a partner numbered has not come."""
 
 from os import urandom
-from typing import Final
 
 from services.intake.domain.sequence import look, missing
 from services.intake.store import arrivals
 from shared.audit import log as audit
 from shared.clock import Clock
 from shared.storage.pool import Pool
+from shared.telemetry import metrics
 from shared.telemetry.logs import get_logger
-from shared.telemetry.metrics import Counter
-
-GAPS: Final = Counter(
-    "relais_sequence_gaps_total",
-    "Times that numbers were missing in what partners sent: something was withheld, lost or is very late.",
-    "service",
-)
 
 log = get_logger(__name__)
 
@@ -37,6 +30,6 @@ class Watch:
             await arrivals.reach(connection, looked)
             entries = [entry for each in looked.values() for entry in each.entries]
             await audit.append(connection, [audit.prepare(entry, urandom(audit.SALT_BYTES)) for entry in entries])
-        GAPS.add(missing(entries), service="intake")
+        metrics.SEQUENCE_GAPS.add(missing(entries), service="intake")
         for entry in entries:
             log.warning("sequence.odd", code=entry.code, sender=entry.actor)

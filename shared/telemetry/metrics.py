@@ -180,6 +180,12 @@ AUDIT_PENDING: Final = Gauge("relais_audit_pending", "Entries that no checkpoint
 AUDIT_SIZE: Final = Gauge("relais_audit_size", "Leaves that the last signed checkpoint covers.", "service")
 
 RECEIPTS: Final = Counter("relais_receipts_total", "Receipts given, taken, refused or missing.", "service", "outcome")
+SEQUENCE_GAPS: Final = Counter(
+    "relais_sequence_gaps_total",
+    "Times that numbers were missing in what partners sent: something was withheld, lost or is very late.",
+    "service",
+)
+REPORTS: Final = Counter("relais_reports_total", "Reports taken, by what the screening proposed.", "service", "verdict")
 TRANSITIONS: Final = Counter("relais_referral_transitions_total", "Transitions of referrals, by their code.", "code")
 NOTIFICATIONS: Final = Counter(
     "relais_notifications_total",

@@ -22,8 +22,7 @@ from shared.contracts.event import EventId
 from shared.contracts.ids import ReportId
 from shared.contracts.report import Report
 from shared.messaging.delivery import Heard
-from shared.telemetry import traces
-from shared.telemetry.metrics import Counter
+from shared.telemetry import metrics, traces
 from shared.uuids import random_uuid
 from shared.web.body import read_body
 from shared.web.documented import SCHEMAS, problems
@@ -35,10 +34,6 @@ KEY_REUSED: Final = "idempotency-key-reused"
 
 IDEMPOTENCY: Final = "Idempotency-Key"
 """draft-ietf-httpapi-idempotency-key-header: the caller's own random word for this report."""
-
-SCREENED: Final = Counter(
-    "relais_reports_total", "Reports taken, by what the screening proposed.", "service", "verdict"
-)
 
 
 class Said(BaseModel):
@@ -110,7 +105,8 @@ async def report(
     found = screen(told, here.remit)
     command = TakeReport(ReportId(random_uuid()), EventId(random_uuid()), told, found)
     number = await _take(here, command, sha256(body).digest(), idempotency_key)
-    SCREENED.add(verdict=found.verdict)
+    if number == command.id:
+        metrics.REPORTS.add(service="intake", verdict=found.verdict)
     return _answer(words_for(request), number, found)
 
 

@@ -23,6 +23,7 @@ from shared.sealing.keyring import Holder
 from shared.sealing.keys import KeyPurpose, SigningKey
 from shared.sealing.receipts import verify_receipt
 from shared.staff import Role
+from shared.telemetry import metrics
 from tests.integration.intake.conftest import AtWork, Knocking
 from tests.support.partners import DAY, Sealed, Sender
 from tests.support.reports import SILENT, report_json
@@ -320,10 +321,17 @@ async def test_a_report_of_another_type_is_refused(door: AtWork) -> None:
     assert is_problem(answer, 415, "media-type-unsupported")
 
 
+def urgent_reports() -> float:
+    """Return how many reports were taken as urgent, as the metrics have it."""
+    labels = {"service": "intake", "verdict": "urgent"}
+    return metrics.REGISTRY.get_sample_value("relais_reports_total", labels) or 0.0
+
+
 async def test_a_report_that_is_made_twice_is_taken_once(door: AtWork, knocking: Knocking) -> None:
-    key = {"idempotency-key": str(uuid4())}
+    key, before = {"idempotency-key": str(uuid4())}, urgent_reports()
     first, again = await door.report(TOLD, **key), await door.report(TOLD, **key)
     assert (first.status_code, again.status_code) == (201, 201)
+    assert urgent_reports() == before + 1
     assert again.json() == first.json()
     other = await door.report(SILENT, **key)
     assert is_problem(other, 409, "idempotency-key-reused")
