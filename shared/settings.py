@@ -5,14 +5,38 @@ named after it.
 """
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Final, Literal, Self, TypeAlias
+from urllib.parse import urlsplit
 
-from pydantic import AnyHttpUrl, Field, model_validator
+from pydantic import AfterValidator, AnyHttpUrl, Field, SecretStr, model_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.clock import Clock
 from shared.contracts.ids import Organisation
 from shared.contracts.personal import refuse_together
+
+BROKER_SCHEMES: Final = ("amqp", "amqps")
+
+
+def _is_a_broker(address: SecretStr) -> SecretStr:
+    """Refuse what nothing can be connected to, before anything is opened.
+
+    Raises:
+        PydanticCustomError: ``broker-address-malformed``.
+    """
+    try:
+        parts = urlsplit(address.get_secret_value())
+        known = parts.scheme in BROKER_SCHEMES and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        known = False
+    if not known:
+        raise PydanticCustomError("broker-address-malformed", "not the address of a broker")
+    return address
+
+
+BrokerAddress: TypeAlias = Annotated[SecretStr, AfterValidator(_is_a_broker)]
+"""``amqp://user:password@host/virtual-host``, or ``amqps`` for TLS."""
 
 
 class NodeSettings(BaseSettings):

@@ -4,7 +4,7 @@ from pydantic import Field, SecretStr
 
 from services.intake.domain.screening import EXPLOITATION_BY_WORK, Remit
 from shared.contracts.codes import Exploitation
-from shared.settings import NodeSettings
+from shared.settings import BrokerAddress, NodeSettings
 
 
 class IntakeSettings(NodeSettings):
@@ -12,9 +12,9 @@ class IntakeSettings(NodeSettings):
 
     intake_database: SecretStr
     """The service's own role on the node's database: ``postgresql://…``."""
-    intake_node_broker: SecretStr
+    intake_node_broker: BrokerAddress
     """The service's own user on the node's virtual host: ``amqp://…``."""
-    intake_exchange_broker: SecretStr
+    intake_exchange_broker: BrokerAddress
     """The service's own user on the exchange's virtual host: ``amqp://…``."""
     intake_passphrase: SecretStr
     """Opens ``intake.keys``: the key that signs receipts and reports, and the key that signs the audit log."""

@@ -2,7 +2,7 @@
 
 from pydantic import Field, SecretStr
 
-from shared.settings import NodeSettings
+from shared.settings import BrokerAddress, NodeSettings
 
 
 class NotifySettings(NodeSettings):
@@ -10,7 +10,7 @@ class NotifySettings(NodeSettings):
 
     notify_database: SecretStr
     """The service's own role on the node's database: ``postgresql://…``."""
-    notify_node_broker: SecretStr
+    notify_node_broker: BrokerAddress
     """The service's own user on the node's virtual host: ``amqp://…``."""
     notify_passphrase: SecretStr
     """Opens ``notify.keys``, which holds the key that signs the audit log."""

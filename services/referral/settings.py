@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, SecretStr, field_validator
 from pydantic_core import PydanticCustomError
 
-from shared.settings import NodeSettings
+from shared.settings import BrokerAddress, NodeSettings
 
 
 class ReferralSettings(NodeSettings):
@@ -13,9 +13,9 @@ class ReferralSettings(NodeSettings):
 
     referral_database: SecretStr
     """The service's own role on the node's database: ``postgresql://…``."""
-    referral_node_broker: SecretStr
+    referral_node_broker: BrokerAddress
     """The service's own user on the node's virtual host: ``amqp://…``."""
-    referral_exchange_broker: SecretStr
+    referral_exchange_broker: BrokerAddress
     """The service's own user on the exchange's virtual host: ``amqp://…``."""
     referral_passphrase: SecretStr
     """Opens ``referral.keys``: the inbox, signing, storage and audit keys."""

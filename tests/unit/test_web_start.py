@@ -53,3 +53,12 @@ def test_all_that_is_missing_is_one_line_and_each_wrong_setting_another() -> Non
     assert missing.startswith("setting-missing: RELAIS_INTAKE_DATABASE, RELAIS_INTAKE_NODE_BROKER, ")
     assert {line.split(": ")[1] for line in wrong} == {"RELAIS_ORGANISATION", "RELAIS_INTAKE_PORT"}
     assert CANARY not in "".join([missing, *wrong])
+
+
+@pytest.mark.parametrize("address", ["", "here", "http://here/", f"amqp://relais:{CANARY}@/", f"amqp://here:{CANARY}/"])
+def test_what_is_no_address_of_a_broker_is_a_wrong_setting(address: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        IntakeSettings.model_validate({"intake_node_broker": address, "intake_exchange_broker": "amqps://here/there"})
+    _, line = wrong_settings(caught.value)
+    assert line.startswith("setting-wrong: RELAIS_INTAKE_NODE_BROKER: broker-address-malformed: ")
+    assert CANARY not in line

@@ -38,6 +38,7 @@ LISTED: dict[str, tuple[str, ...]] = {
     "frame": (
         "clock-file-in-tests-only",
         "time-zone-unknown",
+        "broker-address-malformed",
         *ProblemCode,
         *FieldCode,
         *EnvelopeCode,
