@@ -8,14 +8,14 @@ from typing import Final
 
 from fastapi import FastAPI
 
+from services.intake.awaited_keys import AwaitedKeys
+from services.intake.gaps import GapWatch
 from services.intake.hears import Door
-from services.intake.newcomers import Newcomers
+from services.intake.report_desk import ReportDesk
 from services.intake.routes import events, quarantine, reports
 from services.intake.routes.entrance import Entrance, Paces
 from services.intake.settings import IntakeSettings
 from services.intake.store.schema import MIGRATIONS
-from services.intake.takes import ReportDesk
-from services.intake.watch import Watch
 from shared.contracts.report import Report
 from shared.contracts.services import Service
 from shared.messaging import places
@@ -32,8 +32,8 @@ from shared.web.service import Parts, make_service
 SERVICE: Final = Service.INTAKE
 LOCALE: Final = Path(__file__).parent / "locale"
 
-NEWCOMERS_SECONDS: Final = 5.0
-WATCH_SECONDS: Final = 10.0
+AWAITED_KEYS_SECONDS: Final = 5.0
+GAPS_SECONDS: Final = 10.0
 
 
 def create_app(settings: IntakeSettings) -> FastAPI:
@@ -78,8 +78,8 @@ async def build(settings: IntakeSettings) -> AsyncIterator[Parts]:
                 Consumer(exchange, parked, heard, description="Envelopes that the broker gave up on", parked=True),
             ],
             rounds=[
-                Round("newcomers", Newcomers(directory, heard, base.pool, base.clock).step, NEWCOMERS_SECONDS),
-                Round("watch", Watch(base.pool, base.clock).step, WATCH_SECONDS),
+                Round("awaited-keys", AwaitedKeys(directory, heard, base.pool, base.clock).step, AWAITED_KEYS_SECONDS),
+                Round("gaps", GapWatch(base.pool, base.clock).step, GAPS_SECONDS),
             ],
         )
         paces = Paces(

@@ -21,7 +21,7 @@ from services.intake.domain.admission import (
     GiveReceipt,
     Period,
     SendReceiptAgain,
-    Voice,
+    Speaker,
     Wait,
     admit,
     admit_again,
@@ -58,7 +58,7 @@ HTTP: Final = "http"
 VERDICT: Final = "relais-verdict"
 VERIFIED: Final = "verified"
 
-VOICES: Final = {KeyPurpose.SIGNING: Voice.REFERRAL, KeyPurpose.RECEIPT: Voice.INTAKE}
+SPEAKERS: Final = {KeyPurpose.SIGNING: Speaker.REFERRAL, KeyPurpose.RECEIPT: Speaker.INTAKE}
 
 
 class Door(Desk[Arrival, Given]):
@@ -216,7 +216,7 @@ def _arrival(delivery: Delivery, envelope: Envelope, published: PublishedKey, bo
         digest=delivery.digest(),
         envelope=delivery.body,
         key=header.key_id,
-        voice=VOICES.get(published.purpose, Voice.NEITHER),
+        speaker=SPEAKERS.get(published.purpose, Speaker.NEITHER),
         key_holds=Period(published.valid_from, published.valid_until),
         agreement=Period(agreement.valid_from, agreement.valid_until) if agreement else None,
         answered=delivery.source == HTTP,

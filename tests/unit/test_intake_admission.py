@@ -14,7 +14,7 @@ from services.intake.domain.admission import (
     GiveReceipt,
     Period,
     SendReceiptAgain,
-    Voice,
+    Speaker,
     Wait,
     admit,
     admit_again,
@@ -37,7 +37,7 @@ ARRIVAL = Arrival(
     digest=b"\x01" * 32,
     envelope=b"sealed",
     key=KeyId("ab" * 16),
-    voice=Voice.REFERRAL,
+    speaker=Speaker.REFERRAL,
     key_holds=Period(NOW - DAY, NOW + DAY),
     agreement=Period(NOW - DAY, NOW + DAY),
 )
@@ -60,7 +60,7 @@ def test_what_is_let_in_goes_on_as_it_came_and_gets_a_receipt() -> None:
 
 
 def test_a_receipt_is_never_answered_with_a_receipt() -> None:
-    decision = admitted(replace(ARRIVAL, voice=Voice.INTAKE))
+    decision = admitted(replace(ARRIVAL, speaker=Speaker.INTAKE))
     assert decision.says == (Forward(ARRIVAL.inbox, b"sealed"),)
     assert [entry.code for entry in decision.entries] == ["receipt.received"]
 
@@ -69,7 +69,7 @@ def test_a_receipt_is_never_answered_with_a_receipt() -> None:
     ("arrival", "code"),
     [
         (replace(ARRIVAL, recipient=OrganisationId("foyer-fr")), "envelope-not-for-us"),
-        (replace(ARRIVAL, voice=Voice.NEITHER), "key-wrong-purpose"),
+        (replace(ARRIVAL, speaker=Speaker.NEITHER), "key-wrong-purpose"),
         (replace(ARRIVAL, key_holds=Period(NOW - DAY, NOW)), "key-expired"),
         (replace(ARRIVAL, key_holds=Period(NOW + DAY, NOW + 2 * DAY)), "key-expired"),
         (replace(ARRIVAL, agreement=None), "agreement-none"),
@@ -99,14 +99,14 @@ def test_what_is_refused_has_arrived_all_the_same() -> None:
     for late in (replace(ARRIVAL, expires=NOW), replace(ARRIVAL, agreement=None)):
         numbered = admitted(late).numbered
         assert numbered is not None
-        assert (numbered.sender, numbered.voice, numbered.sequence) == (THEM, Voice.REFERRAL, 7)
+        assert (numbered.sender, numbered.speaker, numbered.sequence) == (THEM, Speaker.REFERRAL, 7)
 
 
 @pytest.mark.parametrize(
     "arrival",
     [
         replace(ARRIVAL, recipient=OrganisationId("foyer-fr")),
-        replace(ARRIVAL, voice=Voice.NEITHER),
+        replace(ARRIVAL, speaker=Speaker.NEITHER),
         replace(ARRIVAL, key_holds=Period(NOW - DAY, NOW)),
         replace(ARRIVAL, key_holds=Period(NOW + DAY, NOW + 2 * DAY)),
     ],

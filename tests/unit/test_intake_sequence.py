@@ -7,13 +7,13 @@ from uuid import UUID, uuid4
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.intake.domain.admission import Admission, Arrival, Period, Voice, admit
+from services.intake.domain.admission import Admission, Arrival, Period, Speaker, admit
 from services.intake.domain.sequence import LARGEST_GAP, PATIENCE, Noted, Stream, look, missing
 from shared.contracts.ids import KeyId, MessageId, OrganisationId
 
 NOW = datetime(2026, 11, 24, 10, 20, tzinfo=UTC)
 LONG_AGO = NOW - PATIENCE
-STREAM = Stream(UUID(int=9), OrganisationId("ccem-fr"), Voice.REFERRAL, reached=3)
+STREAM = Stream(UUID(int=9), OrganisationId("ccem-fr"), Speaker.REFERRAL, reached=3)
 
 
 def noted(sequence: int, at: datetime = LONG_AGO, message: int | None = None) -> Noted:
@@ -70,13 +70,13 @@ def test_every_number_that_is_missing_is_written_down_once(data: st.DataObject) 
     came = data.draw(st.sets(st.integers(1, 40), min_size=1))
     order = data.draw(st.permutations(sorted(came)))
     cuts = sorted(data.draw(st.sets(st.integers(1, len(order)))) | {len(order)})
-    stream, waiting, gone = Stream(STREAM.id, STREAM.sender, STREAM.voice, 0), list[Noted](), set[int]()
+    stream, waiting, gone = Stream(STREAM.id, STREAM.sender, STREAM.speaker, 0), list[Noted](), set[int]()
     begin = 0
     for cut in cuts:
         waiting += [noted(sequence) for sequence in order[begin:cut]]
         begin = cut
         looked = look(stream, waiting, NOW)
-        stream = Stream(stream.id, stream.sender, stream.voice, looked.reached)
+        stream = Stream(stream.id, stream.sender, stream.speaker, looked.reached)
         waiting = [each for each in waiting if each.message not in looked.done]
         for entry in looked.entries:
             span = set(range(int(entry.detail["first"]), int(entry.detail["last"]) + 1))
@@ -99,7 +99,7 @@ HOLDS, ENDED = Period(NOW - 9 * PATIENCE, NOW + PATIENCE), Period(NOW - 9 * PATI
 def said(sequence: int, **changes: object) -> Arrival:
     """Return what the partner's referral service says to us under this number, or what ``changes`` make of it."""
     message = uuid4()
-    given = {"recipient": US, "voice": Voice.REFERRAL, "key_holds": HOLDS, **changes}
+    given = {"recipient": US, "speaker": Speaker.REFERRAL, "key_holds": HOLDS, **changes}
     return Arrival(
         id=MessageId(message),
         inbox=message,
@@ -117,7 +117,7 @@ def said(sequence: int, **changes: object) -> Arrival:
 
 ELSE = {
     "recipient": st.just(OrganisationId("foyer-fr")),
-    "voice": st.sampled_from([Voice.INTAKE, Voice.NEITHER]),
+    "speaker": st.sampled_from([Speaker.INTAKE, Speaker.NEITHER]),
     "key_holds": st.just(ENDED),
 }
 """What makes of it something that the partner's referral service has not said to us, under a key that holds."""
@@ -142,7 +142,7 @@ def test_whatever_else_arrives_a_message_that_was_withheld_is_found(count: int, 
     for each in [*arrivals, None]:
         decision = admit(each, US, NOW) if each else None
         numbered = decision.numbered if isinstance(decision, Admission) else None
-        if numbered and numbered.voice is stream.voice:
+        if numbered and numbered.speaker is stream.speaker:
             waiting.append(Noted(numbered.sequence, numbered.message, LONG_AGO))
         if each is None or data.draw(st.booleans()):
             looked = look(stream, waiting, NOW)

@@ -12,9 +12,9 @@ import pytest
 import services
 import shared
 from services.intake.domain.admission import REUSED as INTAKE_REUSED
+from services.intake.report_desk import OVER_HTTP_ONLY
 from services.intake.routes.events import NOT_TAKEN
 from services.intake.routes.reports import KEY_REUSED
-from services.intake.takes import OVER_HTTP_ONLY
 from services.notify.bell import TooManyStreamsError
 from services.referral.domain.policy import Withheld
 from services.referral.domain.refusals import Refused

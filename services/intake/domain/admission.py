@@ -27,7 +27,7 @@ REUSED = "message-id-reused"
 """The sender has given two messages the same id."""
 
 
-class Voice(StrEnum):
+class Speaker(StrEnum):
     """Which of its services an organisation spoke with, by the purpose of the key that signed."""
 
     REFERRAL = "referral"
@@ -66,7 +66,7 @@ class Arrival:
     """SHA-256 of the envelope, 32 bytes."""
     envelope: bytes = field(repr=False)
     key: KeyId
-    voice: Voice
+    speaker: Speaker
     key_holds: Period
     agreement: Period | None
     answered: bool = False
@@ -113,7 +113,7 @@ class Numbered:
     """A message's place in what its sender has said to us with one voice."""
 
     sender: OrganisationId
-    voice: Voice
+    speaker: Speaker
     sequence: int
     message: UUID
     at: datetime
@@ -140,7 +140,7 @@ def admit(arrival: Arrival, us: OrganisationId, at: datetime) -> Admission | Wai
     fault = _fault(arrival, us, at)
     if fault is not None:
         return refuse(arrival, us, fault, at)
-    speaks = arrival.voice is Voice.REFERRAL
+    speaks = arrival.speaker is Speaker.REFERRAL
     forward = Forward(arrival.inbox, arrival.envelope)
     return Admission(
         says=(forward, GiveReceipt(arrival, at)) if speaks else (forward,),
@@ -170,7 +170,7 @@ def _fault(arrival: Arrival, us: OrganisationId, at: datetime) -> str | None:
     faults = (
         (EnvelopeCode.NOT_FOR_US, arrival.recipient != us),
         (DirectoryCode.KEY_EXPIRED, not arrival.key_holds.holds_at(at)),
-        (DirectoryCode.KEY_WRONG_PURPOSE, arrival.voice is Voice.NEITHER),
+        (DirectoryCode.KEY_WRONG_PURPOSE, arrival.speaker is Speaker.NEITHER),
         (DirectoryCode.AGREEMENT_NONE, agreement is None or at < agreement.since),
         (DirectoryCode.AGREEMENT_EXPIRED, agreement is not None and at >= agreement.until),
         (EnvelopeCode.EXPIRED, at >= arrival.expires),
@@ -184,9 +184,9 @@ def _number(arrival: Arrival, us: OrganisationId, at: datetime) -> Numbered | No
     Anybody can bring us what was sealed for somebody else, and whoever finds an old key can sign any number with it. If
     those counted, a number that was withheld from us could be filled in.
     """
-    if arrival.recipient != us or arrival.voice is Voice.NEITHER or not arrival.key_holds.holds_at(at):
+    if arrival.recipient != us or arrival.speaker is Speaker.NEITHER or not arrival.key_holds.holds_at(at):
         return None
-    return Numbered(arrival.sender, arrival.voice, arrival.sequence, arrival.inbox, at)
+    return Numbered(arrival.sender, arrival.speaker, arrival.sequence, arrival.inbox, at)
 
 
 def _entry(code: str, arrival: Arrival, at: datetime, **detail: str) -> Entry:

@@ -14,7 +14,7 @@ from itertools import accumulate
 from types import MappingProxyType
 from uuid import UUID
 
-from services.intake.domain.admission import Voice
+from services.intake.domain.admission import Speaker
 from shared.contracts.ids import OrganisationId
 from shared.messaging.decision import Entry
 from shared.values import dataclass
@@ -32,7 +32,7 @@ class Stream:
 
     id: UUID
     sender: OrganisationId
-    voice: Voice
+    speaker: Speaker
     reached: int
     """Every number up to this one has come, or is known to be missing."""
 
@@ -96,5 +96,5 @@ def missing(entries: Iterable[Entry]) -> int:
 
 
 def _entry(code: str, stream: Stream, first: int, last: int, at: datetime) -> Entry:
-    detail = {"voice": stream.voice.value, "first": str(first), "last": str(last)}
+    detail = {"voice": stream.speaker.value, "first": str(first), "last": str(last)}
     return Entry(code, actor=stream.sender, subject=stream.id, at=at, detail=MappingProxyType(detail))

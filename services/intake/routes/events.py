@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from services.intake.domain.admission import REUSED, Arrival, Given, GiveReceipt, Voice
+from services.intake.domain.admission import REUSED, Arrival, Given, GiveReceipt, Speaker
 from services.intake.hears import HTTP
 from services.intake.routes.entrance import PATIENCE_SECONDS, Entrance, check_media_type, entrance
 from services.intake.store import receipts
@@ -119,7 +119,7 @@ def _beside(delivery: Delivery) -> dict[str, str]:
 
 def _answer(heard: Heard[Arrival], decision: Decision[Given], given: Given | None) -> Response:
     if given is None:
-        if heard.what.voice is Voice.INTAKE:
+        if heard.what.speaker is Speaker.INTAKE:
             return Response(status_code=204)
         raise Problem(409, NOT_TAKEN)
     fresh = any(isinstance(each, GiveReceipt) for each in decision.says)

@@ -36,20 +36,20 @@ IDEMPOTENCY: Final = "Idempotency-Key"
 """draft-ietf-httpapi-idempotency-key-header: the caller's own random word for this report."""
 
 
-class Said(BaseModel):
+class Answered(BaseModel):
     """An answer."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class LineSaid(Said):
+class LineSaid(Answered):
     """A service that answers."""
 
     name: str
     number: str
 
 
-class ElsewhereSaid(Said):
+class ElsewhereSaid(Answered):
     """A kind of help."""
 
     to: Reorientation
@@ -58,7 +58,7 @@ class ElsewhereSaid(Said):
     lines: tuple[LineSaid, ...]
 
 
-class ReportSaid(Said):
+class ReportSaid(Answered):
     """The report is taken, and this is what it looks like at first sight."""
 
     report: ReportId

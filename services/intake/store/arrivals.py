@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from services.intake.domain.admission import Numbered, Voice
+from services.intake.domain.admission import Numbered, Speaker
 from services.intake.domain.sequence import Looked, Noted, Stream
 from shared.contracts.ids import OrganisationId
 from shared.storage.pool import Connection
@@ -51,7 +51,7 @@ async def note(connection: Connection, numbered: Sequence[Numbered]) -> None:
         NOTE,
         [each.message for each in numbered],
         [each.sender for each in numbered],
-        [each.voice for each in numbered],
+        [each.speaker for each in numbered],
         [each.sequence for each in numbered],
         [each.at for each in numbered],
     )
@@ -64,7 +64,7 @@ async def claim(connection: Connection) -> dict[Stream, list[Noted]]:
     """
     await connection.execute(OPEN)
     streams = {
-        row["id"]: Stream(row["id"], OrganisationId(row["sender"]), Voice(row["voice"]), row["reached"])
+        row["id"]: Stream(row["id"], OrganisationId(row["sender"]), Speaker(row["voice"]), row["reached"])
         for row in await connection.fetch(CLAIM)
     }
     came: dict[Stream, list[Noted]] = {stream: [] for stream in streams.values()}

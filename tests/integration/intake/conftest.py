@@ -37,7 +37,7 @@ from tests.support.wait import until
 MoveClock: TypeAlias = Callable[[timedelta], None]
 
 LOOK_SECONDS = 0.1
-"""How often the door under test looks for gaps and for newcomers."""
+"""How often the door under test looks for gaps and for keys that are waited for."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ async def door(
     write_staff(knocking.us.folder, tokens)
     settings = settings_of(broker_pair, knocking.us, database, moved_clock)
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("NEWCOMERS_SECONDS", "WATCH_SECONDS"):
+        for name in ("AWAITED_KEYS_SECONDS", "GAPS_SECONDS"):
             patch.setattr(application, name, LOOK_SECONDS)
         async with AsyncExitStack() as stack:
             app = application.create_app(settings)

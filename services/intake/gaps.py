@@ -13,7 +13,7 @@ from shared.telemetry.logs import get_logger
 log = get_logger(__name__)
 
 
-class Watch:
+class GapWatch:
     """The streams of all partners. Any number of processes may watch; each stream is looked at by one at a time."""
 
     def __init__(self, pool: Pool, clock: Clock) -> None:

@@ -13,7 +13,7 @@ from shared.sealing.directory import Directory
 from shared.storage.pool import Pool
 
 
-class Newcomers:
+class AwaitedKeys:
     """The directory, and those who wait for something to stand in it."""
 
     def __init__(self, directory: Directory, shell: Shell[Arrival, Given], pool: Pool, clock: Clock) -> None:
