@@ -28,6 +28,7 @@ from services.referral.store.schema import SCHEMA
 from shared.clock import Clock
 from shared.contracts.ids import OrganisationId
 from shared.messaging import places
+from shared.sealing.keyring import Holder
 from shared.storage.migrate import migrate
 
 US: Final = OrganisationId("abri-be")
@@ -135,12 +136,12 @@ def site(folder: Path, count: int, progress: Progress) -> Iterator[Site]:
         server = stack.enter_context(postgres(folder / "postgres", progress=progress))
         let_agree(made[US].identity, made[PARTNER].identity, {name: folder / name for name in made}, at)
         database = asyncio.run(ensure_database(server.admin_dsn, US, made[US].databases))
-        offers = offers_for(US, folder / PARTNER, made[PARTNER].passphrase, count, at)
+        offers = offers_for(US, folder / PARTNER, made[PARTNER].passphrases[Holder.REFERRAL], count, at)
         rabbit = broker.result()
         urls = {
             role: rabbit.url(node_host(US), user_name(US, role), password) for role, password in made[US].broker.items()
         }
-        yield Site(US, folder / US, made[US].passphrase, database, urls, offers)
+        yield Site(US, folder / US, made[US].passphrases[Holder.REFERRAL], database, urls, offers)
 
 
 def _broker(

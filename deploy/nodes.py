@@ -28,6 +28,7 @@ from shared.contracts.codes import RecipientKind
 from shared.contracts.ids import OrganisationId, StaffId
 from shared.messaging.schema import sources
 from shared.sealing.enrol import Identity, Terms, agree, introduce, make_organisation, published_document
+from shared.sealing.keyring import Holder
 from shared.staff import STAFF_FILE, Role, StaffBook, StaffMember, new_token, token_digest
 from shared.storage.migrate import migrate
 
@@ -47,7 +48,7 @@ class Made:
     """What was made for one organisation and that others must be told of."""
 
     identity: Identity = field(repr=False)
-    passphrase: str = field(repr=False)
+    passphrases: Mapping[Holder, str] = field(repr=False)
     databases: Mapping[DatabaseRole, str] = field(repr=False)
     broker: Mapping[BrokerRole, str] = field(repr=False)
     tokens: Mapping[str, str] = field(repr=False)
@@ -60,8 +61,8 @@ def make_node(folder: Path, organisation: OrganisationId, at: datetime) -> Made:
     Raises:
         KeyringError: ``keyring-exists``: there is an organisation in this folder already.
     """
-    passphrase = secrets.token_urlsafe(SECRET_BYTES)
-    identity = make_organisation(folder, organisation, passphrase, at)
+    passphrases = {holder: secrets.token_urlsafe(SECRET_BYTES) for holder in Holder}
+    identity = make_organisation(folder, organisation, passphrases, at)
     tokens = {name: new_token() for name in STAFF}
     StaffBook(
         StaffMember(
@@ -75,7 +76,7 @@ def make_node(folder: Path, organisation: OrganisationId, at: datetime) -> Made:
     ).save(folder / STAFF_FILE)
     write_private(folder / TOKENS_FILE, json.dumps(tokens, indent=2))
     broker = {BrokerRole(service): secrets.token_urlsafe(SECRET_BYTES) for service in SERVICES}
-    return Made(identity, passphrase, new_passwords(), broker, tokens)
+    return Made(identity, passphrases, new_passwords(), broker, tokens)
 
 
 def let_agree(one: Identity, other: Identity, folders: Mapping[OrganisationId, Path], at: datetime) -> None:
@@ -103,7 +104,7 @@ def settings(
     role = DatabaseRole(service)
     credentials = f"{role_name(organisation, role)}:{quote(made.databases[role], safe='')}"
     yield f"{prefix}_DATABASE", f"postgresql://{credentials}@{database_place}/{database_name(organisation)}"
-    yield f"{prefix}_PASSPHRASE", made.passphrase
+    yield f"{prefix}_PASSPHRASE", made.passphrases[Holder(service)]
     user = f"{user_name(organisation, service)}:{quote(made.broker[service], safe='')}"
     yield f"{prefix}_NODE_BROKER", f"amqp://{user}@{broker_place}/{node_host(organisation)}"
     if service is not BrokerRole.NOTIFY:

@@ -80,7 +80,7 @@ class Node:
     tokens: Mapping[str, str] = field(repr=False)
     """By member of staff: casework, coordination, operations."""
     environment: Mapping[str, str] = field(repr=False)
-    """What the node's services are told."""
+    """What the node's services are told, all together."""
     running: Sequence[Kept] = ()
 
     def url(self, service: BrokerRole) -> str:
@@ -220,19 +220,27 @@ def _trace_page(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def _node(folder: Path, made: Made, database: NodeDatabase, how: _Running) -> Iterator[Node]:
-    """Run the services of one node for a while."""
+    """Run the services of one node for a while, each told what is its own."""
     organisation = made.identity.organisation
     ports = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True))
     environment = dict(_settings(folder, made, ports, how.places)) | dict(how.more)
     write_environment(folder / ENVIRONMENT_FILE, environment)
-    modules = ["services"] if how.processes is Processes.ONE else [f"services.{service}" for service in SERVICES]
+    told: Mapping[str, Mapping[str, str]] = {"services": environment}
+    if how.processes is Processes.THREE:
+        told = {f"services.{service}": its_own(environment, service) for service in SERVICES}
     with ExitStack() as stack:
         running = []
-        for module in modules:
+        for module, its in told.items():
             name = module.rpartition(".")[2]
-            running.append(_keep(name, folder, ["-m", module], _passed_on() | environment))
+            running.append(_keep(name, folder, ["-m", module], {**_passed_on(), **its}))
             stack.callback(running[-1].stop)
         yield Node(organisation, folder, database, ports, made.tokens, environment, running)
+
+
+def its_own(environment: Mapping[str, str], service: BrokerRole) -> dict[str, str]:
+    """Return what of a node's ``environment`` a service may know: what is common to all, and its own."""
+    others = tuple(f"RELAIS_{other.upper()}_" for other in SERVICES if other is not service)
+    return {name: value for name, value in environment.items() if not name.startswith(others)}
 
 
 def _settings(folder: Path, made: Made, ports: Mapping[BrokerRole, int], places: _Places) -> Iterator[tuple[str, str]]:

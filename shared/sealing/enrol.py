@@ -3,7 +3,8 @@
 The identity key is kept offline. So the inbox keys of a quarter are made and published at once, one for each week, and
 the identity is needed again when the quarter ends, not every week.
 
-What must never happen: that keys which exist are written over, or that a partner's documents are kept unverified.
+What must never happen: that keys which exist are written over, that a partner's documents are kept unverified, or that
+a passphrase which one service is told opens the keyring of another.
 """
 
 from collections.abc import Iterator, Mapping
@@ -85,14 +86,22 @@ class Terms:
 def make_organisation(
     folder: Path,
     organisation: OrganisationId,
-    passphrase: str,
+    passphrases: Mapping[Holder, str],
     at: datetime,
     choices: Choices | None = None,
 ) -> Identity:
     """Make every key of ``organisation`` in ``folder``: four keyrings, its pinned identity and its signed key document.
 
+    Args:
+        folder: where they are kept; made if it is not there.
+        organisation: whose.
+        passphrases: of each keyring its own.
+        at: from when the keys hold.
+        choices: what else may be chosen.
+
     Raises:
         KeyringError: ``keyring-exists``: there is an organisation in this folder already.
+        KeyError: a keyring has no passphrase; none is written then.
         OSError: the folder cannot be written to.
     """
     choices = choices or Choices()
@@ -102,7 +111,7 @@ def make_organisation(
     (folder / PARTNERS_FOLDER).mkdir(mode=0o700, exist_ok=True)
     since = rounded_down(at)
     keyrings = {holder: _keyring(organisation, holder, since, choices) for holder in Holder}
-    for keyring in keyrings.values():
+    for keyring, passphrase in [(keyrings[holder], passphrases[holder]) for holder in Holder]:
         write_keyring(folder, keyring, passphrase, choices.cost)
     identity = Identity(organisation, keyrings[Holder.IDENTITY].signing_key(KeyPurpose.IDENTITY, at))
     document = KeyDocument(

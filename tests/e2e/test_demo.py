@@ -18,6 +18,7 @@ from tests.support.processes import alive, descendants
 from tests.support.wait import until
 
 ROOT = Path(__file__).parents[2]
+SERVICES = ("intake", "referral", "notify")
 RELAIS = (sys.executable, "-m", "deploy.cli")
 
 
@@ -44,6 +45,18 @@ async def tell(process: asyncio.subprocess.Process) -> str:
     """Return all that it prints, once it has ended."""
     output, _ = await process.communicate()
     return output.decode()
+
+
+def services_told(processes: set[int]) -> dict[str, set[str]]:
+    """Return whose secrets each process of a service has in its environment: read from /proc."""
+    told: dict[str, set[str]] = {}
+    for number in processes:
+        command = Path(f"/proc/{number}/cmdline").read_bytes().decode().split("\0")
+        if len(command) > 2 and command[1] == "-m" and command[2].startswith("services"):
+            environment = Path(f"/proc/{number}/environ").read_bytes().decode()
+            knows = {service for service in SERVICES if f"RELAIS_{service.upper()}_PASSPHRASE=" in environment}
+            told[command[2]] = told.get(command[2], set()) | knows
+    return told
 
 
 @pytest.mark.timeout(120)
@@ -104,6 +117,7 @@ async def test_up_leaves_two_nodes_running_and_down_stops_them(tmp_path: Path) -
         assert second.returncode == 1
         keeper = int((folder / "lock").read_text())
         children = descendants(keeper)
+        assert services_told(children) == {f"services.{service}": {service} for service in SERVICES}
     finally:
         async with relais("down", "--folder", str(folder)) as process:
             assert "stopped" in await tell(process)

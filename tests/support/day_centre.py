@@ -40,6 +40,7 @@ from shared.sealing.suites import KeyKind
 
 CENTRE, HOUSE = OrganisationId("accueil-fr"), OrganisationId("ccem-fr")
 PASSPHRASE = "a passphrase for tests"
+PASSPHRASES = dict.fromkeys(Holder, PASSPHRASE)
 COST = Cost(memory_kib=64, iterations=1, lanes=1)
 DAY = timedelta(days=1)
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "referrals").glob("*.json"))
@@ -68,7 +69,7 @@ class House:
     def build(cls, folder: Path, inbox_kind: KeyKind, organisation: OrganisationId = HOUSE) -> "House":
         """Make an organisation with fresh keys."""
         choices = Choices(inbox_kind=inbox_kind, cost=COST)
-        return cls(folder, make_organisation(folder, organisation, PASSPHRASE, datetime.now(UTC), choices))
+        return cls(folder, make_organisation(folder, organisation, PASSPHRASES, datetime.now(UTC), choices))
 
     def keyring(self, holder: Holder) -> Keyring:
         """Return the keys of one of its services."""

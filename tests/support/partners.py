@@ -27,6 +27,8 @@ from shared.sealing.keyring import Cost, Holder, Keyring, read_keyring
 from shared.sealing.keys import InboxPublicKey, KeyPurpose, SigningKey
 
 PASSPHRASE = "a passphrase for tests"
+PASSPHRASES = dict.fromkeys(Holder, PASSPHRASE)
+"""Of each keyring; those of a real node differ."""
 CHEAP = Choices(cost=Cost(memory_kib=64, iterations=1, lanes=1))
 DAY = timedelta(days=1)
 
@@ -43,7 +45,7 @@ class Organisation:
     def make(cls, folder: Path, organisation: OrganisationId) -> "Organisation":
         """Make an organisation with fresh keys in a folder of its own."""
         home = folder / organisation
-        return cls(organisation, home, make_organisation(home, organisation, PASSPHRASE, datetime.now(UTC), CHEAP))
+        return cls(organisation, home, make_organisation(home, organisation, PASSPHRASES, datetime.now(UTC), CHEAP))
 
     @property
     def directory(self) -> Directory:

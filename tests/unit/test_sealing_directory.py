@@ -44,7 +44,7 @@ SINCE = datetime(2026, 11, 24, 10, 20, tzinfo=UTC)
 YEAR = timedelta(days=365)
 CCEM, ABRI, AUTRE = OrganisationId("ccem-fr"), OrganisationId("abri-be"), OrganisationId("autre-de")
 KINDS = {CCEM: RecipientKind.SUPPORT, ABRI: RecipientKind.HEALTH, AUTRE: RecipientKind.POLICE}
-PASSPHRASE = "une phrase que personne ne devine"
+PASSPHRASES = {holder: f"une phrase que personne ne devine, pour {holder}" for holder in Holder}
 CHEAP = Choices(cost=Cost(memory_kib=8, iterations=1, lanes=1))
 
 
@@ -53,8 +53,8 @@ class Two:
 
     def __init__(self, folder: Path) -> None:
         self.ccem, self.abri = folder / "ccem", folder / "abri"
-        self.ccem_identity = make_organisation(self.ccem, CCEM, PASSPHRASE, AT, CHEAP)
-        self.abri_identity = make_organisation(self.abri, ABRI, PASSPHRASE, AT, CHEAP)
+        self.ccem_identity = make_organisation(self.ccem, CCEM, PASSPHRASES, AT, CHEAP)
+        self.abri_identity = make_organisation(self.abri, ABRI, PASSPHRASES, AT, CHEAP)
         self.agreement = agree(self.ccem_identity, self.abri_identity, Terms(SINCE, SINCE + YEAR, KINDS))
         assert introduce(self.ccem, self.agreement, published_document(self.abri, ABRI)) == ABRI
         assert introduce(self.abri, self.agreement, published_document(self.ccem, CCEM)) == CCEM
@@ -97,7 +97,7 @@ def put(path: Path, text: str) -> None:
 
 
 def test_an_organisation_has_four_keyrings_with_what_each_may_hold(two: Two) -> None:
-    rings = {holder: read_keyring(two.ccem, holder, PASSPHRASE) for holder in Holder}
+    rings = {holder: read_keyring(two.ccem, holder, PASSPHRASES[holder]) for holder in Holder}
     held = {holder: [key.purpose for key in ring.keys] for holder, ring in rings.items()}
     assert held == {
         Holder.IDENTITY: [KeyPurpose.IDENTITY],
@@ -108,22 +108,39 @@ def test_an_organisation_has_four_keyrings_with_what_each_may_hold(two: Two) -> 
     assert {holder: sorted(ring.storage_keys()) for holder, ring in rings.items() if ring.storage} == {
         Holder.REFERRAL: [1]
     }
-    assert open_identity(two.ccem, PASSPHRASE, AT) == two.ccem_identity
+    assert open_identity(two.ccem, PASSPHRASES[Holder.IDENTITY], AT) == two.ccem_identity
+
+
+@pytest.mark.parametrize("told", Holder)
+@pytest.mark.parametrize("keyring", Holder)
+def test_a_passphrase_opens_one_keyring_and_no_other(two: Two, told: Holder, keyring: Holder) -> None:
+    if told is keyring:
+        assert read_keyring(two.ccem, keyring, PASSPHRASES[told]).holder is keyring
+    else:
+        assert code(read_keyring, two.ccem, keyring, PASSPHRASES[told]) == KeyringCode.WRONG_PASSPHRASE
+
+
+def test_without_a_passphrase_for_each_no_keyring_is_written(tmp_path: Path) -> None:
+    told = PASSPHRASES.copy()
+    del told[Holder.NOTIFY]
+    with pytest.raises(KeyError):
+        make_organisation(tmp_path, CCEM, told, AT, CHEAP)
+    assert not list(tmp_path.glob("*.keys"))
 
 
 def test_an_organisation_is_never_written_over(two: Two) -> None:
     before = keyring_path(two.ccem, Holder.REFERRAL).read_bytes()
-    assert code(make_organisation, two.ccem, CCEM, PASSPHRASE, AT, CHEAP) == KeyringCode.EXISTS
+    assert code(make_organisation, two.ccem, CCEM, PASSPHRASES, AT, CHEAP) == KeyringCode.EXISTS
     keyring_path(two.ccem, Holder.INTAKE).unlink()
     with pytest.raises(KeyringError):
-        make_organisation(two.ccem, CCEM, PASSPHRASE, AT, CHEAP)
+        make_organisation(two.ccem, CCEM, PASSPHRASES, AT, CHEAP)
     assert keyring_path(two.ccem, Holder.REFERRAL).read_bytes() == before
 
 
 def test_a_partner_is_known_with_keys_and_agreement(two: Two) -> None:
     book = Directory.load(two.ccem).book
-    referral = read_keyring(two.abri, Holder.REFERRAL, PASSPHRASE)
-    intake = read_keyring(two.abri, Holder.INTAKE, PASSPHRASE)
+    referral = read_keyring(two.abri, Holder.REFERRAL, PASSPHRASES[Holder.REFERRAL])
+    intake = read_keyring(two.abri, Holder.INTAKE, PASSPHRASES[Holder.INTAKE])
     signing = referral.signing_key(KeyPurpose.SIGNING, AT)
     receipt = intake.signing_key(KeyPurpose.RECEIPT, AT)
     assert book.us == CCEM
@@ -138,7 +155,7 @@ def test_a_partner_is_known_with_keys_and_agreement(two: Two) -> None:
 
 def test_we_know_ourselves_too(two: Two) -> None:
     book = Directory.load(two.ccem).book
-    receipt = read_keyring(two.ccem, Holder.INTAKE, PASSPHRASE).signing_key(KeyPurpose.RECEIPT, AT)
+    receipt = read_keyring(two.ccem, Holder.INTAKE, PASSPHRASES[Holder.INTAKE]).signing_key(KeyPurpose.RECEIPT, AT)
     assert book.verify_key(CCEM, receipt.id, AT, {KeyPurpose.RECEIPT}) == receipt.public
     assert code(book.agreement, CCEM, AT) == DirectoryCode.AGREEMENT_NONE
 
@@ -198,7 +215,7 @@ def test_x_wing_comes_before_x25519_and_new_before_old(two: Two) -> None:
 
 
 def test_a_system_without_x_wing_is_sealed_to_in_suite_2(tmp_path: Path) -> None:
-    make_organisation(tmp_path, AUTRE, PASSPHRASE, AT, Choices(KeyKind.X25519, CHEAP.cost))
+    make_organisation(tmp_path, AUTRE, PASSPHRASES, AT, Choices(KeyKind.X25519, CHEAP.cost))
     assert Directory.load(tmp_path).book.inbox_key(AUTRE, AT).suite is Suite.X25519
 
 
@@ -259,7 +276,7 @@ def test_a_partner_that_goes_is_gone(two: Two) -> None:
     ],
 )
 def test_a_damaged_file_takes_away_its_partner_alone(two: Two, name: str, content: str, problem: DocumentCode) -> None:
-    autre = make_organisation(two.ccem.parent / "autre", AUTRE, PASSPHRASE, AT, CHEAP)
+    autre = make_organisation(two.ccem.parent / "autre", AUTRE, PASSPHRASES, AT, CHEAP)
     introduce(
         two.ccem,
         agree(autre, two.ccem_identity, Terms(SINCE, SINCE + YEAR, KINDS)),
@@ -309,7 +326,7 @@ def test_without_our_own_document_nothing_is_trusted(two: Two) -> None:
 
 
 def test_nothing_is_kept_of_a_partner_that_is_not_right(two: Two) -> None:
-    autre = make_organisation(two.ccem.parent / "autre", AUTRE, PASSPHRASE, AT, CHEAP)
+    autre = make_organisation(two.ccem.parent / "autre", AUTRE, PASSPHRASES, AT, CHEAP)
     agreement = agree(autre, two.ccem_identity, Terms(SINCE, SINCE + YEAR, KINDS))
     with pytest.raises(DocumentError):
         introduce(two.ccem, agreement, published_document(two.abri, ABRI))

@@ -65,7 +65,7 @@ class NodeOnDisk:
 async def on_disk(fresh_database: FreshDatabase, tmp_path: Path) -> NodeOnDisk:
     """Give a node whose services have logs with nothing in them."""
     database = await fresh_database("ccem-fr")
-    make_organisation(tmp_path, database.organisation, PASSPHRASE, NOW, CHEAP)
+    make_organisation(tmp_path, database.organisation, dict.fromkeys(Holder, PASSPHRASE), NOW, CHEAP)
     owner = await asyncpg.connect(database.dsn(DatabaseRole.OWNER))
     try:
         for service in Service:

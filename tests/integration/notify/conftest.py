@@ -28,7 +28,7 @@ from shared.contracts.ids import FactId, StaffId
 from shared.messaging import places
 from shared.messaging.schema import sources
 from shared.sealing.enrol import Choices, make_organisation
-from shared.sealing.keyring import Cost
+from shared.sealing.keyring import Cost, Holder
 from shared.staff import STAFF_FILE, Role, StaffBook, StaffMember, new_token, token_digest
 from shared.storage.migrate import migrate
 from shared.web import opened
@@ -234,7 +234,7 @@ async def make_node(
     staff: Sequence[tuple[str, set[Role], tuple[str, ...]]] = (ANA, BRUNO, CHLOE, DALIA),
 ) -> Node:
     """Make everything that a node has before the service starts for the first time."""
-    make_organisation(folder / "node", pair.ccem, PASSPHRASE, datetime.now(UTC), CHEAP)
+    make_organisation(folder / "node", pair.ccem, dict.fromkeys(Holder, PASSPHRASE), datetime.now(UTC), CHEAP)
     tokens = make_staff(folder / "node", staff)
     database = await make_database(fresh_database)
     mailbox = Mailbox()

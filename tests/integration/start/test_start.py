@@ -21,6 +21,7 @@ from deploy.local.databases import DatabaseRole, NodeDatabase
 from deploy.local.ports import free_ports
 from deploy.nodes import make_node, migrate_node
 from shared.clock import Clock
+from shared.sealing.keyring import Holder
 from tests.support.servers import BrokerPair, FreshDatabase, Rabbit, make_broker_pair
 from tests.support.wait import until
 
@@ -95,7 +96,7 @@ def told_of(pair: BrokerPair, database: NodeDatabase, folder: Path) -> dict[str,
         told |= {
             f"{prefix}_DATABASE": database.dsn(DatabaseRole(service)),
             f"{prefix}_NODE_BROKER": pair.url(pair.ccem, role),
-            f"{prefix}_PASSPHRASE": made.passphrase,
+            f"{prefix}_PASSPHRASE": made.passphrases[Holder(service)],
             f"{prefix}_PORT": "0",
         }
         if service != "notify":
