@@ -1,8 +1,9 @@
 """Makes what two nodes in containers need before anything starts: keys, passwords, an agreement, the broker's topology.
 
 Everything is made afresh in one volume, a folder for each container, and each container is given its own folder alone:
-referral's keyring is nowhere that intake can look, and the identity keys stay in ``safe``, which no service sees. A
-second run finds it done and changes nothing; one that was interrupted starts again, for nothing has used it yet.
+referral's keyring is nowhere that intake can look, and the identity keys with their passphrase stay in ``safe``, which
+no service sees. A second run finds it done and changes nothing; one that was interrupted starts again, for nothing has
+used it yet. A marker says which it is, and where there is none, only an empty volume is made use of.
 
 What must never happen: that a key or a password is written over once a database holds something under it.
 """
@@ -19,6 +20,7 @@ from typing import Final
 from deploy.broker.definitions import SALT_BYTES, hash_password
 from deploy.broker.topology import BrokerRole, Member, render, user_name
 from deploy.compose.launch import ENVIRONMENT_FILE, write_environment
+from deploy.local.errors import LocalCode, LocalError
 from deploy.nodes import (
     SECRET_BYTES,
     TOKENS_FILE,
@@ -36,7 +38,9 @@ from shared.sealing.keyring import Holder, keyring_path
 from shared.staff import STAFF_FILE
 
 ROOT: Final = Path("/prepared")
+BEGUN: Final = "begun"
 DONE: Final = "done"
+IDENTITY_PASSPHRASE: Final = "identity.passphrase"  # noqa: S105 - the name of a file
 SAFE: Final = "safe"
 ORGANISATIONS: Final = (OrganisationId("ccem-fr"), OrganisationId("abri-be"))
 SERVICES: Final = tuple(BrokerRole(service) for service in Service)
@@ -45,20 +49,41 @@ BROKER_PLACE: Final = "broker:5672"
 
 
 def prepare(root: Path, at: datetime) -> bool:
-    """Make everything under ``root``; return whether there was anything to do."""
+    """Make everything under ``root``; return whether there was anything to do.
+
+    Raises:
+        LocalError: ``folder-not-ours``: there is something, such as a backup, and neither marker.
+    """
     if (root / DONE).exists():
         return False
-    for left in root.iterdir():
-        shutil.rmtree(left)
+    begin(root)
     made = {organisation: make_node(root / organisation / SAFE, organisation, at) for organisation in ORGANISATIONS}
     one, other = (each.identity for each in made.values())
     let_agree(one, other, {organisation: root / organisation / SAFE for organisation in ORGANISATIONS}, at)
     for organisation, each in made.items():
         for service in SERVICES:
             give(root, organisation, service, each)
+        write_private(root / organisation / SAFE / IDENTITY_PASSPHRASE, each.passphrases[Holder.IDENTITY])
     give_servers(root, made)
-    (root / DONE).touch()
+    (root / BEGUN).replace(root / DONE)
     return True
+
+
+def begin(root: Path) -> None:
+    """Mark ``root`` as begun; remove what a run has left that did not come to its end, and nothing else.
+
+    Raises:
+        LocalError: ``folder-not-ours``.
+    """
+    found = [path for path in root.iterdir() if path.name != BEGUN]
+    if found and not (root / BEGUN).exists():
+        raise LocalError(
+            LocalCode.FOLDER_NOT_OURS,
+            f"{root} holds what was not begun here: put the file `{DONE}` back where this is a backup, or empty it",
+        )
+    for left in found:
+        shutil.rmtree(left)
+    (root / BEGUN).touch()
 
 
 def give(root: Path, organisation: OrganisationId, service: BrokerRole, made: Made) -> None:
@@ -106,4 +131,7 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["tokens"]:
         sys.stdout.writelines(f"{line}\n" for line in tokens(ROOT))
     else:
-        sys.stdout.write("prepared\n" if prepare(ROOT, Clock().now()) else "nothing to prepare\n")
+        try:
+            sys.stdout.write("prepared\n" if prepare(ROOT, Clock().now()) else "nothing to prepare\n")
+        except LocalError as error:
+            sys.exit(str(error))

@@ -1,6 +1,7 @@
 """What is prepared for containers: everything that each needs, and nothing that another has."""
 
 import json
+import shutil
 import stat
 from collections.abc import Mapping
 from hashlib import sha256
@@ -15,7 +16,11 @@ from deploy import nodes
 from deploy.broker.topology import BrokerRole
 from deploy.compose import prepare
 from deploy.compose.launch import ENVIRONMENT_FILE, read_environment, write_environment
+from deploy.local.errors import LocalCode, LocalError
+from deploy.local.network import its_own
 from shared.clock import Clock
+from shared.sealing.codes import KeyringError
+from shared.sealing.enrol import open_identity
 from shared.sealing.keyring import Holder, read_keyring
 from shared.settings import NodeSettings
 from tests.architecture.test_containers import load
@@ -80,6 +85,20 @@ def test_a_service_has_its_own_keyring_and_no_other(prepared: Path, organisation
     assert [path.name for path in folder.glob("*.keys")] == [f"{service}.keys"]
     passphrase = read_environment(folder / ENVIRONMENT_FILE)[f"RELAIS_{service.upper()}_PASSPHRASE"]
     assert read_keyring(folder, Holder(service), passphrase).organisation == organisation
+    safe = prepared / organisation / prepare.SAFE
+    for other in set(Holder) - {Holder(service)}:
+        with pytest.raises(KeyringError, match="keyring-wrong-passphrase"):
+            read_keyring(safe, other, passphrase)
+
+
+@pytest.mark.parametrize("organisation", prepare.ORGANISATIONS)
+def test_the_identity_can_be_taken_out_of_the_safe(prepared: Path, organisation: str) -> None:
+    safe = prepared / organisation / prepare.SAFE
+    passphrase = (safe / prepare.IDENTITY_PASSPHRASE).read_text()
+    assert open_identity(safe, passphrase, Clock().now()).organisation == organisation
+    told = [path.read_text() for path in prepared.rglob(ENVIRONMENT_FILE)]
+    assert len(told) == len(SERVICES)
+    assert not [each for each in told if passphrase in each]
 
 
 def test_secrets_are_for_their_own_user(prepared: Path) -> None:
@@ -111,13 +130,34 @@ def test_preparing_again_changes_nothing(prepared: Path) -> None:
 def test_preparing_what_was_interrupted_starts_again(tmp_path: Path) -> None:
     (tmp_path / "ccem-fr" / "safe").mkdir(parents=True)
     (tmp_path / "ccem-fr" / "safe" / "identity.keys").write_text("half")
+    (tmp_path / prepare.BEGUN).touch()
     assert prepare.prepare(tmp_path, Clock().now())
     assert (tmp_path / "ccem-fr" / "safe" / "identity.keys").read_text() != "half"
+    assert {prepare.BEGUN, prepare.DONE} & {path.name for path in tmp_path.iterdir()} == {prepare.DONE}
+
+
+def test_nothing_is_removed_from_a_backup_without_its_marker(prepared: Path, tmp_path: Path) -> None:
+    restored = tmp_path / "restored"
+    shutil.copytree(prepared, restored)
+    (restored / prepare.DONE).unlink()
+    before = digests(restored)
+    with pytest.raises(LocalError) as refused:
+        prepare.prepare(restored, Clock().now())
+    assert refused.value.code is LocalCode.FOLDER_NOT_OURS
+    assert digests(restored) == before
 
 
 def test_everybody_has_a_token_of_their_own(prepared: Path) -> None:
     lines = [line.split() for line in prepare.tokens(prepared)]
     assert len({token for _, _, token in lines}) == len(lines) == len(nodes.STAFF) * len(prepare.ORGANISATIONS)
+
+
+@pytest.mark.parametrize("service", prepare.SERVICES)
+def test_a_process_of_its_own_is_told_what_is_its_own(service: BrokerRole) -> None:
+    common = {"RELAIS_FOLDER": "f", "RELAIS_OTLP_ENDPOINT": "e"}
+    own = {each: f"RELAIS_{each.upper()}_PASSPHRASE" for each in prepare.SERVICES}
+    told = its_own(common | dict.fromkeys(own.values(), "secret"), service)
+    assert told == common | {own[service]: "secret"}
 
 
 def test_an_environment_is_read_as_it_was_written(tmp_path: Path) -> None:
