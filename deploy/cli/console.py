@@ -31,6 +31,8 @@ class CliCode(StrEnum):
 
     NODE_NOT_FOUND = "node-not-found"
     OPERATOR_MALFORMED = "operator-malformed"
+    OPERATOR_UNKNOWN = "operator-unknown"
+    STAFF_UNREADABLE = "staff-unreadable"
     CONFIRMATION_NEEDED = "confirmation-needed"
     NOT_CONFIRMED = "not-confirmed"
     NOT_PARKED = "not-parked"
@@ -40,7 +42,13 @@ class CliCode(StrEnum):
 
 
 ASKED: Final = frozenset(
-    {CliCode.NODE_NOT_FOUND, CliCode.OPERATOR_MALFORMED, CliCode.CONFIRMATION_NEEDED, AuditCode.NOT_TOLD}
+    {
+        CliCode.NODE_NOT_FOUND,
+        CliCode.OPERATOR_MALFORMED,
+        CliCode.OPERATOR_UNKNOWN,
+        CliCode.CONFIRMATION_NEEDED,
+        AuditCode.NOT_TOLD,
+    }
 )
 
 _HELP: Final[Mapping[str, str]] = MappingProxyType(

@@ -1,11 +1,12 @@
 """``relais parked``: look after the messages that a service has set aside.
 
 A person decides; so what was decided, by whom and why the message was there is written into the service's audit log, in
-the same transaction. What must never happen: a body on the screen, or a message that goes without a trace.
+the same transaction. Who decides is said, and must be an operator of the organisation; which login said so is known,
+and stands beside it. What must never happen: a body on the screen, or a message that goes without a trace.
 """
 
-import getpass
 import os
+import pwd
 import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -24,9 +25,11 @@ from deploy.cli.console import CliCode, CliError, answering, say
 from deploy.cli.finding import HERE, Where
 from shared.audit import log as audit
 from shared.clock import Clock
+from shared.contracts.ids import StaffId
 from shared.contracts.services import Service
 from shared.messaging import held
 from shared.messaging.decision import Entry
+from shared.staff import STAFF_FILE, Role, StaffBook, StaffError
 from shared.storage.pool import Connection
 
 app = App(name="parked", help="Look after messages that were set aside.")
@@ -35,6 +38,7 @@ REPLAYED: Final = "parked.replayed"
 DROPPED: Final = "parked.dropped"
 
 _OPERATOR: Final = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
+_LOGIN: Final = re.compile(r"[A-Za-z0-9._-]{1,40}")
 _SHOWN: Final[Mapping[str, re.Pattern[str]]] = {
     "ce-source": re.compile(r"[a-z0-9]+(-[a-z0-9]+)*-[a-z]{2}"),
     "ce-id": re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
@@ -44,6 +48,44 @@ _SHOWN: Final[Mapping[str, re.Pattern[str]]] = {
 
 ServiceOption = Annotated[Service, Parameter(name="--service")]
 Yes = Annotated[bool, Parameter(negative="")]
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Who decides: the name that they give, and the login of the process in which they gave it."""
+
+    name: str
+    login: str
+
+    @classmethod
+    def of(cls, named: str | None, folder: Path) -> "Operator":
+        """Return who decides; without a name it is the login.
+
+        Args:
+            named: whom they say that they are.
+            folder: the node's. Where it has a ``staff.json``, they must be an operator in it.
+
+        Raises:
+            CliError: ``operator-malformed``, ``operator-unknown`` or ``staff-unreadable``.
+        """
+        login = _login()
+        name = named or login
+        if not _OPERATOR.fullmatch(name):
+            raise CliError(
+                CliCode.OPERATOR_MALFORMED,
+                "--operator names who decides: small letters, digits and single . _ - between",
+            )
+        try:
+            member = StaffBook.load(folder / STAFF_FILE).member(StaffId(name))
+        except StaffError as refused:
+            if refused.code == "staff-missing" and not (folder / STAFF_FILE).exists():
+                return cls(name, login)
+            raise CliError(CliCode.STAFF_UNREADABLE, f"{folder / STAFF_FILE} cannot be read: {refused.code}") from None
+        if member is None or Role.OPERATOR not in member.roles:
+            raise CliError(
+                CliCode.OPERATOR_UNKNOWN, f"no operator in {folder / STAFF_FILE} has the name that was given"
+            )
+        return cls(name, login)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +125,20 @@ class Lot:
             raise _not_parked(self.service)
         return found[0]
 
-    async def settle(self, message: held.Parked, code: str, operator: str) -> None:
+    async def settle(self, message: held.Parked, code: str, operator: Operator) -> None:
         """Replay or drop a message, and write down who did.
 
         Raises:
             CliError: ``not-parked``: somebody else was faster; nothing is written then.
         """
         at = self.clock.now()
-        detail = {"consumer": message.consumer, "reason": message.reason, "source": message.source}
-        entry = Entry(code, operator, message.id, at, detail)
+        detail = {
+            "consumer": message.consumer,
+            "login": operator.login,
+            "reason": message.reason,
+            "source": message.source,
+        }
+        entry = Entry(code, operator.name, message.id, at, detail)
         async with self.connected() as connection, connection.transaction():
             if not await _DEEDS[code](connection, message.id, at):
                 raise _not_parked(self.service)
@@ -153,7 +200,7 @@ async def replay(
     Args:
         message: its id, from the list.
         service: intake, referral or notify.
-        operator: who decides; the name in the audit log. Your login name when it is left out.
+        operator: who decides: an operator in staff.json. Your login name when it is left out.
         yes: do not ask.
         where: which node.
     """
@@ -169,7 +216,7 @@ async def drop(
     Args:
         message: its id, from the list.
         service: intake, referral or notify.
-        operator: who decides; the name in the audit log. Your login name when it is left out.
+        operator: who decides: an operator in staff.json. Your login name when it is left out.
         yes: do not ask.
         where: which node.
     """
@@ -178,31 +225,27 @@ async def drop(
 
 async def _settle(message: UUID, code: str, where: Where, service: Service, operator: str | None, *, yes: bool) -> None:
     with answering(as_json=where.as_json):
-        who = _operator(operator)
         lot = Lot.of(where, service)
+        who = Operator.of(operator, lot.node.folder)
         found = await lot.find(message)
         if not yes:
-            _confirm(f"{_line(found)}\n{'Try it again' if code == REPLAYED else 'Throw it away for good'}, as {who}?")
+            _confirm(
+                f"{_line(found)}\n{'Try it again' if code == REPLAYED else 'Throw it away for good'}, as {who.name}?"
+            )
         await lot.settle(found, code, who)
     done = code.partition(".")[2]
-    say({"held": str(found.id), "done": done, "operator": who}, f"{done}: {found.id}", as_json=where.as_json)
+    said = {"held": str(found.id), "done": done, "operator": who.name, "login": who.login}
+    say(said, f"{done}: {found.id}", as_json=where.as_json)
 
 
-def _operator(named: str | None) -> str:
-    """Return who decides.
-
-    Raises:
-        CliError: ``operator-malformed``.
-    """
+def _login() -> str:
+    """Return the user that this process runs as, by the system and not by the environment: the name, or the number."""
+    number = os.getuid()
     try:
-        who = named or getpass.getuser()
-    except (KeyError, OSError):
-        who = ""
-    if not _OPERATOR.fullmatch(who):
-        raise CliError(
-            CliCode.OPERATOR_MALFORMED, "--operator names who decides: small letters, digits and single . _ - between"
-        )
-    return who
+        name = pwd.getpwuid(number).pw_name
+    except KeyError:
+        name = ""
+    return name if _LOGIN.fullmatch(name) else f"uid-{number}"
 
 
 def _confirm(question: str) -> None:

@@ -3,8 +3,10 @@
 import asyncio
 import json
 import os
+import pwd
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from deploy.cli.audit import Node
-from deploy.compose.launch import write_environment
+from deploy.compose.launch import read_environment, write_environment
 from deploy.local.databases import DatabaseRole
 from deploy.nodes import make_node, migrate_node
 from shared.audit.sequencer import integrate
@@ -26,6 +28,7 @@ from tests.support.servers import FreshDatabase
 REPOSITORY = Path(__file__).parents[3]
 AT = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 CANARY = "Kanarienvogel"
+LOGIN = pwd.getpwuid(os.getuid()).pw_name
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class Operated:
 
     node: Node
     folder: Path
+    passphrases: Mapping[Holder, str] = field(repr=False)
+    """Of each of its keyrings."""
 
     async def run(self, *arguments: str, **variables: str) -> Answer:
         """Run ``relais`` with ``arguments``."""
@@ -92,8 +97,7 @@ class Operated:
 
     async def number(self, service: Service) -> None:
         """Number the service's log, as it does itself."""
-        assert self.node.passphrase is not None
-        keyring = read_keyring(self.node.folder, Holder(service), self.node.passphrase)
+        keyring = read_keyring(self.node.folder, Holder(service), self.passphrases[Holder(service)])
         async with self.node.connected(service) as connection:
             await integrate(connection, keyring.audit_signer(datetime.now(UTC)), datetime.now(UTC))
 
@@ -110,11 +114,13 @@ async def operated(fresh_database: FreshDatabase, tmp_path_factory: pytest.TempP
     told = {
         "RELAIS_ORGANISATION": database.organisation,
         "RELAIS_FOLDER": str(own),
-        "RELAIS_REFERRAL_PASSPHRASE": made.passphrase,
+        "RELAIS_REFERRAL_PASSPHRASE": made.passphrases[Holder.REFERRAL],
         **{f"RELAIS_{service.upper()}_DATABASE": address for service, address in databases.items()},
     }
     write_environment(own / "environment", told)
-    return Operated(Node(database.organisation, own, databases, made.passphrase), folder)
+    return Operated(
+        Node(database.organisation, own, databases, made.passphrases[Holder.REFERRAL]), folder, made.passphrases
+    )
 
 
 async def test_what_is_parked_is_listed_and_shown_without_what_it_says(operated: Operated) -> None:
@@ -145,7 +151,7 @@ async def test_what_a_person_decides_is_done_and_written_down(
 ) -> None:
     message = await operated.park(service)
     before = await operated.fetch(service, "SELECT id FROM audit_leaf")
-    asked = ("parked", deed, str(message), "--service", service.value, "--operator", "ana.op")
+    asked = ("parked", deed, str(message), "--service", service.value, "--operator", "operations")
     unsaid = await operated.here(*asked)
     assert (unsaid.code, unsaid.err.partition(":")[0]) == (2, "confirmation-needed")
     said = await operated.here(*asked, "--yes")
@@ -157,15 +163,20 @@ async def test_what_a_person_decides_is_done_and_written_down(
     )
     [entry] = [json.loads(bytes(row["content"])[32:]) for row in rows]
     code = "parked.replayed" if deed == "replay" else "parked.dropped"
-    assert (entry["code"], entry["actor"], entry["subject"]) == (code, "ana.op", str(message))
-    assert entry["detail"] == {"consumer": service.value, "reason": "envelope-altered", "source": "to.ccem-fr"}
+    assert (entry["code"], entry["actor"], entry["subject"]) == (code, "operations", str(message))
+    assert entry["detail"] == {
+        "consumer": service.value,
+        "login": LOGIN,
+        "reason": "envelope-altered",
+        "source": "to.ccem-fr",
+    }
     again = await operated.here(*asked, "--yes")
     assert (again.code, again.err.partition(":")[0]) == (1, "not-parked")
 
 
 async def test_the_log_is_verified_exported_and_kept(operated: Operated, tmp_path: Path) -> None:
     message = await operated.park(Service.INTAKE)
-    await operated.here("parked", "drop", str(message), "--service", "intake", "--operator", "ana", "--yes")
+    await operated.here("parked", "drop", str(message), "--service", "intake", "--operator", "operations", "--yes")
     await operated.number(Service.INTAKE)
     path = tmp_path / "intake.jsonl"
     verified, exported, kept = await asyncio.gather(
@@ -220,3 +231,25 @@ async def test_an_operator_has_a_name_that_can_be_written_down(operated: Operate
         "parked", "drop", str(message), "--service", "intake", "--yes", "--operator", f"Ana {CANARY.lower()}!"
     )
     assert (said.code, said.err.partition(":")[0]) == (2, "operator-malformed")
+
+
+@pytest.mark.parametrize("named", [["--operator", "somebody-else"], ["--operator", "casework"], []])
+async def test_who_decides_is_an_operator_of_the_organisation(operated: Operated, named: list[str]) -> None:
+    message = await operated.park(Service.INTAKE)
+    asked = ("parked", "drop", str(message), "--service", "intake", "--yes")
+    said = await operated.here(*asked, *named)
+    assert (said.code, said.err.partition(":")[0]) == (2, "operator-unknown")
+    assert await operated.fetch(Service.INTAKE, "SELECT 1 FROM held WHERE id = $1", message)
+
+
+async def test_where_no_staff_is_known_the_login_says_who_it_was_all_the_same(
+    operated: Operated, tmp_path: Path
+) -> None:
+    told = read_environment(operated.node.folder / "environment") | {"RELAIS_FOLDER": str(tmp_path)}
+    message = await operated.park(Service.NOTIFY)
+    asked = ("parked", "drop", str(message), "--service", "notify", "--yes", "--json")
+    said = await operated.run(*asked, "--operator", "somebody-else", **told, USER="root", LOGNAME="root")
+    assert (said.json["operator"], said.json["login"]) == ("somebody-else", LOGIN)
+    (tmp_path / "staff.json").write_text("[{}]")
+    refused = await operated.run(*asked, **told)
+    assert (refused.code, refused.json["error"]["code"]) == (1, "staff-unreadable")
