@@ -34,7 +34,6 @@ class Outcome(StrEnum):
     """What became of a message that was received."""
 
     DECIDED = "decided"
-    REFUSED = "refused"
     DUPLICATE = "duplicate"
     PARKED = "parked"
     EARLY = "early"
@@ -55,7 +54,6 @@ class Receipt(StrEnum):
 
     GIVEN = "given"
     TAKEN = "taken"
-    REFUSED = "refused"
     MISSING = "missing"
 
 
@@ -179,7 +177,7 @@ AUDIT_ENTRIES: Final = Counter("relais_audit_entries_total", "Entries written to
 AUDIT_PENDING: Final = Gauge("relais_audit_pending", "Entries that no checkpoint covers yet.", "service")
 AUDIT_SIZE: Final = Gauge("relais_audit_size", "Leaves that the last signed checkpoint covers.", "service")
 
-RECEIPTS: Final = Counter("relais_receipts_total", "Receipts given, taken, refused or missing.", "service", "outcome")
+RECEIPTS: Final = Counter("relais_receipts_total", "Receipts given, taken or missing.", "service", "outcome")
 SEQUENCE_GAPS: Final = Counter(
     "relais_sequence_gaps_total",
     "Times that numbers were missing in what partners sent: something was withheld, lost or is very late.",

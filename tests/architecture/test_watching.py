@@ -1,7 +1,7 @@
 """What watches the services asks for what they export: dashboard and alerts name metrics and labels that exist.
 
-A dashboard that asks for a metric that was renamed shows an empty panel, and an alert on it never fires: nobody notices
-until the night when it should have.
+A dashboard that asks for a metric that was renamed, or that no code feeds, shows an empty panel, and an alert on it never
+fires: nobody notices until the night when it should have.
 """
 
 import ast
@@ -9,15 +9,17 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
 from deploy.compose import dashboard
 from shared.telemetry import metrics
-from tests.architecture.tree import REPOSITORY, sources
+from tests.architecture.tree import REPOSITORY, sources, write
 
 COMPOSE = REPOSITORY / "deploy" / "compose"
+METRICS = "shared/telemetry/metrics.py"
 KINDS = {"Counter", "Gauge", "Histogram"}
 FROM_PROMETHEUS = {"organisation", "job", "instance", "le"}
 METRIC = re.compile(r"\brelais_[a-z_]+")
@@ -80,6 +82,34 @@ def faults(query: str, words: str) -> set[str]:
     return (names - set(known)) | (asked - labels)
 
 
+def unfed(root: Path) -> set[str]:
+    """Return the metrics that no code counts, and the outcomes that no code ever says."""
+    defined: set[str] = set()
+    used: set[str] = set()
+    for path, tree in sources(root, "shared/", "services/"):
+        if path == METRICS:
+            defined.update(fed_by_name(tree))
+        used.update(attributes(tree))
+    return defined - used
+
+
+def fed_by_name(tree: ast.Module) -> Iterator[str]:
+    """Yield the names of the metrics that are defined in ``tree``, and of the values that their labels may have."""
+    for node in tree.body:
+        match node:
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.Call(func=function)) if kind(function) in KINDS:
+                yield name
+
+
+def attributes(tree: ast.Module) -> Iterator[str]:
+    """Yield whatever something is asked of, such as ``HELD`` for ``metrics.HELD.set``, and ``Sent.CONFIRMED``."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            owner = kind(node.value)
+            yield owner
+            yield f"{owner}.{node.attr}"
+
+
 def test_what_is_defined_is_what_is_exported() -> None:
     for service in ("intake", "referral", "notify"):
         import_module(f"services.{service}.app")
@@ -97,6 +127,27 @@ def test_queries_ask_for_what_is_exported() -> None:
 def test_everything_exported_is_shown() -> None:
     shown = {re.sub(r"_(bucket|sum|count)$", "", name) for query, _ in queries() for name in METRIC.findall(query)}
     assert set(exported_labels()) - shown == set()
+
+
+def test_everything_exported_is_fed() -> None:
+    assert unfed(REPOSITORY) == set()
+
+
+def test_what_nobody_feeds_is_found(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        METRICS,
+        """
+class Sent(StrEnum):
+    CONFIRMED = "confirmed"
+    LOST = "lost"
+
+HELD: Final = Gauge("relais_held", "Held.")
+PUBLISHED: Final = Counter("relais_published_total", "Published.", "outcome")
+""",
+    )
+    write(tmp_path, "shared/post.py", "metrics.PUBLISHED.add(outcome=metrics.Sent.CONFIRMED)\n")
+    assert unfed(tmp_path) == {"HELD"}
 
 
 def test_every_alert_says_what_to_do() -> None:
