@@ -12,6 +12,7 @@ DECISION = re.compile(r"^(\d{4})-[a-z0-9-]+\.md$")
 NAMED = re.compile(
     r"`((?:services|shared|deploy|tests|docs|bench|examples)/[\w./-]*|[\w-]+\.(?:toml|yml|lock|md)|\.[\w-]+\.toml)`"
 )
+MODULE = re.compile(r"`([\w/-]+\.py)`")
 SECTIONS = ("## Decision", "## Why", "## What would reopen it")
 FIGURE = re.compile(r"\d[\d,.]*\s*(?:×|x\b|%|ms\b|s\b|seconds?\b|messages/s|MB\b|KB\b|GB\b)")
 COMMAND = re.compile(r"`(?:make|relais) ")
@@ -56,6 +57,18 @@ def dead_names(root: Path) -> list[Breach]:
     ]
 
 
+def dead_modules(root: Path) -> list[Breach]:
+    """Return every module that a page names, by its path or by the end of it, and that is nowhere."""
+    there = ["/" + path.relative_to(root).as_posix() for path in files(root, ".py")]
+    return [
+        Breach(path.relative_to(root).as_posix(), number, f"names what is not there: {name}")
+        for path in files(root, ".md")
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        for name in MODULE.findall(line)
+        if not any(module.endswith(f"/{name}") for module in there)
+    ]
+
+
 def unsound_decisions(root: Path) -> list[Breach]:
     """Return every decision that has a number twice or none, lacks a part, or is missing from the list."""
     folder = root / "docs" / "decisions"
@@ -95,6 +108,10 @@ def test_every_name_has_its_file() -> None:
     assert dead_names(REPOSITORY) == []
 
 
+def test_every_module_that_a_page_names_is_there() -> None:
+    assert dead_modules(REPOSITORY) == []
+
+
 def test_decisions_are_numbered_and_whole() -> None:
     assert unsound_decisions(REPOSITORY) == []
 
@@ -119,6 +136,13 @@ def test_a_dead_name_is_found(name: str, tmp_path: Path) -> None:
         f"`shared/clock.py` and `shared/` stand, `build/x.json` is made, `services/<name>/app.py`\n\n`{name}`\n",
     )
     assert [breach.line for breach in dead_names(tmp_path)] == [3]
+
+
+@pytest.mark.parametrize("name", ["gone.py", "store/clock.py", "lock.py"])
+def test_a_module_that_is_nowhere_is_found(name: str, tmp_path: Path) -> None:
+    write(tmp_path, "shared/clock.py", "")
+    write(tmp_path, "docs/page.md", f"`clock.py` and `shared/clock.py` stand\n\n`{name}` was moved\n")
+    assert [breach.line for breach in dead_modules(tmp_path)] == [3]
 
 
 def test_unsound_decisions_are_found(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """What watches the services asks for what they export: dashboard and alerts name metrics and labels that exist.
 
-A dashboard that asks for a metric that was renamed, or that no code feeds, shows an empty panel, and an alert on it never
-fires: nobody notices until the night when it should have.
+A dashboard that asks for a metric that was renamed, or that no code feeds, shows an empty panel, and an alert on it
+never fires: nobody notices until the night when it should have.
 """
 
 import ast
