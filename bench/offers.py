@@ -51,7 +51,7 @@ class Offer:
 def offers_for(us: OrganisationId, folder: Path, passphrase: str, count: int, at: datetime) -> Sequence[Offer]:
     """Return ``count`` offers to ``us``, sealed (suite 1) by the organisation whose keys are in ``folder``."""
     keyring = read_keyring(folder, Holder.REFERRAL, passphrase)
-    inbox = [Directory.load(folder).book.inbox_key(us, at)]
+    inbox = [Directory(folder).book.inbox_key(us, at)]
     signer = keyring.signing_key(KeyPurpose.SIGNING, at)
     made = []
     for number in range(1, count + 1):

@@ -26,7 +26,7 @@ async def run(site: Site, watch: Stopwatch) -> Took:
     first = parse(site.offers[0].envelope)
     keyring = read_keyring(site.folder, Holder.REFERRAL, site.passphrase)
     inbox = keyring.inbox_key(first.header.inbox_keys)
-    book = Directory.load(site.folder).book
+    book = Directory(site.folder).book
     signer = book.verify_key(first.header.source, first.header.key_id, Clock().now(), [KeyPurpose.SIGNING])
     assert isinstance(signer, VerifyKey)
     left, done = len(site.offers), asyncio.Event()

@@ -151,7 +151,7 @@ async def run(site: Site, watch: Stopwatch) -> Took:
         apply_types=False,
         logger=None,
     )
-    receiver = Receiver(site.us, keyring, Directory.load(site.folder), pool, broker)
+    receiver = Receiver(site.us, keyring, Directory(site.folder), pool, broker)
     left, done = len(site.offers), asyncio.Event()
 
     @broker.subscriber(

@@ -54,11 +54,6 @@ class Directory:
         self.book: Book = self._read()
         """What the folder says. Take it once for a batch: :meth:`refresh` puts another in its place."""
 
-    @classmethod
-    def load(cls, folder: Path) -> "Directory":
-        """Read the ``folder`` of an organisation; the same as making one."""
-        return cls(folder)
-
     def refresh(self) -> bool:
         """Read the folder again if it has changed, and tell whether it was read.
 

@@ -62,9 +62,6 @@ KINDS_FOR: Final = {
 }
 """Which kinds of key may serve a purpose."""
 
-ENVELOPE_PURPOSES: Final = frozenset({KeyPurpose.SIGNING, KeyPurpose.RECEIPT})
-"""Whose keys may sign an envelope: referral's for what staff say, intake's for receipts and reports to its own desk."""
-
 
 def audit_purpose(service: Service) -> KeyPurpose:
     """Return the purpose of the key that signs the audit log of ``service``."""

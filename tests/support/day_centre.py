@@ -86,9 +86,7 @@ class House:
         check_ce_headers(envelope.header, ce_headers(envelope.header))
         envelope.header.check_recipient(self.identity.organisation)
         purposes = (KeyPurpose.SIGNING, KeyPurpose.RECEIPT)
-        envelope.verify(
-            Directory.load(self.folder).book.verify_key(self.partner, envelope.header.key_id, now, purposes)
-        )
+        envelope.verify(Directory(self.folder).book.verify_key(self.partner, envelope.header.key_id, now, purposes))
         envelope.header.check_time(now)
         keyring = self.keyring(Holder.REFERRAL)
         return decode(open_body(envelope, keyring.inbox_key(envelope.header.inbox_keys)))
@@ -132,7 +130,7 @@ class House:
             MessageId(id_ or uuid4()), self.identity.organisation, to or self.partner, number, now, now + DAY
         )
         body = event if isinstance(event, bytes) else json.dumps(event, ensure_ascii=False).encode()
-        inbox = Directory.load(self.folder).book.inbox_key(self.partner, now)
+        inbox = Directory(self.folder).book.inbox_key(self.partner, now)
         raw = seal(body, dispatch, signer or self.key(purpose), [inbox])
         return Parcel(raw, ce_headers(parse(raw).header))
 

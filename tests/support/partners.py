@@ -50,7 +50,7 @@ class Organisation:
     @property
     def directory(self) -> Directory:
         """What the organisation knows of itself and its partners."""
-        return Directory.load(self.folder)
+        return Directory(self.folder)
 
     def keyring(self, holder: Holder) -> Keyring:
         """Return the keys of one of its services."""

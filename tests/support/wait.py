@@ -12,7 +12,6 @@ PAUSE_SECONDS = 0.01
 
 
 @overload
-@overload
 async def until(predicate: Callable[[], Awaitable[Fact | None]], *, seconds: float = ..., what: str = ...) -> Fact: ...
 
 

@@ -36,7 +36,7 @@ from shared.sealing.enrol import (
 )
 from shared.sealing.key_document import KeyDocument, open_key_document, publish, sign_key_document
 from shared.sealing.keyring import Cost, Holder, keyring_path, read_keyring
-from shared.sealing.keys import ENVELOPE_PURPOSES, InboxKey, KeyPurpose, SigningKey
+from shared.sealing.keys import InboxKey, KeyPurpose, SigningKey
 from shared.sealing.suites import KeyKind, Suite
 
 AT = datetime(2026, 11, 24, 10, 23, 45, tzinfo=UTC)
@@ -45,6 +45,7 @@ YEAR = timedelta(days=365)
 CCEM, ABRI, AUTRE = OrganisationId("ccem-fr"), OrganisationId("abri-be"), OrganisationId("autre-de")
 KINDS = {CCEM: RecipientKind.SUPPORT, ABRI: RecipientKind.HEALTH, AUTRE: RecipientKind.POLICE}
 PASSPHRASES = {holder: f"une phrase que personne ne devine, pour {holder}" for holder in Holder}
+OF_ENVELOPES = {KeyPurpose.SIGNING, KeyPurpose.RECEIPT}
 CHEAP = Choices(cost=Cost(memory_kib=8, iterations=1, lanes=1))
 
 
@@ -66,7 +67,7 @@ class Two:
 
     def document(self, serial: int, keys: slice = slice(None)) -> str:
         """Return another key document of ABRI."""
-        now = Directory.load(self.abri).book.document(ABRI)
+        now = Directory(self.abri).book.document(ABRI)
         later = KeyDocument(organisation=ABRI, serial=serial, issued=now.issued, keys=now.keys[keys])
         return sign_key_document(later, self.abri_identity.key)
 
@@ -138,7 +139,7 @@ def test_an_organisation_is_never_written_over(two: Two) -> None:
 
 
 def test_a_partner_is_known_with_keys_and_agreement(two: Two) -> None:
-    book = Directory.load(two.ccem).book
+    book = Directory(two.ccem).book
     referral = read_keyring(two.abri, Holder.REFERRAL, PASSPHRASES[Holder.REFERRAL])
     intake = read_keyring(two.abri, Holder.INTAKE, PASSPHRASES[Holder.INTAKE])
     signing = referral.signing_key(KeyPurpose.SIGNING, AT)
@@ -146,29 +147,29 @@ def test_a_partner_is_known_with_keys_and_agreement(two: Two) -> None:
     assert book.us == CCEM
     assert book.partners(AT) == (ABRI,)
     assert not book.problems
-    assert book.verify_key(ABRI, signing.id, AT, ENVELOPE_PURPOSES) == signing.public
-    assert book.verify_key(ABRI, receipt.id, AT, ENVELOPE_PURPOSES) == receipt.public
+    assert book.verify_key(ABRI, signing.id, AT, OF_ENVELOPES) == signing.public
+    assert book.verify_key(ABRI, receipt.id, AT, OF_ENVELOPES) == receipt.public
     assert book.published(ABRI, receipt.id, AT).purpose is KeyPurpose.RECEIPT
     assert book.agreement(ABRI, AT).may_send(CCEM, ReferralKind.BROKERED)
     assert referral.inbox_key([book.inbox_key(ABRI, AT).id]).public == book.inbox_key(ABRI, AT)
 
 
 def test_we_know_ourselves_too(two: Two) -> None:
-    book = Directory.load(two.ccem).book
+    book = Directory(two.ccem).book
     receipt = read_keyring(two.ccem, Holder.INTAKE, PASSPHRASES[Holder.INTAKE]).signing_key(KeyPurpose.RECEIPT, AT)
     assert book.verify_key(CCEM, receipt.id, AT, {KeyPurpose.RECEIPT}) == receipt.public
     assert code(book.agreement, CCEM, AT) == DirectoryCode.AGREEMENT_NONE
 
 
 def test_each_week_has_its_inbox_key_until_the_quarter_ends(two: Two) -> None:
-    book = Directory.load(two.ccem).book
+    book = Directory(two.ccem).book
     weeks = [book.inbox_key(ABRI, SINCE + week * INBOX_LIFETIME).id for week in range(INBOX_KEYS_AHEAD)]
     assert len(set(weeks)) == INBOX_KEYS_AHEAD
     assert code(book.inbox_key, ABRI, SINCE + INBOX_KEYS_AHEAD * INBOX_LIFETIME) == DirectoryCode.KEY_UNKNOWN
 
 
 def test_what_it_does_not_know_has_a_code(two: Two) -> None:
-    book = Directory.load(two.ccem).book
+    book = Directory(two.ccem).book
     signing = next(book.document(ABRI).for_purpose(KeyPurpose.SIGNING, AT)).id
     audit = next(book.document(ABRI).for_purpose(KeyPurpose.AUDIT_INTAKE, AT)).id
     inbox = book.inbox_key(ABRI, AT).id
@@ -184,7 +185,7 @@ def test_what_it_does_not_know_has_a_code(two: Two) -> None:
         ((ABRI, inbox, AT), DirectoryCode.KEY_WRONG_PURPOSE),
     ]
     for question, refusal in cases:
-        assert code(book.verify_key, *question, ENVELOPE_PURPOSES) == refusal
+        assert code(book.verify_key, *question, OF_ENVELOPES) == refusal
     assert code(book.inbox_key, AUTRE, AT) == DirectoryCode.ORGANISATION_UNKNOWN
     assert code(book.agreement, AUTRE, AT) == DirectoryCode.ORGANISATION_UNKNOWN
     assert code(book.agreement, ABRI, SINCE - timedelta(seconds=1)) == DirectoryCode.AGREEMENT_NONE
@@ -193,7 +194,7 @@ def test_what_it_does_not_know_has_a_code(two: Two) -> None:
 
 
 def test_an_inbox_key_is_no_signing_key_even_when_inbox_is_asked_for(two: Two) -> None:
-    book = Directory.load(two.ccem).book
+    book = Directory(two.ccem).book
     inbox = book.inbox_key(ABRI, AT).id
     assert code(book.verify_key, ABRI, inbox, AT, {KeyPurpose.INBOX}) == DirectoryCode.KEY_WRONG_PURPOSE
 
@@ -209,19 +210,19 @@ def test_x_wing_comes_before_x25519_and_new_before_old(two: Two) -> None:
         ),
     )
     put(two.partners / "abri-be.keys", sign_key_document(document, two.abri_identity.key))
-    book = Directory.load(two.ccem).book
+    book = Directory(two.ccem).book
     assert book.inbox_key(ABRI, SINCE + timedelta(hours=3)).id == keys[2][0].id
     assert book.inbox_key(ABRI, SINCE + timedelta(hours=3)).suite is Suite.X_WING
 
 
 def test_a_system_without_x_wing_is_sealed_to_in_suite_2(tmp_path: Path) -> None:
     make_organisation(tmp_path, AUTRE, PASSPHRASES, AT, Choices(KeyKind.X25519, CHEAP.cost))
-    assert Directory.load(tmp_path).book.inbox_key(AUTRE, AT).suite is Suite.X25519
+    assert Directory(tmp_path).book.inbox_key(AUTRE, AT).suite is Suite.X25519
 
 
 def test_it_reads_the_folder_again_when_it_changes_and_not_before(two: Two) -> None:
     settle(two.ccem)
-    directory = Directory.load(two.ccem)
+    directory = Directory(two.ccem)
     book = directory.book
     assert not directory.refresh()
     assert directory.book is book
@@ -235,7 +236,7 @@ def test_it_reads_the_folder_again_when_it_changes_and_not_before(two: Two) -> N
 
 
 def test_a_change_in_the_same_instant_as_the_last_one_is_seen(two: Two) -> None:
-    directory = Directory.load(two.ccem)
+    directory = Directory(two.ccem)
     changed = (two.partners.stat().st_atime_ns, two.partners.stat().st_mtime_ns)
     put(two.partners / "abri-be.keys", two.document(2))
     os.utime(two.partners, ns=changed)
@@ -245,7 +246,7 @@ def test_a_change_in_the_same_instant_as_the_last_one_is_seen(two: Two) -> None:
 
 def test_an_older_document_never_comes_back(two: Two) -> None:
     first = published_document(two.abri, ABRI)
-    directory = Directory.load(two.ccem)
+    directory = Directory(two.ccem)
     put(two.partners / "abri-be.keys", two.document(3))
     assert directory.refresh()
     for older in (first, two.document(2), two.document(3, slice(3))):
@@ -259,7 +260,7 @@ def test_an_older_document_never_comes_back(two: Two) -> None:
 
 
 def test_a_partner_that_goes_is_gone(two: Two) -> None:
-    directory = Directory.load(two.ccem)
+    directory = Directory(two.ccem)
     (two.partners / "abri-be.agreement").unlink()
     assert directory.refresh()
     assert code(directory.book.document, ABRI) == DirectoryCode.ORGANISATION_UNKNOWN
@@ -283,46 +284,46 @@ def test_a_damaged_file_takes_away_its_partner_alone(two: Two, name: str, conten
         published_document(two.ccem.parent / "autre", AUTRE),
     )
     (two.partners / name).write_bytes(content.encode(errors="surrogateescape"))
-    book = Directory.load(two.ccem).book
+    book = Directory(two.ccem).book
     assert book.problems == {"abri-be": problem}
     assert book.partners(AT) == (AUTRE,)
 
 
 def test_a_missing_key_document_is_said(two: Two) -> None:
     (two.partners / "abri-be.keys").unlink()
-    book = Directory.load(two.ccem).book
+    book = Directory(two.ccem).book
     assert book.problems == {"abri-be": DocumentCode.MISSING}
     assert book.partners(AT) == ()
 
 
 def test_an_agreement_under_another_name_is_not_believed(two: Two) -> None:
     (two.partners / "abri-be.agreement").rename(two.partners / "autre-de.agreement")
-    book = Directory.load(two.ccem).book
+    book = Directory(two.ccem).book
     assert book.problems == {"autre-de": DocumentCode.MALFORMED}
     assert set(book.documents) == {CCEM}
 
 
 def test_keys_that_another_identity_signed_are_not_believed(two: Two) -> None:
     usurper = Identity(ABRI, SigningKey.generate())
-    now = Directory.load(two.abri).book.document(ABRI)
+    now = Directory(two.abri).book.document(ABRI)
     put(two.partners / "abri-be.keys", sign_key_document(now, usurper.key))
-    assert Directory.load(two.ccem).book.problems == {"abri-be": DocumentCode.UNSIGNED}
+    assert Directory(two.ccem).book.problems == {"abri-be": DocumentCode.UNSIGNED}
 
 
 @pytest.mark.parametrize("content", ["", "ccem-fr/identity+00000000+AAAA\n", "ccem-fr/receipt+x+y", "\n\n", "é"])
 def test_without_ourselves_nothing_is_trusted(two: Two, content: str) -> None:
-    directory = Directory.load(two.ccem)
+    directory = Directory(two.ccem)
     book = directory.book
     put(two.ccem / IDENTITY_FILE, content)
-    assert code(Directory.load, two.ccem) == DirectoryCode.OURSELVES_UNREADABLE
+    assert code(Directory, two.ccem) == DirectoryCode.OURSELVES_UNREADABLE
     assert not directory.refresh()
     assert directory.book is book
 
 
 def test_without_our_own_document_nothing_is_trusted(two: Two) -> None:
     (two.partners / "ccem-fr.keys").unlink()
-    assert code(Directory.load, two.ccem) == DirectoryCode.OURSELVES_UNREADABLE
-    assert code(Directory.load, two.ccem / "nowhere") == DirectoryCode.OURSELVES_UNREADABLE
+    assert code(Directory, two.ccem) == DirectoryCode.OURSELVES_UNREADABLE
+    assert code(Directory, two.ccem / "nowhere") == DirectoryCode.OURSELVES_UNREADABLE
 
 
 def test_nothing_is_kept_of_a_partner_that_is_not_right(two: Two) -> None:
@@ -338,14 +339,14 @@ def test_nothing_is_kept_of_a_partner_that_is_not_right(two: Two) -> None:
 def test_an_agreement_may_permit_less(two: Two) -> None:
     terms = Terms(SINCE, SINCE + YEAR, KINDS, {ABRI: frozenset({ReferralKind.SERVICE}), CCEM: frozenset()})
     introduce(two.ccem, agree(two.abri_identity, two.ccem_identity, terms), published_document(two.abri, ABRI))
-    agreement = Directory.load(two.ccem).book.agreement(ABRI, AT)
+    agreement = Directory(two.ccem).book.agreement(ABRI, AT)
     assert agreement.may_send(ABRI, ReferralKind.SERVICE)
     assert not agreement.may_send(ABRI, ReferralKind.TRANSFER)
     assert not any(agreement.may_send(CCEM, kind) for kind in ReferralKind)
 
 
 def test_nobody_is_taken_for_support_because_nothing_was_said_of_it(two: Two) -> None:
-    assert Directory.load(two.ccem).book.agreement(ABRI, AT).partner_of(CCEM).kind is RecipientKind.HEALTH
+    assert Directory(two.ccem).book.agreement(ABRI, AT).partner_of(CCEM).kind is RecipientKind.HEALTH
     with pytest.raises(KeyError):
         agree(two.abri_identity, two.ccem_identity, Terms(SINCE, SINCE + YEAR, {CCEM: RecipientKind.SUPPORT}))
 
@@ -359,5 +360,5 @@ def test_every_published_key_is_one_that_partners_take(two: Two) -> None:
 
 def test_an_error_of_the_directory_names_nobody(two: Two) -> None:
     with pytest.raises(DirectoryError) as caught:
-        Directory.load(two.ccem).book.document(AUTRE)
+        Directory(two.ccem).book.document(AUTRE)
     assert str(caught.value) == "organisation-unknown"
