@@ -91,18 +91,20 @@ class Pair:
         return heard
 
     def deliver_next(self, side: Side) -> Ruling[Referral]:
-        """Bring the oldest event under way to ``side``."""
-        heard = self.deliver(side, self.under_way[side].pop(0))
+        """Bring the oldest event under way to ``side``, and its receipt to the other."""
+        event = self.under_way[side].pop(0)
+        heard = self.deliver(side, event)
         assert isinstance(heard, Ruling)
+        self.receipt(side.other, event.n)
         return heard
 
     def deliver_all(self) -> list[Ruling[Referral]]:
         """Bring everything that is under way, in order."""
         return [self.deliver_next(side) for side in Side for _ in range(len(self.under_way[side]))]
 
-    def receipt(self) -> None:
-        """Let the receiver's receipt reach the sender."""
-        self.keep(Side.SENDER, hear_receipt(self.sender, act()).state)
+    def receipt(self, side: Side = Side.SENDER, n: int = 1) -> None:
+        """Let the receipt for the event ``n`` of ``side`` reach it."""
+        self.keep(side, hear_receipt(self.copy(side), act(), n).state)
 
 
 def at_status(status: Status, kind: ReferralKind = ReferralKind.TRANSFER) -> Pair:

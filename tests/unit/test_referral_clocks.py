@@ -9,17 +9,35 @@ from hypothesis import given
 from hypothesis.strategies import booleans, datetimes, integers, sampled_from, timedeltas
 
 from services.referral.domain.cases import CLOCK
-from services.referral.domain.clocks import GRACE, Clock, Hours, deadlines, due, next_due, overdue, running
+from services.referral.domain.clocks import (
+    GRACE,
+    Clock,
+    Hours,
+    deadlines,
+    dial,
+    due,
+    overdue,
+    quiet,
+    running,
+)
 from services.referral.domain.expiring import expire
 from services.referral.domain.hearing import hear_receipt
-from services.referral.domain.life import Side
+from services.referral.domain.lanes import Lanes
+from services.referral.domain.life import SAID_BY, TABLE, Side
 from services.referral.domain.receiving import accept, miss
 from services.referral.domain.ruling import Ruling
+from services.referral.domain.standing import Course
 from shared.contracts.codes import MissReason, ReferralKind, Status, Step, Urgency
-from shared.contracts.exchange import MissedData
+from shared.contracts.exchange import LANE_LIMIT, MissedData
 from shared.contracts.facts import Audience, Fact, FactCode
 from tests.support.referral_pairs import Pair, at_status
 from tests.support.referrals import BRUSSELS, MEETING, NOON, ZOE, act, offered, state
+
+
+def possible(status: Status, step: Step) -> bool:
+    """Whether ``step`` may follow ``status``."""
+    return (status, step) in TABLE and step in SAID_BY
+
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 PARIS = Hours(ZoneInfo("Europe/Paris"))
@@ -35,7 +53,7 @@ PARIS = Hours(ZoneInfo("Europe/Paris"))
 )
 def test_deadlines_follow_from_urgency(urgency: Urgency, read: timedelta, decision: timedelta) -> None:
     until = deadlines(urgency, NOON, BRUSSELS)
-    assert (until.receipt, until.first_read, until.decision) == (NOON + 5 * MINUTE, NOON + read, NOON + decision)
+    assert (until.first_read, until.decision) == (NOON + read, NOON + decision)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +107,7 @@ def test_what_is_waited_for_depends_on_where_the_referral_stands(status: Status)
         Status.OPENED: {Clock.DECISION},
         Status.DISCLOSED: {Clock.ARRIVAL},
     }.get(status, set())
-    only_sender = {Clock.RECEIPT} if status is Status.OFFERED else set()
+    only_sender = {Clock.RECEIPT} if status in (Status.OFFERED, Status.WITHDRAWN) else set()
     assert clocks_at(status)[Side.SENDER] == waiting | only_sender
     if status is not Status.WITHDRAWN:
         assert clocks_at(status)[Side.RECEIVER] == waiting
@@ -101,7 +119,7 @@ def test_a_question_holds_the_decision_up_for_as_long_as_it_waits() -> None:
     pair.deliver_all()
     for side in Side:
         assert due(pair.copy(side), NOON + 100 * DAY) == {}
-        assert next_due(pair.copy(side)) is None
+        assert dial(pair.copy(side)).next_due is None
     pair.say(Side.SENDER, Step.ANSWERED, NOON + 31 * HOUR)
     pair.deliver_all()
     for side in Side:
@@ -143,14 +161,59 @@ def test_no_receipt_in_time_is_an_alarm() -> None:
         ("referral.overdue", "clock", "receipt")
     ]
     assert overdue(state(rung))
+    assert expire(state(rung), act(CLOCK, NOON + 6 * MINUTE)) == Ruling()
     assert not overdue(state(hear_receipt(state(rung), act())))
+
+
+SAID = [(side, status, step) for status in Status for step, side in SAID_BY.items() if possible(status, step)]
+
+
+@pytest.mark.parametrize(("side", "status", "step"), SAID)
+def test_whatever_is_said_waits_for_its_receipt(side: Side, status: Status, step: Step) -> None:
+    pair = at_status(status)
+    said = state(pair.say(side, step, NOON + DAY))
+    n = len(said.lane(side))
+    assert n in said.unproved
+    assert quiet(said)[Clock.RECEIPT] == min(said.lane(side)[each - 1].at for each in said.unproved) + 5 * MINUTE
+    rung = expire(said, act(CLOCK, NOON + DAY + 5 * MINUTE))
+    missing = [fact for fact in rung.says if isinstance(fact, Fact) and fact.code is FactCode.RECEIPT_MISSING]
+    assert [fact.audience for fact in missing][:1] == [Audience.OPERATOR]
+    assert (Audience.COORDINATOR in {fact.audience for fact in missing}) == (
+        step in (Step.MISSED, Step.CONSENT_WITHDRAWN)
+    )
+    assert [each.detail for each in rung.entries if each.detail.get("n") == str(n)] == [
+        {"clock": "receipt", "n": str(n), "step": step.value}
+    ]
+    told = state(rung)
+    assert told.status is said.status, "a clock ends nothing"
+    assert overdue(told)
+    assert Clock.RECEIPT not in quiet(told)
+    for number in told.unproved:
+        told = state(hear_receipt(told, act(), number))
+    assert told.missing == frozenset()
+
+
+def test_each_receipt_that_is_missing_rings_by_itself() -> None:
+    pair = at_status(Status.OPENED)
+    pair.say(Side.RECEIVER, Step.ASKED, NOON)
+    first = expire(pair.receiver, act(CLOCK, NOON + 5 * MINUTE))
+    pair.receiver = state(first)
+    pair.say(Side.RECEIVER, Step.ACCEPTED, NOON + HOUR)
+    assert dial(pair.receiver).next_due == NOON + HOUR + 5 * MINUTE
+    assert overdue(pair.receiver)
+    second = expire(pair.receiver, act(CLOCK, NOON + HOUR + 5 * MINUTE))
+    assert [[each.detail["step"] for each in rung.entries] for rung in (first, second)] == [["asked"], ["accepted"]]
+    late = state(hear_receipt(state(second), act(), 3))
+    assert late.missing == {2}
+    assert overdue(late), "one of the two is still missing"
+    assert dial(late).next_due is None
 
 
 @pytest.mark.parametrize("urgency", Urgency)
 def test_each_deadline_rings_once(urgency: Urgency) -> None:
     referral = Pair.of(offered(urgency=urgency)).receiver
     rung = []
-    while (at := next_due(referral)) is not None:
+    while (at := dial(referral).next_due) is not None:
         assert due(referral, at - timedelta(microseconds=1)) == {}
         ruling = expire(referral, act(CLOCK, at))
         rung += [said.code for said in ruling.says if isinstance(said, Fact)]
@@ -172,7 +235,7 @@ def test_a_deadline_that_moves_rings_again() -> None:
     pair.say(Side.SENDER, Step.ANSWERED, late + 10 * HOUR)
     pair.deliver_all()
     assert not overdue(pair.receiver)
-    assert next_due(pair.receiver) == NOON + 82 * HOUR
+    assert dial(pair.receiver).next_due == NOON + 82 * HOUR
 
 
 def test_the_receivers_clock_reports_that_the_person_did_not_come() -> None:
@@ -183,7 +246,7 @@ def test_the_receivers_clock_reports_that_the_person_did_not_come() -> None:
     assert expected == MEETING.when
     assert expected is not None
     at = expected + GRACE[Side.RECEIVER]
-    assert next_due(pair.receiver) == at
+    assert dial(pair.receiver).next_due == at
     missed = expire(pair.receiver, act(CLOCK, at))
     assert state(missed).status is Status.MISSED
     assert missed.entries[0].actor == "clock"
@@ -191,9 +254,37 @@ def test_the_receivers_clock_reports_that_the_person_did_not_come() -> None:
     assert expire(state(missed), act(CLOCK, at)) == Ruling()
 
 
+def test_a_person_who_does_not_come_is_told_of_where_no_more_can_be_said() -> None:
+    pair = at_status(Status.DISCLOSED)
+    move = pair.receiver.lane(Side.RECEIVER)[-1]
+    full = Lanes(pair.receiver.lane(Side.SENDER), (*pair.receiver.lane(Side.RECEIVER), *[move] * LANE_LIMIT))
+    course = Course(full)
+    assert course.standing.expected is not None
+    referral = replace(pair.receiver, course=course, proved=frozenset(range(LANE_LIMIT * 2)))
+    rung = expire(referral, act(CLOCK, course.standing.expected + GRACE[Side.RECEIVER]))
+    assert [(said.code, said.urgency) for said in rung.says if isinstance(said, Fact)] == [
+        (FactCode.REFERRAL_OVERDUE, Urgency.IMMEDIATE)
+    ]
+    assert state(rung).status is Status.DISCLOSED
+    assert dial(state(rung)).next_due is None, "it rings once, and is not looked at again and again"
+
+
+def test_the_clock_reports_a_miss_and_forgets_no_receipt() -> None:
+    pair = at_status(Status.ACCEPTED)
+    pair.say(Side.SENDER, Step.DISCLOSED)
+    pair.deliver_next(Side.RECEIVER)
+    referral = replace(pair.receiver, proved=frozenset())
+    rung = expire(referral, act(CLOCK, NOON + 30 * DAY))
+    assert state(rung).status is Status.MISSED
+    assert {said.code for said in rung.says if isinstance(said, Fact)} == {
+        FactCode.REFERRAL_MISSED,
+        FactCode.RECEIPT_MISSING,
+    }
+
+
 def test_the_senders_clock_only_tells_its_own_staff() -> None:
     pair = at_status(Status.DISCLOSED)
-    at = next_due(pair.sender)
+    at = dial(pair.sender).next_due
     assert at is not None
     assert pair.sender.standing.expected is not None
     assert at == pair.sender.standing.expected + GRACE[Side.SENDER]
@@ -207,6 +298,7 @@ def test_the_senders_clock_only_tells_its_own_staff() -> None:
 def test_without_an_hour_no_clock_watches_over_the_arrival() -> None:
     pair = at_status(Status.OPENED)
     pair.receiver = state(accept(pair.receiver, act(ZOE), MEETING))
+    pair.receipt(Side.RECEIVER, 2)
     assert pair.receiver.standing.expected is None
     assert running(replace(pair.receiver, kind=ReferralKind.SERVICE)) == {}
 

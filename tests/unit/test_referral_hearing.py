@@ -166,6 +166,27 @@ def test_a_receipt_tells_the_sender_once() -> None:
     assert hearing.hear_receipt(at_status(Status.OPENED).receiver, act()) == Ruling()
 
 
+def test_a_receipt_of_anything_later_is_kept_count_of_without_a_word() -> None:
+    pair = at_status(Status.OPENED)
+    pair.say(Side.SENDER, Step.WITHDRAWN)
+    assert pair.sender.unproved == (2,)
+    received = hearing.hear_receipt(pair.sender, act(), 2)
+    assert (state(received).unproved, received.says, received.entries) == ((), (), ())
+    assert hearing.hear_receipt(state(received), act(), 2) == Ruling()
+
+
+def test_whoever_says_what_they_have_seen_proves_to_hold_it() -> None:
+    pair = Pair.of(offered())
+    pair.say(Side.RECEIVER, Step.ASKED)
+    pair.deliver_all()
+    pair.say(Side.SENDER, Step.ANSWERED)
+    pair.say(Side.SENDER, Step.WITHDRAWN)
+    assert pair.sender.unproved == (2, 3)
+    heard = pair.deliver(Side.SENDER, event(pair.sender, BY_STEP[Step.ACCEPTED], n=2, seen=2))
+    assert isinstance(heard, Ruling)
+    assert state(heard).unproved == (3,)
+
+
 def test_what_is_disclosed_replaces_the_terms_of_the_offer() -> None:
     pair = at_status(Status.ACCEPTED)
     narrower = Terms(purposes=frozenset({Purpose.SUPPORT}), until=NOON + timedelta(days=90))

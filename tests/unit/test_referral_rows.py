@@ -86,9 +86,19 @@ def test_terms_and_marks_come_back_as_they_were(
 def test_the_columns_that_queries_need_say_what_the_lanes_say(status: Status) -> None:
     pair = at_status(status)
     row = to_row(pair.sender)
+    waited_for = {Status.OFFERED, Status.RECEIVED, Status.OPENED, Status.DISCLOSED, Status.WITHDRAWN}
     assert (row.status, row.side, row.partner) == (status.value, "sender", RECEIVER)
     assert (row.ended_at is None) == pair.sender.is_open
-    assert (row.due_at is None) == (status not in (Status.OFFERED, Status.RECEIVED, Status.OPENED, Status.DISCLOSED))
+    assert (row.due_at is None) == (status not in waited_for)
+
+
+def test_a_row_of_before_receipts_were_kept_count_of_can_still_be_read() -> None:
+    row = to_row(at_status(Status.DISCLOSED).sender)
+    course = json.loads(row.course)
+    del course["unproved"], course["missing"]
+    course["deadlines"].insert(0, course["deadlines"][0])
+    before = row._replace(course=json.dumps(course))
+    assert to_row(from_row(before, SENDER)) == row
 
 
 def test_overdue_is_a_column_and_a_clock_that_has_rung_is_not_due() -> None:

@@ -3,7 +3,8 @@
 Deadlines follow from urgency. ``immediate`` and ``urgent`` run round the clock; ``standard`` counts the receiver's
 working days (weekends are left out; public holidays are not known here). A question to the sender stops the decision
 clock until it is answered. Each deadline rings once, whichever process looks and however often: what has rung is part
-of the state.
+of the state. Whatever this organisation says waits for its receipt, so that nothing is swallowed on the way, or waits
+for a key to be sealed with, without a word to staff; a receipt that comes late still counts.
 """
 
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from shared.contracts.codes import Status, Urgency
 from shared.values import dataclass
 
 RECEIPT_IN = timedelta(minutes=5)
+"""After whatever is said: an offer, a withdrawal, that the person has arrived."""
 FIRST_READ_IN: Mapping[Urgency, timedelta] = MappingProxyType(
     {Urgency.IMMEDIATE: timedelta(hours=1), Urgency.URGENT: timedelta(hours=24)},
 )
@@ -79,20 +81,25 @@ class Hours:
 
 def deadlines(urgency: Urgency, since: datetime, hours: Hours) -> Deadlines:
     """Return the deadlines, in UTC, of a referral offered at ``since`` to an organisation that works in ``hours``."""
-    receipt = since + RECEIPT_IN
     if urgency is not Urgency.STANDARD:
-        return Deadlines(receipt, since + FIRST_READ_IN[urgency], since + DECISION_IN[urgency])
+        return Deadlines(since + FIRST_READ_IN[urgency], since + DECISION_IN[urgency])
     first_read = hours.working_days_after(since, STANDARD_READ_DAYS)
     decision = hours.working(since.astimezone(hours.zone) + STANDARD_DECISION_IN)
-    return Deadlines(receipt, first_read.astimezone(UTC), decision.astimezone(UTC))
+    return Deadlines(first_read.astimezone(UTC), decision.astimezone(UTC))
+
+
+def receipts(referral: Referral) -> dict[int, datetime]:
+    """Return by when the receipt of each of our own events that is not proved should come, by the event's number."""
+    lane = referral.lane(referral.side)
+    return {n: lane[n - 1].at + RECEIPT_IN for n in referral.unproved}
 
 
 def running(referral: Referral) -> dict[Clock, datetime]:
-    """Return the clocks that run for this copy now, each with its deadline."""
+    """Return the clocks that run for this copy now, each with its deadline; of several receipts, the first."""
     status, standing, until = referral.status, referral.standing, referral.deadlines
     clocks: dict[Clock, datetime] = {}
-    if status is Status.OFFERED:
-        clocks[Clock.RECEIPT] = until.receipt
+    if awaited := receipts(referral):
+        clocks[Clock.RECEIPT] = min(awaited.values())
     if status in (Status.OFFERED, Status.RECEIVED) and standing.read_at is None:
         clocks[Clock.FIRST_READ] = until.first_read
     if status in (Status.OFFERED, Status.RECEIVED, Status.OPENED):
@@ -102,13 +109,18 @@ def running(referral: Referral) -> dict[Clock, datetime]:
     return clocks
 
 
+def quiet(referral: Referral) -> dict[Clock, datetime]:
+    """Return the running clocks that have not rung for their deadline; of several receipts, the first that has not."""
+    clocks = {clock: at for clock, at in running(referral).items() if referral.fired.get(clock) != at}
+    clocks.pop(Clock.RECEIPT, None)
+    if silent := [at for n, at in receipts(referral).items() if n not in referral.missing]:
+        clocks[Clock.RECEIPT] = min(silent)
+    return clocks
+
+
 def due(referral: Referral, now: datetime) -> dict[Clock, datetime]:
     """Return the clocks whose deadline has passed and that have not rung for it yet."""
-    return {
-        clock: deadline
-        for clock, deadline in running(referral).items()
-        if deadline <= now and referral.fired.get(clock) != deadline
-    }
+    return {clock: deadline for clock, deadline in quiet(referral).items() if deadline <= now}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +136,10 @@ class Dial:
 def dial(referral: Referral) -> Dial:
     """Return how the clocks of this copy stand."""
     clocks = running(referral)
-    if not referral.fired:
+    if not referral.fired and not referral.missing:
         return Dial(min(clocks.values(), default=None), overdue=False)
-    quiet = [deadline for clock, deadline in clocks.items() if referral.fired.get(clock) != deadline]
-    return Dial(min(quiet, default=None), overdue=len(quiet) < len(clocks))
-
-
-def next_due(referral: Referral) -> datetime | None:
-    """Return when somebody must look at the clocks again; ``None`` when no clock will ring."""
-    return dial(referral).next_due
+    still = quiet(referral)
+    return Dial(min(still.values(), default=None), overdue=bool(referral.missing) or len(still) < len(clocks))
 
 
 def overdue(referral: Referral) -> bool:
@@ -140,7 +147,12 @@ def overdue(referral: Referral) -> bool:
     return dial(referral).overdue
 
 
-def rung(referral: Referral, clocks: Mapping[Clock, datetime]) -> Referral:
-    """Return the referral with ``clocks`` marked as having rung for their deadlines."""
-    marks = {clock.value: deadline for clock, deadline in clocks.items()}
-    return replace(referral, fired=MappingProxyType({**referral.fired, **marks}))
+def rung(referral: Referral, clocks: Mapping[Clock, datetime], now: datetime) -> Referral:
+    """Return the referral with ``clocks``, which are due at ``now``, marked as having rung for their deadlines."""
+    marks = {clock.value: deadline for clock, deadline in clocks.items() if clock is not Clock.RECEIPT}
+    missing = {n for n, deadline in receipts(referral).items() if deadline <= now}
+    return replace(
+        referral,
+        fired=MappingProxyType({**referral.fired, **marks}),
+        missing=referral.missing.union(missing),
+    )

@@ -1,18 +1,22 @@
 """What happens when a clock rings: staff are told once, and nothing is ever ended by it.
 
 Where the person has not come, the receiver's clock reports the miss itself, as a member of staff would; the sender's
-clock only tells its own staff, because only the receiver can know.
+clock only tells its own staff, because only the receiver can know. Where the lane has no room left for that report, the
+receiver's staff are told all the same.
 """
+
+from collections.abc import Collection
+from dataclasses import replace
 
 from services.referral.domain.clocks import Clock, due, rung
 from services.referral.domain.life import Side
 from services.referral.domain.receiving import miss
 from services.referral.domain.referral import Referral
 from services.referral.domain.ruling import Act, Ruling
-from services.referral.domain.telling import entry, fact
+from services.referral.domain.telling import entry, fact, receipt_facts
 from shared.contracts.codes import MissReason, Urgency
 from shared.contracts.exchange import MissedData
-from shared.contracts.facts import Audience, Fact, FactCode
+from shared.contracts.facts import Fact, FactCode
 
 
 def expire(referral: Referral, act: Act) -> Ruling[Referral]:
@@ -20,19 +24,32 @@ def expire(referral: Referral, act: Act) -> Ruling[Referral]:
     ringing = due(referral, act.at)
     if not ringing:
         return Ruling()
-    if Clock.ARRIVAL in ringing and referral.side is Side.RECEIVER:
-        return miss(rung(referral, ringing), act, MissedData(reason=MissReason.TIME_PASSED))
-    told = rung(referral, ringing)
-    return Ruling(
-        state=told,
-        says=tuple(said for clock in ringing for said in _facts(told, clock, act)),
-        entries=tuple(entry(told, "overdue", act, clock=clock.value) for clock in ringing),
+    told = rung(referral, ringing, act.at)
+    missed = _missed(told, ringing, act)
+    late = [
+        clock for clock in ringing if clock is not Clock.RECEIPT and (clock is not Clock.ARRIVAL or not missed.says)
+    ]
+    lost = {n: told.lane(told.side)[n - 1].step for n in sorted(told.missing - referral.missing)}
+    return replace(
+        missed,
+        says=(*missed.says, *(_overdue(told, clock, act) for clock in late), *receipt_facts(told, lost.values(), act)),
+        entries=(
+            *missed.entries,
+            *(entry(told, "overdue", act, clock=clock.value) for clock in late),
+            *(entry(told, "overdue", act, clock=Clock.RECEIPT.value, n=str(n), step=lost[n].value) for n in lost),
+        ),
     )
 
 
-def _facts(referral: Referral, clock: Clock, act: Act) -> tuple[Fact, ...]:
-    if clock is Clock.RECEIPT:
-        operator = fact(referral, FactCode.RECEIPT_MISSING, act.at, act.ids, audience=Audience.OPERATOR)
-        return (operator, fact(referral, FactCode.RECEIPT_MISSING, act.at, act.ids))
+def _missed(referral: Referral, ringing: Collection[Clock], act: Act) -> Ruling[Referral]:
+    """Report that the person did not come, where it is time, and ours to say, and there is room left to say it."""
+    if Clock.ARRIVAL in ringing and referral.side is Side.RECEIVER:
+        missed = miss(referral, act, MissedData(reason=MissReason.TIME_PASSED))
+        if missed.refusal is None:
+            return missed
+    return Ruling(state=referral)
+
+
+def _overdue(referral: Referral, clock: Clock, act: Act) -> Fact:
     urgency = Urgency.IMMEDIATE if clock is Clock.ARRIVAL else referral.urgency
-    return (fact(referral, FactCode.REFERRAL_OVERDUE, act.at, act.ids, urgency=urgency),)
+    return fact(referral, FactCode.REFERRAL_OVERDUE, act.at, act.ids, urgency=urgency)

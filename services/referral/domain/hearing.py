@@ -96,11 +96,12 @@ def hear(
     return _taken(referral, event, act)
 
 
-def hear_receipt(referral: Referral, act: Act) -> Ruling[Referral]:
-    """Note that the receiver's intake holds the offer; only the first receipt of it changes anything."""
-    if referral.side is Side.RECEIVER or referral.receipt_at is not None:
-        return Ruling()
-    known = replace(referral, receipt_at=act.at)
+def hear_receipt(referral: Referral, act: Act, n: int = 1) -> Ruling[Referral]:
+    """Note that the partner's intake holds our event ``n``; staff are told of the first receipt of an offer."""
+    known = referral.with_proof({n})
+    if n > 1 or referral.side is Side.RECEIVER or referral.receipt_at is not None:
+        return Ruling() if known is referral else Ruling(state=known)
+    known = replace(known, receipt_at=act.at)
     return Ruling(
         state=known,
         says=(fact(known, FactCode.REFERRAL_RECEIPTED, act.at, act.ids),) if known.is_open else (),
@@ -155,7 +156,7 @@ def _taken(referral: Referral, event: ReferralEvent, act: Act) -> Ruling[Referra
     course = referral.course.then(side, move_of(event))
     void = (side, event.n) in course.standing.superseded
     terms = data.terms if isinstance(data, DisclosedData) and not void else referral.terms
-    heard = replace(referral, course=course, terms=terms)
+    heard = replace(referral, course=course, terms=terms).with_proof(range(1, event.seen + 1))
     by_partner = replace(act, by=referral.partner)
     says, entries = conflict(referral, heard, by_partner)
     if void:

@@ -4,8 +4,8 @@ Its course is the two lanes and nothing else; where it stands is worked out from
 no stored status can disagree with what was said. What is personal is not here: it is kept in papers, encrypted.
 """
 
-from collections.abc import Mapping
-from dataclasses import field
+from collections.abc import Iterable, Mapping
+from dataclasses import field, replace
 from datetime import datetime
 from types import MappingProxyType
 
@@ -20,14 +20,14 @@ from shared.values import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """Until when each thing should have happened, if nothing holds it up."""
+    """Until when the receiver should have read the offer and decided, if nothing holds it up."""
 
-    receipt: datetime
     first_read: datetime
     decision: datetime
 
 
 NONE_FIRED: Mapping[str, datetime] = MappingProxyType({})
+NO_NUMBERS: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,10 @@ class Referral:
     assignee: StaffId | None = None
     fired: Mapping[str, datetime] = field(default_factory=lambda: NONE_FIRED)
     """Which clocks have rung, each with the deadline that it rang for."""
+    proved: frozenset[int] = NO_NUMBERS
+    """Which of our own events the partner holds, by number: a receipt proves it, or what the partner has said since."""
+    missing: frozenset[int] = NO_NUMBERS
+    """Those of the others of which staff were told that no receipt has come in time."""
     version: int = 0
     """How often the copy has been written; the store lets nobody write over what they have not read."""
 
@@ -85,6 +89,16 @@ class Referral:
     def lane(self, side: Side) -> Lane:
         """Return what ``side`` has said."""
         return self.course.lanes.of(side)
+
+    @property
+    def unproved(self) -> tuple[int, ...]:
+        """The numbers of this organisation's own events that nothing proves the partner to hold."""
+        return tuple(n for n in range(1, len(self.lane(self.side)) + 1) if n not in self.proved)
+
+    def with_proof(self, numbers: Iterable[int]) -> "Referral":
+        """Return the referral, the partner being known to hold these of this organisation's own events."""
+        proved = self.proved.union(numbers)
+        return self if proved == self.proved else replace(self, proved=proved, missing=self.missing - proved)
 
 
 NO_OFFER = "a referral without its offer"

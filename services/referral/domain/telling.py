@@ -4,7 +4,7 @@ A fact says that something happened and where to look. The loser of a race is al
 and consent taken back, reach the coordinator besides whoever follows the referral.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from uuid import UUID
 
@@ -48,6 +48,17 @@ def step_facts(referral: Referral, step: Step, act: Act) -> tuple[Fact, ...]:
     urgency = _urgency_of(step, referral.urgency)
     audiences = (None, Audience.COORDINATOR) if step in _ALSO_COORDINATOR else (None,)
     return tuple(fact(referral, code, act.at, act.ids, audience=who, urgency=urgency) for who in audiences)
+
+
+def receipt_facts(referral: Referral, steps: Collection[Step], act: Act) -> tuple[Fact, ...]:
+    """Return the facts that tell of ``steps`` that nothing proves the partner to hold: an operator is told as well."""
+    if not steps:
+        return ()
+    urgency = min((_urgency_of(step, referral.urgency) for step in steps), key=list(Urgency).index)
+    audiences = (Audience.OPERATOR, None, *([Audience.COORDINATOR] if _ALSO_COORDINATOR.intersection(steps) else []))
+    return tuple(
+        fact(referral, FactCode.RECEIPT_MISSING, act.at, act.ids, audience=who, urgency=urgency) for who in audiences
+    )
 
 
 def _urgency_of(step: Step, urgency: Urgency) -> Urgency:

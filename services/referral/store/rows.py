@@ -47,7 +47,7 @@ class ReferralRow(NamedTuple):
     ended_at: datetime | None
     receipt_at: datetime | None
     course: str
-    """Both lanes, the terms, the deadlines and which of them have rung, as JSON; times in microseconds since 1970."""
+    """Both lanes, the terms, the deadlines, what has rung and what is not proved; times in microseconds since 1970."""
     version: int
 
 
@@ -76,10 +76,15 @@ def to_row(referral: Referral) -> ReferralRow:
 
 
 def from_row(row: ReferralRow, me: OrganisationId) -> Referral:
-    """Return the referral that ``row`` of the organisation ``me`` keeps."""
+    """Return the referral that ``row`` of the organisation ``me`` keeps.
+
+    A row that was written before receipts were kept count of has no ``unproved``, and a deadline more.
+    """
     side = Side(row.side)
     partner = OrganisationId(row.partner)
     course = from_json(row.course)
+    lanes = Lanes(_lane(course["sender"]), _lane(course["receiver"]))
+    own = range(1, len(lanes.of(side)) + 1)
     return Referral(
         id=ReferralId(row.id),
         conversation=ConversationId(row.conversation),
@@ -89,12 +94,14 @@ def from_row(row: ReferralRow, me: OrganisationId) -> Referral:
         receiver=partner if side is Side.SENDER else me,
         kind=ReferralKind(row.kind),
         urgency=Urgency(row.urgency),
-        course=Course(Lanes(_lane(course["sender"]), _lane(course["receiver"]))),
+        course=Course(lanes),
         terms=Terms.model_validate(course["terms"]),
-        deadlines=Deadlines(*map(_moment, course["deadlines"])),
+        deadlines=Deadlines(*map(_moment, course["deadlines"][-2:])),
         receipt_at=row.receipt_at,
         assignee=StaffId(row.assignee) if row.assignee is not None else None,
         fired=MappingProxyType({clock: _moment(at) for clock, at in course["fired"].items()}),
+        proved=frozenset(own).difference(course.get("unproved", ())),
+        missing=frozenset(course.get("missing", ())),
         version=row.version,
     )
 
@@ -106,8 +113,10 @@ def _course(referral: Referral) -> str:
             "sender": [_compact(move) for move in referral.course.lanes.sender],
             "receiver": [_compact(move) for move in referral.course.lanes.receiver],
             "terms": referral.terms,
-            "deadlines": [_micros(at) for at in (until.receipt, until.first_read, until.decision)],
+            "deadlines": [_micros(until.first_read), _micros(until.decision)],
             "fired": {clock: _micros(at) for clock, at in referral.fired.items()},
+            "unproved": referral.unproved,
+            "missing": sorted(referral.missing),
         },
     ).decode()
 
