@@ -13,7 +13,7 @@ PARTS: Final[Sequence[tuple[str, Sequence[str]]]] = (
     ("decode the event", ("contracts/exchange.py:decode",)),
     ("encrypt papers and entries", ("storage/vault.py:",)),
     ("make rows", ("referral/store/",)),
-    ("decide", ("referral/domain/", "referral/hears.py:decide", "referral/hears.py:_kept")),
+    ("decide", ("referral/domain/", "referral/hears.py:decide", "referral/keeping.py:kept")),
     ("audit leaves", ("shared/audit/",)),
     ("PostgreSQL client", ("/asyncpg/", "shared/storage/pool.py:")),
     (

@@ -14,9 +14,9 @@ from services.referral.hears import ReferralDesk
 from services.referral.routes import cases, referrals, reports
 from services.referral.routes.office import Office
 from services.referral.settings import ReferralSettings
+from services.referral.store.referrals import Referrals
 from services.referral.store.schema import MIGRATIONS
 from services.referral.watch import Watch
-from shared.clock import Clock
 from shared.contracts.ids import OrganisationId
 from shared.contracts.services import Service
 from shared.messaging import places
@@ -64,7 +64,8 @@ async def build(settings: ReferralSettings) -> AsyncIterator[Parts]:
         node = make_broker(settings.referral_node_broker.get_secret_value(), description="What referral hears")
         exchange = make_broker(settings.referral_exchange_broker.get_secret_value(), description="What referral says")
         post = base.post({"node": node, "exchange": exchange})
-        desk = make_desk(us, base.keyring, directory, base.clock, Hours(ZoneInfo(settings.referral_time_zone)))
+        hours = Hours(ZoneInfo(settings.referral_time_zone))
+        desk = make_desk(us, base.keyring, directory, hours)
         shell = base.shell(desk, post)
         runtime = base.runtime(
             connections={
@@ -78,11 +79,11 @@ async def build(settings: ReferralSettings) -> AsyncIterator[Parts]:
             ],
             rounds=[Round("watch", Watch(base.pool, base.clock, shell, directory).step, WATCH_SECONDS)],
         )
-        office = Office(us, base.pool, base.clock, shell, desk, directory, vault)
+        office = Office(us, base.pool, base.clock, shell, directory, Referrals(us, vault), hours)
         yield Parts(base.staff, runtime, {"office": office})
 
 
-def make_desk(us: OrganisationId, keyring: Keyring, directory: Directory, clock: Clock, hours: Hours) -> ReferralDesk:
+def make_desk(us: OrganisationId, keyring: Keyring, directory: Directory, hours: Hours) -> ReferralDesk:
     """Return the desk of the organisation ``us``."""
     return ReferralDesk(
         us,
@@ -90,6 +91,5 @@ def make_desk(us: OrganisationId, keyring: Keyring, directory: Directory, clock:
         keyring=keyring,
         sealer=Sealer(us, keyring, directory, KeyPurpose.SIGNING),
         vault=Vault(keyring.storage_keys()),
-        clock=clock,
         hours=hours,
     )

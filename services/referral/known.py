@@ -1,37 +1,28 @@
-"""What is known when a decision is made: the state that one message or command concerns, with its key at hand.
-
-One of referral, report and case is what a decision is about; the rest is what it needs to look at. Nothing here is
-ever shown.
-"""
+"""What is known when a decision is made: a referral, a report or a case, with its key at hand; none of it is shown."""
 
 from collections.abc import Mapping
 from dataclasses import field
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Any, Generic, TypeAlias, TypeVar
 
+from services.referral.domain.casefile import CaseFile
 from services.referral.domain.cases import Case
-from services.referral.domain.grants import Grant
-from services.referral.domain.referral import Referral
-from services.referral.domain.reports import ReportFile
-from services.referral.domain.ruling import Paper
-from shared.contracts.codes import AgeBand, Category
+from services.referral.domain.ruling import Ruling
 from shared.contracts.ids import CaseId, MessageId
-from shared.contracts.packet import Summary
-from shared.contracts.personal import Personal
 from shared.messaging.decision import Decision
 from shared.storage.vault import CaseCipher, WrappedKey
 from shared.values import dataclass
 
+Thing_co = TypeVar("Thing_co", covariant=True)
+
 
 class About(StrEnum):
-    """What a key names."""
+    """What an id names."""
 
     REFERRAL = "referral"
     REPORT = "report"
     CASE = "case"
-
-
-NO_PARTS: Mapping[Category, Personal] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,38 +50,35 @@ NOTHING_SENT: Mapping[MessageId, Sent] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What there is for one key."""
+class Known(Generic[Thing_co]):
+    """One referral, report or case, and what a decision about it looks at."""
 
+    thing: Thing_co
     folder: Folder
-    referral: Referral | None = None
-    report: ReportFile | None = None
-    case: Case | None = None
-    grants: tuple[Grant, ...] = ()
-    parts: Mapping[Category, Personal] = field(default_factory=lambda: NO_PARTS, repr=False)
-    """The newest part of each category that the case holds."""
-    legs: tuple[Referral, ...] = ()
-    """The other referrals of the case."""
+    """The key for all that is personal of it."""
+    file: CaseFile = CaseFile()
+    """What its case holds, for a command that looks at the whole of it."""
+    beside: Case | None = None
+    """Another case that the command names, if it is there."""
     sent: Mapping[MessageId, Sent] = field(default_factory=lambda: NOTHING_SENT)
-
-    @property
-    def age(self) -> AgeBand:
-        """The person's age band, as far as it is known: in doubt, a child is protected."""
-        summary = self.parts.get(Category.SUMMARY)
-        return summary.age_band if isinstance(summary, Summary) else AgeBand.IN_DOUBT
+    """Those of its messages that receipts have come for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kept(Decision[Known]):
+Files: TypeAlias = Mapping[About, Known[Any]]
+"""All that one id names here. A partner chooses the ids of its referrals, so that one may name a report besides."""
+
+NO_FILES: Files = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept(Decision[Files]):
     """A decision of this service, with what the store must keep beside the next state."""
 
-    folder: Folder | None = None
+    folder: Folder
     """The key for all of it: what a decision keeps belongs to one case, or to one report."""
-    others: tuple[Referral, ...] = ()
-    """Other referrals of the case that change with this decision."""
-    papers: tuple[Paper, ...] = ()
-    opens: Case | None = None
-    grant: Grant | None = None
-    """A grant to record, or to mark as taken back."""
+    rulings: tuple[Ruling[Any], ...] = ()
+    """What was ruled, and then what follows from it for other referrals of the case."""
     proof: tuple[MessageId, str] | None = None
     """A receipt to keep: the message that it is for, and the signed note."""
+    repeated: bool = False
+    """Whether the same has been here before: nothing follows now."""

@@ -97,13 +97,13 @@ class Opener:
             raise Unreadable(refused.code) from None
         key, what = self._heard(event, envelope, purpose, book)
         return Heard(
-            inbox_id(envelope.header.source, envelope.header.id),
-            delivery.digest(),
-            key,
-            what,
-            delivery.headers.get("traceparent"),
-            (event.traceparent,) if event.traceparent else (),
-            _ids(envelope, event),
+            id=inbox_id(envelope.header.source, envelope.header.id),
+            digest=delivery.digest(),
+            key=key,
+            what=what,
+            traceparent=delivery.headers.get("traceparent"),
+            links=(event.traceparent,) if event.traceparent else (),
+            attributes=_ids(envelope, event),
         )
 
     def _verified(self, envelope: Envelope) -> tuple[KeyPurpose, Book]:

@@ -1,7 +1,8 @@
 """What comes round by itself: referrals whose clocks ring, and partners whose documents have changed."""
 
-from services.referral.hears import LOOK_AT_CLOCKS, What
-from services.referral.known import Known
+from services.referral.commands import LOOK_AT_CLOCKS
+from services.referral.known import Files
+from services.referral.loading import What
 from services.referral.store import referrals
 from shared.clock import Clock
 from shared.messaging.delivery import Heard
@@ -15,7 +16,7 @@ AT_ONCE = 100
 class Watch:
     """Looks at clocks and at the folder of partners. Any number of processes may: a clock rings once."""
 
-    def __init__(self, pool: Pool, clock: Clock, shell: Shell[What, Known], directory: Directory) -> None:
+    def __init__(self, pool: Pool, clock: Clock, shell: Shell[What, Files], directory: Directory) -> None:
         """Take where referrals are, what time it is, who decides, and the folder."""
         self._pool = pool
         self._clock = clock

@@ -5,13 +5,14 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from uuid import UUID
 
+from services.referral.domain.casefile import CaseFile
 from services.referral.domain.cases import Actor
 from services.referral.domain.clocks import Hours
 from services.referral.domain.grants import Grant
 from services.referral.domain.policy import Grounds, Recipient
 from services.referral.domain.referral import Referral
 from services.referral.domain.ruling import Act, Ruling, Tell
-from services.referral.domain.sending import Leg, Offer, offer
+from services.referral.domain.sending import Leg, OfferAsked, offer
 from shared.contracts.codes import (
     AgeBand,
     Category,
@@ -55,7 +56,7 @@ from shared.contracts.exchange import (
     Terms,
     WithdrawnData,
 )
-from shared.contracts.ids import CaseId, ConversationId, GrantId, OrganisationId, ReferralId, StaffId
+from shared.contracts.ids import CaseId, GrantId, OrganisationId, ReferralId, StaffId
 from shared.contracts.packet import (
     Administrative,
     Document,
@@ -175,16 +176,31 @@ def grant(*categories: Category, recipient: OrganisationId = RECEIVER, **changes
 
 def grounds(*grants: Grant, organisation: OrganisationId = RECEIVER) -> Grounds:
     """Return the grounds for telling an organisation with an agreement in force, for an adult."""
-    return Grounds(Recipient(organisation, RecipientKind.SUPPORT, agreed=True), AgeBand.FROM_25_TO_34, grants=grants)
+    return Grounds(recipient(organisation), AgeBand.FROM_25_TO_34, grants=grants)
+
+
+def recipient(organisation: OrganisationId = RECEIVER) -> Recipient:
+    """Return an organisation with an agreement in force."""
+    return Recipient(organisation, RecipientKind.SUPPORT, agreed=True)
+
+
+def casefile(*grants: Grant, legs: tuple[Referral, ...] = ()) -> CaseFile:
+    """Return what a case holds in which every category is written: full of canaries."""
+    return CaseFile(grants, packet().parts(), legs)
+
+
+def leg() -> Leg:
+    """Return a new referral of a new case of the sender."""
+    return Leg(ReferralId(next(FRESH)), CaseId(next(FRESH)), SENDER, NOOR, BRUSSELS)
 
 
 def offered(
     kind: ReferralKind = ReferralKind.TRANSFER, urgency: Urgency = Urgency.URGENT, at: datetime = NOON
 ) -> Ruling[Referral]:
     """Return what the sender decides when it offers a person to the receiver."""
-    leg = Leg(ReferralId(next(FRESH)), ConversationId(next(FRESH)), CaseId(next(FRESH)), SENDER)
-    asked = Offer(kind=kind, urgency=urgency, packet=only(Category.SUMMARY, Category.RISK))
-    return offer(asked, leg, act(NOOR, at), by=NOOR, grounds=grounds(grant()), hours=BRUSSELS)
+    categories = frozenset({Category.SUMMARY, Category.RISK})
+    asked = OfferAsked(to=RECEIVER, kind=kind, urgency=urgency, categories=categories)
+    return offer(leg(), act(NOOR, at), asked, casefile(grant()), recipient())
 
 
 def state(ruling: Ruling[Referral]) -> Referral:

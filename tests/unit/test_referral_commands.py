@@ -5,9 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from services.referral.domain import access, receiving, sending
+from services.referral.domain import access, casework, receiving, sending
+from services.referral.domain.casefile import CaseFile
 from services.referral.domain.grants import Grant
 from services.referral.domain.life import Side
+from services.referral.domain.policy import Recipient
 from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import Paper, Ruling, Tell, Words
@@ -30,7 +32,6 @@ from shared.contracts.codes import (
 from shared.contracts.exchange import (
     EVENTS,
     LANE_LIMIT,
-    AnsweredData,
     AskedData,
     ClosedData,
     DeclinedData,
@@ -39,14 +40,12 @@ from shared.contracts.exchange import (
     RedirectedData,
     Terms,
 )
-from shared.contracts.ids import CaseId, ConversationId, OrganisationId, ReferralId
-from shared.contracts.packet import IDENTIFYING, Packet
+from shared.contracts.ids import OrganisationId
+from shared.contracts.packet import IDENTIFYING
 from tests.support.referral_pairs import Pair, at_status
 from tests.support.referrals import (
-    BRUSSELS,
     BY_STEP,
     CANARY,
-    FRESH,
     MEETING,
     NOON,
     NOOR,
@@ -54,28 +53,43 @@ from tests.support.referrals import (
     SENDER,
     ZOE,
     act,
+    casefile,
     grant,
-    grounds,
+    leg,
     offered,
     only,
-    packet,
+    recipient,
     state,
     told,
 )
 
-LEG = sending.Leg(ReferralId(next(FRESH)), ConversationId(next(FRESH)), CaseId(next(FRESH)), SENDER)
+EVERYTHING = frozenset(Category)
 
 
-def offer(given: Packet, *grants: Grant, identity_reason: str | None = None) -> Ruling[Referral]:
-    """Offer ``given`` on the ground of ``grants``."""
-    asked = sending.Offer(
-        kind=ReferralKind.TRANSFER, urgency=Urgency.URGENT, packet=given, identity_reason=identity_reason
-    )
-    return sending.offer(asked, LEG, act(), by=NOOR, grounds=grounds(*grants), hours=BRUSSELS)
+def offer(*categories: Category, given: CaseFile, to: Recipient | None = None, **changes: object) -> Ruling[Referral]:
+    """Offer these categories of a case, to the receiver, with a few ``changes``."""
+    fields = {"to": RECEIVER, "kind": ReferralKind.TRANSFER, "urgency": Urgency.URGENT, "categories": categories}
+    asked = sending.OfferAsked.model_validate({**fields, **changes})
+    return sending.offer(leg(), act(), asked, given, to or recipient())
+
+
+def answer(referral: Referral, *categories: Category, given: CaseFile, **changes: object) -> Ruling[Referral]:
+    """Answer with these categories of a case."""
+    asked = sending.AnswerAsked.model_validate({"answer": CANARY, "categories": categories, **changes})
+    return sending.answer(referral, act(), asked, given, recipient())
+
+
+def disclose(
+    referral: Referral, *grants: Grant, legs: tuple[Referral, ...] = (), categories: frozenset[Category] = EVERYTHING
+) -> Ruling[Referral]:
+    """Disclose everything, or these categories, of a case with these ``grants``."""
+    asked = sending.DiscloseAsked(categories=categories)
+    return sending.disclose(referral, act(), asked, casefile(*grants, legs=legs), recipient())
 
 
 def test_an_offer_tells_the_recipient_alone_and_keeps_what_it_told() -> None:
-    ruling = offer(only(Category.SUMMARY, Category.HEALTH), grant(until=NOON + timedelta(days=30)))
+    given = casefile(grant(until=NOON + timedelta(days=30)))
+    ruling = offer(Category.SUMMARY, Category.HEALTH, given=given)
     (said,) = ruling.says
     assert isinstance(said, Tell)
     assert said.to == RECEIVER
@@ -83,75 +97,91 @@ def test_an_offer_tells_the_recipient_alone_and_keeps_what_it_told() -> None:
     assert said.event.data.packet.categories() == {Category.SUMMARY, Category.HEALTH}
     assert said.event.data.terms.until == NOON + timedelta(days=30)
     assert {paper.name for paper in ruling.papers} == {Category.SUMMARY, Category.HEALTH}
-    assert {paper.case for paper in ruling.papers} == {LEG.case}
+    assert {paper.case for paper in ruling.papers} == {state(ruling).case}
     detail = ruling.entries[0].detail
     assert (detail["categories"], detail["bases"], detail["receiver"]) == ("health summary", "grant", RECEIVER)
     assert state(ruling).assignee == NOOR
 
 
 def test_an_offer_that_is_not_wholly_covered_does_not_leave_at_all() -> None:
-    ruling = offer(only(Category.SUMMARY, Category.HEALTH, Category.RISK), grant(Category.SUMMARY))
+    ruling = offer(Category.SUMMARY, Category.HEALTH, Category.RISK, given=casefile(grant(Category.SUMMARY)))
     assert ruling == Ruling.refused(Refused.NOT_RELEASED, health="no-grant", risk="no-grant")
 
 
 @pytest.mark.parametrize("category", sorted(IDENTIFYING))
 def test_who_it_is_is_not_in_an_offer_without_a_reason(category: Category) -> None:
-    given = only(Category.SUMMARY, category)
-    assert offer(given, grant()) == Ruling.refused(
-        Refused.NOT_RELEASED, **{category.value: "identity-before-acceptance"}
-    )
-    ruling = offer(given, grant(), identity_reason=CANARY)
+    refused = offer(Category.SUMMARY, category, given=casefile(grant()))
+    assert refused == Ruling.refused(Refused.NOT_RELEASED, **{category.value: "identity-before-acceptance"})
+    ruling = offer(Category.SUMMARY, category, given=casefile(grant()), identity_reason=CANARY)
     assert {paper.name for paper in ruling.papers} == {Category.SUMMARY, category, Words.IDENTITY_REASON}
 
 
 def test_a_kind_that_is_not_agreed_is_not_sent() -> None:
-    asked = sending.Offer(kind=ReferralKind.SERVICE, urgency=Urgency.URGENT, packet=only(Category.SUMMARY))
-    agreed = grounds(grant())
-    fewer = replace(agreed, recipient=replace(agreed.recipient, kinds=EVERY_KIND - {ReferralKind.SERVICE}))
-    assert sending.offer(asked, LEG, act(), by=NOOR, grounds=agreed, hours=BRUSSELS).refusal is None
-    ruling = sending.offer(asked, LEG, act(), by=NOOR, grounds=fewer, hours=BRUSSELS)
+    fewer = replace(recipient(), kinds=EVERY_KIND - {ReferralKind.SERVICE})
+    given = casefile(grant())
+    assert offer(Category.SUMMARY, given=given, kind=ReferralKind.SERVICE).refusal is None
+    ruling = offer(Category.SUMMARY, given=given, to=fewer, kind=ReferralKind.SERVICE)
     assert ruling == Ruling.refused(Refused.KIND_NOT_AGREED)
 
 
 def test_nobody_refers_to_themselves() -> None:
-    asked = sending.Offer(kind=ReferralKind.SERVICE, urgency=Urgency.URGENT, packet=only(Category.SUMMARY))
-    to_self = grounds(grant(recipient=SENDER), organisation=SENDER)
-    ruling = sending.offer(asked, LEG, act(), by=NOOR, grounds=to_self, hours=BRUSSELS)
+    ruling = offer(Category.SUMMARY, given=casefile(grant(recipient=SENDER)), to=recipient(SENDER))
     assert ruling == Ruling.refused(Refused.NOT_WITH_ITSELF)
 
 
+def test_a_packet_is_cut_from_the_case_and_from_nothing_else() -> None:
+    thin = replace(casefile(grant()), parts=only(Category.SUMMARY).parts())
+    lacking: Ruling[Referral] = Ruling.refused(Refused.NOT_IN_CASE, health="missing", risk="missing")
+    assert offer(Category.SUMMARY, Category.RISK, Category.HEALTH, given=thin) == lacking
+    assert answer(at_status(Status.ASKED).sender, Category.RISK, Category.HEALTH, given=thin) == lacking
+    asked = sending.DiscloseAsked(categories=frozenset({Category.RISK, Category.HEALTH}))
+    accepted = at_status(Status.ACCEPTED).sender
+    assert sending.disclose(accepted, act(), asked, thin, recipient()) == lacking
+
+
+def test_a_further_leg_starts_from_the_case_of_its_conversation() -> None:
+    first = at_status(Status.OPENED).sender
+    second = offer(Category.SUMMARY, given=casefile(grant(), legs=(first,)), conversation=first.conversation)
+    assert state(second).conversation == first.conversation
+    elsewhere = offer(Category.SUMMARY, given=casefile(grant()), conversation=first.conversation)
+    assert elsewhere == Ruling.refused(Refused.OTHER_CONVERSATION)
+    anew = offer(Category.SUMMARY, given=casefile(grant(), legs=(first,)))
+    assert state(anew).conversation != first.conversation
+
+
 def test_an_answer_passes_the_same_gate() -> None:
-    asked = at_status(Status.ASKED).sender
-    health = AnsweredData(answer=CANARY, packet=only(Category.HEALTH))
-    assert sending.answer(asked, act(), health, grounds()).refusal is not None
-    assert state(sending.answer(asked, act(), health, grounds(grant()))).status is Status.OPENED
-    assert state(sending.answer(asked, act(), AnsweredData(answer=CANARY), grounds())).status is Status.OPENED
+    asked, health = at_status(Status.ASKED).sender, Category.HEALTH
+    assert answer(asked, health, given=casefile()) == Ruling.refused(Refused.NOT_RELEASED, health="no-grant")
+    assert state(answer(asked, health, given=casefile(grant()))).status is Status.OPENED
+    assert state(answer(asked, given=casefile())).status is Status.OPENED
     opened = at_status(Status.OPENED).sender
-    assert (
-        sending.answer(opened, act(), health, grounds()).refusal
-        == Ruling.refused(Refused.NOT_IN_TABLE, status="opened").refusal
-    )
+    assert answer(opened, health, given=casefile()) == Ruling.refused(Refused.NOT_IN_TABLE, status="opened")
+
+
+def test_an_answer_that_says_who_it_is_says_why() -> None:
+    asked, given = at_status(Status.ASKED).sender, casefile(grant())
+    refused = answer(asked, Category.IDENTITY, given=given)
+    assert refused == Ruling.refused(Refused.NOT_RELEASED, identity="identity-before-acceptance")
+    assert state(answer(asked, Category.IDENTITY, given=given, identity_reason=CANARY)).status is Status.OPENED
 
 
 def test_disclosing_passes_the_gate_and_follows_acceptance() -> None:
     accepted = at_status(Status.ACCEPTED).sender
-    assert sending.disclose(accepted, act(), packet(), grounds(grant(Category.IDENTITY))).refusal is not None
-    ruling = sending.disclose(accepted, act(), packet(), grounds(grant()))
+    assert disclose(accepted, grant(Category.IDENTITY)).refusal is not None
+    ruling = disclose(accepted, grant())
     assert state(ruling).status is Status.DISCLOSED
     assert ruling.entries[0].detail["bases"] == "grant"
-    early = sending.disclose(at_status(Status.OPENED).sender, act(), packet(), grounds(grant()))
+    early = disclose(at_status(Status.OPENED).sender, grant())
     assert early == Ruling.refused(Refused.NOT_IN_TABLE, status="opened")
 
 
 def test_a_person_on_the_way_to_one_organisation_is_handed_to_no_second_one() -> None:
     chosen, other = at_status(Status.DISCLOSED).sender, at_status(Status.ACCEPTED).sender
     other = replace(other, conversation=chosen.conversation)
-    ruling = sending.disclose(other, act(), packet(), grounds(grant()), legs=(chosen, other))
+    ruling = disclose(other, grant(), legs=(chosen, other))
     assert ruling == Ruling.refused(Refused.ANOTHER_CHOSEN, status="accepted")
     service = replace(other, kind=ReferralKind.SERVICE)
-    assert (
-        state(sending.disclose(service, act(), packet(), grounds(grant()), legs=(chosen,))).status is Status.DISCLOSED
-    )
+    assert state(disclose(service, grant(), legs=(chosen,))).status is Status.DISCLOSED
 
 
 def test_the_other_candidates_are_withdrawn_and_learn_nothing() -> None:
@@ -163,9 +193,7 @@ def test_the_other_candidates_are_withdrawn_and_learn_nothing() -> None:
     closed = replace(at_status(Status.DECLINED).sender, conversation=chosen.conversation)
     elsewhere = at_status(Status.OPENED).sender
     legal_aid = replace(open_one, id=elsewhere.id, kind=ReferralKind.SERVICE)
-    ruling = sending.disclose(
-        chosen, act(), packet(), grounds(grant()), (chosen, open_one, accepted, closed, elsewhere, legal_aid)
-    )
+    ruling = disclose(chosen, grant(), legs=(chosen, open_one, accepted, closed, elsewhere, legal_aid))
     assert state(ruling).status is Status.DISCLOSED
     assert [state(other).id for other in ruling.also] == [open_one.id, accepted.id]
     for other in ruling.also:
@@ -177,13 +205,13 @@ def test_taking_a_grant_back_reaches_every_holder_once() -> None:
     waiting, closed = at_status(Status.OPENED).sender, at_status(Status.CLOSED).sender
     elsewhere = replace(at_status(Status.OPENED).sender, receiver=OrganisationId("accueil-fr"))
     received = at_status(Status.OPENED).receiver
-    ruling = sending.take_back(given, (waiting, closed, elsewhere, received), act(at=NOON))
-    assert ruling.state is not None
-    assert ruling.state.withdrawn_at == NOON
+    legs = (waiting, closed, elsewhere, received)
+    ruling = casework.take_back(casefile(given, legs=legs), act(at=NOON), given.id)
+    assert ruling.grant == replace(given, withdrawn_at=NOON)
     assert [state(other).id for other in ruling.also] == [waiting.id, closed.id]
     assert {told(other).step for other in ruling.also} == {Step.CONSENT_WITHDRAWN}
-    again = sending.take_back(ruling.state, [state(other) for other in ruling.also], act())
-    assert again == Ruling()
+    taken = casefile(ruling.grant, legs=tuple(state(other) for other in ruling.also))
+    assert casework.take_back(taken, act(), given.id) == Ruling()
 
 
 LATER = NOON + timedelta(days=1)
@@ -273,7 +301,7 @@ def test_withdrawing_and_rescheduling_say_what_staff_meant() -> None:
 
 
 def test_no_ruling_shows_what_it_holds() -> None:
-    ruling = sending.disclose(at_status(Status.ACCEPTED).sender, act(), packet(), grounds(grant()))
+    ruling = disclose(at_status(Status.ACCEPTED).sender, grant())
     assert len(ruling.papers) == len(Category)
     assert all(isinstance(paper, Paper) for paper in ruling.papers)
     for shown in (repr(ruling), str(ruling), f"{ruling}", repr(ruling.papers), repr(ruling.says)):

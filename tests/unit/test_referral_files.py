@@ -5,8 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from services.referral.domain.cases import Case, open_case
-from services.referral.domain.grants import record, take_back
+from services.referral.domain.casefile import CaseFile
+from services.referral.domain.cases import Case
+from services.referral.domain.casework import open_case, record, take_back
 from services.referral.domain.refusals import Refused
 from services.referral.domain.reports import ReportFile, ReportStatus, hear_report, link, reorient
 from services.referral.domain.reports import open_case as open_case_for
@@ -69,13 +70,13 @@ def test_a_case_opened_for_a_report_takes_its_folder_over() -> None:
 
 def test_a_report_is_linked_to_a_case_that_is_there() -> None:
     case = CaseId(next(FRESH))
-    ruling = link(waiting(), case, act())
+    ruling = link(waiting(), act(), case)
     assert ruling.state is not None
     assert (ruling.state.case, ruling.state.folder, ruling.opens) == (case, FOLDER, None)
 
 
 def test_a_report_out_of_scope_is_sent_somewhere() -> None:
-    ruling = reorient(waiting(), Reorientation.TRADE_UNION, act())
+    ruling = reorient(waiting(), act(), Reorientation.TRADE_UNION)
     assert ruling.state is not None
     assert (ruling.state.status, ruling.state.reoriented_to) == (ReportStatus.REORIENTED, Reorientation.TRADE_UNION)
 
@@ -85,25 +86,30 @@ def test_what_is_settled_is_not_settled_again(settled: ReportStatus) -> None:
     report_file = replace(waiting(), status=settled)
     refused: Ruling[ReportFile] = Ruling.refused(Refused.REPORT_SETTLED, status=settled.value)
     assert open_case_for(report_file, act()) == refused
-    assert link(report_file, FOLDER, act()) == refused
-    assert reorient(report_file, Reorientation.ASYLUM, act()) == refused
+    assert link(report_file, act(), FOLDER) == refused
+    assert reorient(report_file, act(), Reorientation.ASYLUM) == refused
 
 
 def test_a_case_can_be_opened_for_somebody_who_just_comes() -> None:
     case = Case(FOLDER, NOON, NOOR)
     decision = open_case(case)
-    assert decision.state == case
+    assert (decision.state, decision.opens) == (case, case)
     assert [(entry.code, entry.subject, entry.detail) for entry in decision.entries] == [("case.opened", FOLDER, {})]
 
 
 def test_a_grant_is_recorded_and_taken_back_once() -> None:
     given = grant()
     recorded = record(given)
-    assert recorded.state == given
+    assert recorded.grant == given
     assert recorded.entries[0].detail["form"] == "interpreter"
     later = NOON + timedelta(hours=1)
-    withdrawn = take_back(given, act(at=later)).state
-    assert withdrawn is not None
-    assert withdrawn.withdrawn_at == later
-    assert take_back(withdrawn, act(at=later + timedelta(hours=1))).state is None
+    withdrawn = take_back(CaseFile((given,)), act(at=later), given.id)
+    assert withdrawn.grant == replace(given, withdrawn_at=later)
+    assert [entry.code for entry in withdrawn.entries] == ["grant.withdrawn"]
+    again = take_back(CaseFile((withdrawn.grant,)), act(at=later + timedelta(hours=1)), given.id)
+    assert again == Ruling()
     assert CANARY not in repr(recorded)
+
+
+def test_a_grant_that_the_case_does_not_hold_is_not_found() -> None:
+    assert take_back(CaseFile((grant(),)), act(), grant().id) == Ruling.refused(Refused.NOT_FOUND)

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
 from shared.contracts.ids import CaseId, OrganisationId, ReferralId, ReportId, StaffId
-from shared.messaging.decision import Decision, Entry
+from shared.messaging.decision import Entry
 from shared.values import dataclass
 
 CLOCK: Final = "clock"
@@ -25,11 +25,6 @@ class Case:
     opened_by: Actor
     opened_for: ReferralId | ReportId | None = None
     """The referral or report that gave rise to it, if one did."""
-
-
-def open_case(case: Case) -> Decision[Case]:
-    """Open a case for somebody who came without a report or a referral."""
-    return Decision(state=case, entries=(opened(case),))
 
 
 def opened(case: Case) -> Entry:

@@ -4,13 +4,10 @@ A grant is never changed: to take it back is to mark when, and to renew it is to
 one: what it does not name, it does not allow.
 """
 
-from dataclasses import replace
 from datetime import datetime
 
-from services.referral.domain.ruling import Act
 from shared.contracts.codes import Category, GrantedBy, GrantForm, Purpose
 from shared.contracts.ids import CaseId, GrantId, OrganisationId, StaffId
-from shared.messaging.decision import Decision, Entry
 from shared.values import dataclass
 
 
@@ -39,27 +36,3 @@ class Grant:
     recorded_by: StaffId
     recorded_at: datetime
     withdrawn_at: datetime | None = None
-
-
-def record(grant: Grant) -> Decision[Grant]:
-    """Keep a grant that was given."""
-    return Decision(state=grant, entries=(_entry("grant.recorded", grant, grant.recorded_by, grant.recorded_at),))
-
-
-def take_back(grant: Grant, act: Act) -> Decision[Grant]:
-    """Mark that the person has taken the grant back; always possible, and the first time is what counts."""
-    if grant.withdrawn_at is not None:
-        return Decision()
-    withdrawn = replace(grant, withdrawn_at=act.at)
-    return Decision(state=withdrawn, entries=(_entry("grant.withdrawn", grant, act.by, act.at),))
-
-
-def _entry(code: str, grant: Grant, actor: str, at: datetime) -> Entry:
-    detail = {
-        "recipient": grant.recipient,
-        "categories": " ".join(sorted(grant.categories)),
-        "purposes": " ".join(sorted(grant.purposes)),
-        "form": grant.form.value,
-        "given_by": grant.given_by.value,
-    }
-    return Entry(code, actor, grant.id, at, detail, grant.case)

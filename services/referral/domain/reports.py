@@ -78,7 +78,7 @@ def open_case(report: ReportFile, act: Act) -> Ruling[ReportFile]:
     return Ruling(state=settled, entries=(opened(case), linked), opens=case)
 
 
-def link(report: ReportFile, case: CaseId, act: Act) -> Ruling[ReportFile]:
+def link(report: ReportFile, act: Act, case: CaseId) -> Ruling[ReportFile]:
     """Link a report to a case that is there: more is told of somebody who is known."""
     if report.status is not ReportStatus.WAITING:
         return Ruling.refused(Refused.REPORT_SETTLED, status=report.status.value)
@@ -86,7 +86,7 @@ def link(report: ReportFile, case: CaseId, act: Act) -> Ruling[ReportFile]:
     return Ruling(state=settled, entries=(_entry("report.linked", settled, act, case=str(case)),))
 
 
-def reorient(report: ReportFile, to: Reorientation, act: Act) -> Ruling[ReportFile]:
+def reorient(report: ReportFile, act: Act, to: Reorientation) -> Ruling[ReportFile]:
     """Note where the reporter was sent instead."""
     if report.status is not ReportStatus.WAITING:
         return Ruling.refused(Refused.REPORT_SETTLED, status=report.status.value)

@@ -1,13 +1,14 @@
-"""What a decision of this service holds besides its next state: personal papers to keep, and a case to open."""
+"""What a decision of this service holds besides its next state: papers to keep, a case to open, consent to note."""
 
 from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 from uuid import UUID
 
 from services.referral.domain.cases import Actor, Case
+from services.referral.domain.grants import Grant
 from services.referral.domain.life import Side
 from shared.contracts.codes import Category
 from shared.contracts.exchange import ReferralEvent
@@ -15,6 +16,9 @@ from shared.contracts.ids import CaseId, OrganisationId, ReferralId, ReportId
 from shared.contracts.personal import Personal, Text
 from shared.messaging.decision import Decision, Refusal
 from shared.values import dataclass
+
+if TYPE_CHECKING:
+    from services.referral.domain.referral import Referral
 
 State = TypeVar("State")
 
@@ -79,7 +83,9 @@ class Ruling(Decision[State], Generic[State]):
     papers: tuple[Paper, ...] = ()
     opens: Case | None = None
     """A case to open with this decision, before its papers are kept."""
-    also: tuple["Ruling[Any]", ...] = ()
+    grant: Grant | None = None
+    """A grant to record, or to mark as taken back."""
+    also: tuple["Ruling[Referral]", ...] = ()
     """What follows for other referrals of the case, in the same transaction; what cannot be said now is left undone."""
 
     @classmethod

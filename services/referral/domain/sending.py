@@ -4,17 +4,19 @@ Whatever discloses goes through the gate, whole or not at all: a packet with one
 with the reason for each, so that nobody believes to have sent what stayed behind.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from services.referral.domain import grants
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from services.referral.domain.casefile import CaseFile
 from services.referral.domain.clocks import Hours, deadlines
-from services.referral.domain.grants import Grant
 from services.referral.domain.lanes import Lanes
 from services.referral.domain.life import Side
 from services.referral.domain.moves import move_of, papers_of
-from services.referral.domain.policy import Grounds, Release, Stage, release
+from services.referral.domain.policy import Grounds, Recipient, Release, Stage, release
 from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
 from services.referral.domain.responsibility import MOVES_ON_ARRIVAL
@@ -22,7 +24,7 @@ from services.referral.domain.ruling import Act, Ruling, Tell
 from services.referral.domain.saying import refusal_of, say
 from services.referral.domain.standing import Course
 from services.referral.domain.telling import entry
-from shared.contracts.codes import ReferralKind, Status, Step, Urgency, WithdrawReason
+from shared.contracts.codes import Category, Purpose, ReferralKind, Status, Step, Urgency, WithdrawReason
 from shared.contracts.event import EventId
 from shared.contracts.exchange import (
     AnsweredData,
@@ -39,114 +41,110 @@ from shared.contracts.exchange import (
     RescheduledData,
     WithdrawnData,
 )
-from shared.contracts.ids import CaseId, ConversationId, OrganisationId, ReferralId, StaffId
-from shared.contracts.packet import Packet
+from shared.contracts.ids import CaseId, ConversationId, Organisation, OrganisationId, ReferralId, StaffId
 from shared.contracts.personal import Personal, Text
 from shared.values import dataclass
 
 
-class Offer(Personal):
-    """What a member of staff asks another organisation."""
+class OfferAsked(Personal):
+    """A referral to make: the packet is cut from the case, the categories that are named and no others."""
 
+    to: Organisation
     kind: ReferralKind
     urgency: Urgency
-    packet: Packet
+    purpose: Purpose = Purpose.SUPPORT
+    categories: frozenset[Category] = frozenset({Category.SUMMARY})
     identity_reason: Text | None = None
+    conversation: ConversationId | None = None
+    """The conversation that this leg belongs to, one of the case's own; a new one when there is none yet."""
+
+    @field_validator("categories")
+    @classmethod
+    def _holds_the_summary(cls, categories: frozenset[Category]) -> frozenset[Category]:
+        if Category.SUMMARY not in categories:
+            raise PydanticCustomError("summary-missing", "an offer needs the summary")
+        return categories
+
+
+class AnswerAsked(Personal):
+    """An answer, with the categories that it needs."""
+
+    answer: Text
+    categories: frozenset[Category] = frozenset()
+    identity_reason: Text | None = None
+    purpose: Purpose = Purpose.SUPPORT
+
+
+class DiscloseAsked(Personal):
+    """What the receiver needs now that it has accepted."""
+
+    categories: frozenset[Category] = Field(min_length=1)
+    purpose: Purpose = Purpose.SUPPORT
 
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """Which referral of which conversation, for which case, and whose."""
+    """Which referral, for which case, whose, who follows it, and when its receiver works."""
 
     referral: ReferralId
-    conversation: ConversationId
     case: CaseId
     sender: OrganisationId
+    assignee: StaffId
+    hours: Hours
 
 
-def joins(conversation: ConversationId, referrals: Sequence[Referral]) -> bool:
-    """Whether a further leg of ``conversation`` may start from the case that ``referrals`` are of."""
-    return any(referral.conversation == conversation for referral in referrals)
-
-
-def offer(asked: Offer, leg: Leg, act: Act, *, by: StaffId, grounds: Grounds, hours: Hours) -> Ruling[Referral]:
-    """Offer a person to the recipient of ``grounds``, who works in ``hours``; ``by`` follows it from now on."""
-    receiver = grounds.recipient.organisation
-    if receiver == leg.sender:
-        return Ruling.refused(Refused.NOT_WITH_ITSELF)
-    if asked.kind not in grounds.recipient.kinds:
-        return Ruling.refused(Refused.KIND_NOT_AGREED)
-    gate = _gate(asked.packet, grounds, Stage.DECIDING, act.at, identity_reason=asked.identity_reason is not None)
+def offer(leg: Leg, act: Act, asked: OfferAsked, file: CaseFile, to: Recipient) -> Ruling[Referral]:
+    """Offer the person whose case ``file`` is to the organisation ``to``."""
+    refused = _not_offered(leg, asked, file, to)
+    if refused is not None:
+        return refused
+    reason = asked.identity_reason
+    gate = _gate(asked.categories, _grounds(file, to, asked.purpose), Stage.DECIDING, act.at, reason=reason)
     if not gate.whole:
         return _not_released(gate)
-    terms = gate.terms(grounds.purpose)
-    event = ReferralOffered(
-        id=EventId(next(act.ids)),
-        at=act.at,
-        conversation=leg.conversation,
-        referral=leg.referral,
-        n=1,
-        seen=0,
-        data=OfferedData(
-            kind=asked.kind,
-            urgency=asked.urgency,
-            packet=asked.packet,
-            terms=terms,
-            identity_reason=asked.identity_reason,
-        ),
-    )
-    referral = Referral(
-        id=leg.referral,
-        conversation=leg.conversation,
-        case=leg.case,
-        side=Side.SENDER,
-        sender=leg.sender,
-        receiver=receiver,
+    data = OfferedData(
         kind=asked.kind,
         urgency=asked.urgency,
-        course=Course(Lanes(sender=(move_of(event),))),
-        terms=terms,
-        deadlines=deadlines(asked.urgency, act.at, hours),
-        assignee=by,
+        packet=file.packet(asked.categories),
+        terms=gate.terms(asked.purpose),
+        identity_reason=reason,
     )
-    return Ruling(
-        state=referral,
-        says=(Tell(receiver, event),),
-        entries=(
-            entry(referral, Step.OFFERED.value, act, receiver=receiver, kind=asked.kind.value, **_released(gate)),
-        ),
-        papers=papers_of(event, leg.case),
-    )
+    return _offered(leg, act, data, receiver=to.organisation, conversation=asked.conversation, released=_released(gate))
 
 
-def answer(referral: Referral, act: Act, said: AnsweredData, grounds: Grounds) -> Ruling[Referral]:
+def answer(referral: Referral, act: Act, asked: AnswerAsked, file: CaseFile, to: Recipient) -> Ruling[Referral]:
     """Answer the receiver's question; what it discloses passes the same gate as the offer."""
+    wanted, reason = asked.categories, asked.identity_reason
     refusal = refusal_of(referral, Step.ANSWERED)
-    if refusal is not None or said.packet is None:
-        return say(referral, act, ReferralAnswered, said)
-    reason = said.identity_reason is not None
-    gate = _gate(said.packet, grounds, Stage.DECIDING, act.at, identity_reason=reason)
-    return say(referral, act, ReferralAnswered, said, **_released(gate)) if gate.whole else _not_released(gate)
+    if refusal is not None or not wanted:
+        return say(referral, act, ReferralAnswered, AnsweredData(answer=asked.answer, identity_reason=reason))
+    if lacking := file.lacks(wanted):
+        return _not_in_case(lacking)
+    gate = _gate(wanted, _grounds(file, to, asked.purpose), Stage.DECIDING, act.at, reason=reason)
+    if not gate.whole:
+        return _not_released(gate)
+    said = AnsweredData(answer=asked.answer, packet=file.packet(wanted), identity_reason=reason)
+    return say(referral, act, ReferralAnswered, said, **_released(gate))
 
 
-def disclose(
-    referral: Referral, act: Act, packet: Packet, grounds: Grounds, legs: Sequence[Referral] = ()
-) -> Ruling[Referral]:
+def disclose(referral: Referral, act: Act, asked: DiscloseAsked, file: CaseFile, to: Recipient) -> Ruling[Referral]:
     """Give the receiver, who has accepted, what it needs to receive the person.
 
-    ``legs`` are the other referrals of the case. While a person is on the way to one organisation of a conversation, or
-    has arrived there, they are handed to no second one; the other candidates of the conversation are withdrawn.
+    While a person is on the way to one organisation of a conversation, or has arrived there, they are handed to no
+    second one; the other candidates of the conversation are withdrawn.
     """
-    others = _rivals(referral, legs)
+    others = _rivals(referral, file.legs)
     refusal = refusal_of(referral, Step.DISCLOSED)
     if refusal is None and any(leg.status in _ON_THE_WAY for leg in others):
         refusal = Refused.ANOTHER_CHOSEN
     if refusal is not None:
         return Ruling.refused(refusal, status=referral.status.value)
-    gate = _gate(packet, grounds, Stage.ACCEPTED, act.at, identity_reason=False)
+    if lacking := file.lacks(asked.categories):
+        return _not_in_case(lacking)
+    gate = _gate(asked.categories, _grounds(file, to, asked.purpose), Stage.ACCEPTED, act.at)
     if not gate.whole:
         return _not_released(gate)
-    data = DisclosedData(packet=packet, terms=gate.terms(grounds.purpose))
+    data = DisclosedData(packet=file.packet(asked.categories), terms=gate.terms(asked.purpose))
     said = say(referral, act, ReferralDisclosed, data, **_released(gate))
     return replace(said, also=withdraw_others(others, act))
 
@@ -175,26 +173,6 @@ def withdraw_others(candidates: Sequence[Referral], act: Act) -> tuple[Ruling[Re
     )
 
 
-def take_back(grant: Grant, referrals: Sequence[Referral], act: Act) -> Ruling[Grant]:
-    """Mark that the person has taken ``grant`` back, and let every holder of what it may have covered know.
-
-    ``referrals`` are those of the case. All that went to the grant's recipient is affected, under whichever grant it
-    went: to take one of two grants back and keep the other going takes a new offer. Always possible; done again, it
-    reaches those that could not be reached before.
-    """
-    taken = grants.take_back(grant, act)
-    affected = (
-        referral
-        for referral in referrals
-        if referral.side is Side.SENDER
-        and referral.receiver == grant.recipient
-        and referral.standing.consent_withdrawn_at is None
-    )
-    return Ruling(
-        state=taken.state, entries=taken.entries, also=tuple(withdraw_consent(referral, act) for referral in affected)
-    )
-
-
 _ON_THE_WAY = frozenset({Status.DISCLOSED, Status.MISSED, Status.ARRIVED})
 _CANDIDATE = frozenset({Status.OFFERED, Status.RECEIVED, Status.OPENED, Status.ASKED, Status.ACCEPTED})
 
@@ -213,8 +191,67 @@ def _rivals(referral: Referral, legs: Sequence[Referral]) -> tuple[Referral, ...
     )
 
 
-def _gate(packet: Packet, grounds: Grounds, stage: Stage, at: datetime, *, identity_reason: bool) -> Release:
-    return release(packet.categories(), grounds, stage=stage, identity_reason=identity_reason, at=at)
+def _not_offered(leg: Leg, asked: OfferAsked, file: CaseFile, to: Recipient) -> Ruling[Referral] | None:
+    """Return why nothing of the kind may be offered, before the gate looks at what would go; ``None`` where it may."""
+    if asked.conversation is not None and all(each.conversation != asked.conversation for each in file.legs):
+        return Ruling.refused(Refused.OTHER_CONVERSATION)
+    if lacking := file.lacks(asked.categories):
+        return _not_in_case(lacking)
+    if to.organisation == leg.sender:
+        return Ruling.refused(Refused.NOT_WITH_ITSELF)
+    return None if asked.kind in to.kinds else Ruling.refused(Refused.KIND_NOT_AGREED)
+
+
+def _offered(
+    leg: Leg,
+    act: Act,
+    data: OfferedData,
+    *,
+    receiver: OrganisationId,
+    conversation: ConversationId | None,
+    released: Mapping[str, str],
+) -> Ruling[Referral]:
+    """Say the first event of a referral; without a ``conversation`` a new one begins with it."""
+    event = ReferralOffered(
+        id=EventId(next(act.ids)),
+        at=act.at,
+        conversation=conversation or ConversationId(next(act.ids)),
+        referral=leg.referral,
+        n=1,
+        seen=0,
+        data=data,
+    )
+    referral = Referral(
+        id=leg.referral,
+        conversation=event.conversation,
+        case=leg.case,
+        side=Side.SENDER,
+        sender=leg.sender,
+        receiver=receiver,
+        kind=data.kind,
+        urgency=data.urgency,
+        course=Course(Lanes(sender=(move_of(event),))),
+        terms=data.terms,
+        deadlines=deadlines(data.urgency, act.at, leg.hours),
+        assignee=leg.assignee,
+    )
+    return Ruling(
+        state=referral,
+        says=(Tell(receiver, event),),
+        entries=(entry(referral, Step.OFFERED.value, act, receiver=receiver, kind=data.kind.value, **released),),
+        papers=papers_of(event, leg.case),
+    )
+
+
+def _grounds(file: CaseFile, to: Recipient, purpose: Purpose) -> Grounds:
+    """Return everything on which a disclosure to ``to`` may rest."""
+    return Grounds(to, file.age, purpose, file.grants)
+
+
+def _gate(
+    wanted: frozenset[Category], grounds: Grounds, stage: Stage, at: datetime, *, reason: str | None = None
+) -> Release:
+    return release(wanted, grounds, stage=stage, identity_reason=reason is not None, at=at)
 
 
 def _released(gate: Release) -> dict[str, str]:
@@ -229,3 +266,7 @@ def _not_released(gate: Release) -> Ruling[Referral]:
     return Ruling.refused(
         Refused.NOT_RELEASED, **{category.value: reason.value for category, reason in gate.stays.items()}
     )
+
+
+def _not_in_case(lacking: frozenset[Category]) -> Ruling[Referral]:
+    return Ruling.refused(Refused.NOT_IN_CASE, **dict.fromkeys(sorted(lacking), "missing"))

@@ -4,41 +4,35 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Query, Response
+from fastapi import APIRouter, Body, Depends, Query, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
-from services.referral.domain import grants, sending
-from services.referral.domain.cases import Case, open_case
+from services.referral.commands import Command, NewCase
+from services.referral.domain import casework, sending
 from services.referral.domain.grants import Grant
-from services.referral.domain.parts import cut, write_part
-from services.referral.domain.reading import read_case
-from services.referral.domain.referral import Referral
-from services.referral.domain.refusals import Refused
-from services.referral.domain.ruling import Act, Ruling
-from services.referral.known import About, Folder, Known
-from services.referral.routes.office import REFUSALS, Asked, Caseworker, Office, Reader, TheOffice
-from services.referral.routes.shown import (
-    CaseShown,
-    GrantAsked,
-    GrantShown,
-    OfferAsked,
-    PaperShown,
-    ReferralShown,
-    Shown,
+from services.referral.domain.reading import read_case, read_grants
+from services.referral.domain.sending import OfferAsked
+from services.referral.known import About
+from services.referral.routes.office import (
+    CASEWORKERS,
+    REFUSALS,
+    REPEATED,
+    Asked,
+    Caller,
+    Office,
+    Reader,
+    TheOffice,
+    made,
 )
-from services.referral.store import cases, folders, papers, referrals
+from services.referral.routes.shown import CaseShown, GrantAsked, GrantShown, PaperShown, ReferralShown, Shown
+from services.referral.store import cases, papers
 from shared.contracts.codes import Category
-from shared.contracts.ids import CaseId, ConversationId, GrantId, ReferralId
-from shared.messaging.decision import Decision
-from shared.uuids import random_uuid
-from shared.web.problem import NOT_FOUND, Problem
+from shared.contracts.ids import CaseId, GrantId, ReferralId
 
-router = APIRouter(prefix="/cases", tags=["cases"], responses=REFUSALS)
+router = APIRouter(prefix="/cases", tags=["cases"], responses=REFUSALS, dependencies=[Depends(CASEWORKERS)])
 
 LONGEST_PAGE = 200
-REPEATED = 200
-"""The same request has been here before: what it made is shown again."""
 NO_CASE = UUID(int=0)
 
 
@@ -51,16 +45,13 @@ def again(model: type[Shown]) -> dict[int | str, dict[str, Any]]:
 async def open_(office: TheOffice, asked: Asked, response: Response) -> CaseShown:
     """Open a case for somebody who came without a report or a referral."""
     id_ = CaseId(asked.fresh(NO_CASE))
-    decision = await office.act(asked, id_, About.CASE, lambda _, act: open_case(Case(id_, act.at, act.by)), opens=True)
-    if decision.state is None:
-        response.status_code = REPEATED
+    made(await office.act(asked, id_, NewCase(asked.by.id, id_)), response)
     return CaseShown.of(await office.read(lambda connection: cases.find(connection, id_)))
 
 
 @router.get("")
 async def list_cases(
     office: TheOffice,
-    member: Caseworker,  # noqa: ARG001 - who may
     before: datetime | None = None,
     before_id: CaseId | None = None,
     limit: Annotated[int, Query(ge=1, le=LONGEST_PAGE)] = 50,
@@ -72,7 +63,7 @@ async def list_cases(
 
 
 @router.get("/{case}")
-async def show(office: TheOffice, member: Caseworker, case: CaseId) -> CaseShown:  # noqa: ARG001
+async def show(office: TheOffice, case: CaseId) -> CaseShown:
     """Say when and by whom a case was opened."""
     return CaseShown.of(await office.read(lambda connection: cases.find(connection, case)))
 
@@ -80,18 +71,16 @@ async def show(office: TheOffice, member: Caseworker, case: CaseId) -> CaseShown
 @router.get("/{case}/papers")
 async def read(office: TheOffice, reader: Reader, case: CaseId) -> list[PaperShown]:
     """Open what staff have written into a case. The reading is written down first."""
-    await office.act(reader, case, About.CASE, lambda known, act: read_case(_case(known), act))
-    folder = await _folder(office, case)
-    async with office.pool.acquire() as connection:
-        return [PaperShown.of(paper) for paper in await papers.about(connection, case, folder)]
+    command = Command(reader.by.id, About.CASE, lambda known, act: read_case(known.thing, act))
+    return [PaperShown.of(paper) for paper in await office.open_papers(reader, case, command)]
 
 
 @router.get("/{case}/referrals")
-async def list_referrals(office: TheOffice, member: Caseworker, case: CaseId) -> list[ReferralShown]:  # noqa: ARG001
+async def list_referrals(office: TheOffice, case: CaseId) -> list[ReferralShown]:
     """List a case's referrals, oldest first."""
     await office.read(lambda connection: cases.find(connection, case))
     async with office.pool.acquire() as connection:
-        return [ReferralShown.of(referral) for referral in await referrals.of_case(connection, case, office.us)]
+        return [ReferralShown.of(referral) for referral in await office.referrals.of_case(connection, case)]
 
 
 @router.put("/{case}/parts/{category}", status_code=204)
@@ -103,7 +92,10 @@ async def write(
         content = papers.MODELS[category].model_validate(body)
     except ValidationError as error:
         raise RequestValidationError(error.errors(include_input=False, include_url=False)) from None
-    await office.act(asked, case, About.CASE, lambda known, act: write_part(_case(known), category, content, act))
+    command = Command(
+        asked.by.id, About.CASE, lambda known, act: casework.write_part(known.thing, act, category, content)
+    )
+    await office.act(asked, case, command)
 
 
 @router.post("/{case}/grants", status_code=201, responses=again(GrantShown))
@@ -112,72 +104,46 @@ async def record_grant(
 ) -> GrantShown:
     """Record what the person has allowed."""
     id_ = GrantId(asked.fresh(case))
-
-    def rule(known: Known, act: Act) -> Decision[Grant]:
-        return grants.record(body.grant(id_, _case(known).id, by=asked.by.id, at=act.at))
-
-    decision = await office.act(asked, case, About.CASE, rule)
-    if decision.state is None:
-        response.status_code = REPEATED
-    return GrantShown.of(next(grant for grant in await _grants(office, case) if grant.id == id_))
+    command = Command(
+        asked.by.id, About.CASE, lambda _, act: casework.record(body.grant(id_, case, by=asked.by.id, at=act.at))
+    )
+    kept = await office.act(asked, case, command)
+    made(kept, response)
+    grants = await _grants(office, asked.reading(), case) if kept.repeated else [each.grant for each in kept.rulings]
+    return next(GrantShown.of(grant) for grant in grants if grant is not None and grant.id == id_)
 
 
 @router.get("/{case}/grants")
-async def list_grants(office: TheOffice, member: Caseworker, case: CaseId) -> list[GrantShown]:  # noqa: ARG001
-    """List what the person has allowed, and taken back."""
-    return [GrantShown.of(grant) for grant in await _grants(office, case)]
+async def list_grants(office: TheOffice, reader: Reader, case: CaseId) -> list[GrantShown]:
+    """List what the person has allowed, and taken back. The reading is written down first."""
+    return [GrantShown.of(grant) for grant in await _grants(office, reader, case)]
 
 
 @router.post("/{case}/grants/{grant}/withdraw", status_code=204)
 async def take_back(office: TheOffice, asked: Asked, case: CaseId, grant: GrantId) -> None:
     """Mark that the person has taken a grant back, and tell its recipient; always possible."""
-
-    def rule(known: Known, act: Act) -> Decision[Grant]:
-        found = next((each for each in known.grants if each.id == grant), None)
-        return sending.take_back(found, known.legs, act) if found else Decision.refused(NOT_FOUND)
-
-    await office.act(asked, case, About.CASE, rule, whole=True)
+    command = Command(
+        asked.by.id, About.CASE, lambda known, act: casework.take_back(known.file, act, grant), whole=True
+    )
+    await office.act(asked, case, command)
 
 
 @router.post("/{case}/referrals", status_code=201, responses=again(ReferralShown))
 async def offer(office: TheOffice, asked: Asked, case: CaseId, body: OfferAsked, response: Response) -> ReferralShown:
     """Offer the person to another organisation: all that is asked for, or nothing where a grant does not cover it."""
-    id_ = ReferralId(asked.fresh(case))
-    leg = sending.Leg(id_, body.conversation or ConversationId(random_uuid()), case, office.us)
-
-    def rule(known: Known, act: Act) -> Ruling[Referral]:
-        if body.conversation and not sending.joins(body.conversation, known.legs):
-            return Ruling.refused(Refused.OTHER_CONVERSATION)
-        packet = cut(known.parts, body.categories)
-        if isinstance(packet, Ruling):
-            return packet
-        wanted = sending.Offer(
-            kind=body.kind, urgency=body.urgency, packet=packet, identity_reason=body.identity_reason
-        )
-        grounds = office.grounds(known, body.to, body.purpose)
-        return sending.offer(wanted, leg, act, by=asked.by.id, grounds=grounds, hours=office.desk.hours)
-
-    decision = await office.act(asked, id_, About.REFERRAL, rule, case=case, whole=True)
-    if decision.state is None:
-        response.status_code = REPEATED
-    found, _ = await office.read(lambda connection: referrals.find(connection, id_, office.us, office.vault))
-    return ReferralShown.of(found)
+    leg = sending.Leg(ReferralId(asked.fresh(case)), case, office.us, asked.by.id, office.hours)
+    command = Command(
+        asked.by.id,
+        About.CASE,
+        lambda known, act: sending.offer(leg, act, body, known.file, office.recipient(body.to, act.at)),
+        whole=True,
+        makes=leg.referral,
+    )
+    made(await office.act(asked, case, command), response)
+    return ReferralShown.of(await office.referral(leg.referral))
 
 
-async def _folder(office: Office, case: CaseId) -> Folder:
-    found = await office.read(lambda connection: folders.find(connection, [case], office.vault))
-    if case not in found:
-        raise Problem(404, NOT_FOUND)
-    return found[case]
-
-
-async def _grants(office: Office, case: CaseId) -> tuple[Grant, ...]:
-    await office.read(lambda connection: cases.find(connection, case))
-    folder = await _folder(office, case)
-    return await office.read(lambda connection: cases.grants(connection, folder))
-
-
-def _case(known: Known) -> Case:
-    if known.case is None:
-        raise Problem(404, NOT_FOUND)
-    return known.case
+async def _grants(office: Office, reader: Caller, case: CaseId) -> tuple[Grant, ...]:
+    command = Command(reader.by.id, About.CASE, lambda known, act: read_grants(known.thing, act))
+    kept = await office.act(reader, case, command)
+    return await office.read(lambda connection: cases.grants(connection, kept.folder))

@@ -5,20 +5,27 @@ same.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Annotated, TypeVar
 from uuid import UUID
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header, Request, Response
 
-from services.referral.domain.policy import Grounds, Recipient
-from services.referral.hears import Command, ReferralDesk, Rule, What
-from services.referral.known import About, Known
+from services.referral.commands import Command, NewCase
+from services.referral.domain.clocks import Hours
+from services.referral.domain.policy import Recipient
+from services.referral.domain.referral import Referral
+from services.referral.known import Files, Kept
+from services.referral.loading import What
+from services.referral.store import papers
+from services.referral.store.papers import KeptPaper
+from services.referral.store.referrals import Referrals
 from shared.clock import Clock
-from shared.contracts.codes import Purpose, RecipientKind
-from shared.contracts.ids import CaseId, OrganisationId
-from shared.messaging.decision import Decision
+from shared.contracts.codes import RecipientKind
+from shared.contracts.ids import OrganisationId, ReferralId
+from shared.messaging.decision import Refusal
 from shared.messaging.delivery import Heard
 from shared.messaging.desk import REUSED
 from shared.messaging.shell import FAILED, Shell
@@ -26,7 +33,6 @@ from shared.sealing.codes import DirectoryError, EnvelopeError
 from shared.sealing.directory import Directory
 from shared.staff import Role, StaffMember
 from shared.storage.pool import CONTENDED, Connection, Pool
-from shared.storage.vault import Vault
 from shared.telemetry import traces
 from shared.uuids import random_uuid
 from shared.values import dataclass
@@ -39,13 +45,16 @@ Answer = TypeVar("Answer")
 _STATUS: Mapping[str, int] = MappingProxyType({NOT_FOUND: 404, FAILED: 500})
 _CODE: Mapping[str, str] = MappingProxyType({FAILED: "our-fault", REUSED: "idempotency-key-reused"})
 
+REPEATED = 200
+"""The same request has been here before: what it made is shown again."""
+
 REFUSALS = problems(401, 404, 422, 503) | {
     409: {**problems(409)[409], "description": "Refused by a rule, and nothing has happened; the code says which rule."}
 }
 """What any route of the desk may answer instead."""
 
-Caseworker = Annotated[StaffMember, Depends(having(Role.CASEWORKER, Role.COORDINATOR))]
-"""Whoever may open files and decide about referrals."""
+CASEWORKERS = having(Role.CASEWORKER, Role.COORDINATOR)
+"""Whoever may open files and decide about referrals: to the others, no route of the desk is there."""
 
 IdempotencyKey = Annotated[str | None, Header(max_length=200)]
 """A caller's own name for a request: the same again changes nothing (draft-ietf-httpapi-idempotency-key-header)."""
@@ -59,6 +68,10 @@ class Caller:
     id: UUID | None
     digest: bytes
 
+    def reading(self) -> "Caller":
+        """Return the same member of staff, about to read: each reading is one, and is written down."""
+        return Caller(self.by, None, b"")
+
     def fresh(self, within: UUID) -> UUID:
         """Return an id for what the request makes: random, and the same when the request is repeated.
 
@@ -69,7 +82,10 @@ class Caller:
         return UUID(bytes=sha256(b"made\0" + within.bytes + self.id.bytes).digest()[:16], version=4)
 
 
-async def asked(request: Request, member: Caseworker, idempotency_key: IdempotencyKey = None) -> Caller:
+Member = Annotated[StaffMember, Depends(CASEWORKERS)]
+
+
+async def asked(request: Request, member: Member, idempotency_key: IdempotencyKey = None) -> Caller:
     """Return who asks; with an idempotency key, the same request twice is one."""
     if idempotency_key is None:
         return Caller(member, None, b"")
@@ -78,8 +94,8 @@ async def asked(request: Request, member: Caseworker, idempotency_key: Idempoten
     return Caller(member, UUID(bytes=name), sha256(said).digest())
 
 
-async def reader(member: Caseworker) -> Caller:
-    """Return who wants to read; each reading is one, and is written down."""
+async def reader(member: Member) -> Caller:
+    """Return who wants to read."""
     return Caller(member, None, b"")
 
 
@@ -94,31 +110,26 @@ class Office:
     us: OrganisationId
     pool: Pool
     clock: Clock
-    shell: Shell[What, Known]
-    desk: ReferralDesk
+    shell: Shell[What, Files]
     directory: Directory
-    vault: Vault
+    referrals: Referrals
+    hours: Hours
+    """When receivers work, as far as it is known: as we do."""
 
-    async def act(
-        self,
-        asked: Caller,
-        key: UUID,
-        about: About,
-        rule: Rule,
-        *,
-        case: CaseId | None = None,
-        whole: bool = False,
-        opens: bool = False,
-    ) -> Decision[Known]:
-        """Make a command true and return what was decided.
+    async def act(self, asked: Caller, key: UUID, command: Command | NewCase) -> Kept:
+        """Make a command about what ``key`` names true, and return what was decided.
 
         Raises:
             Problem: 404 where there is nothing of that name for this reader; 409 with the reason where a rule refuses,
                 or where what is to be sent is too large; 503 where others were faster too often.
         """
-        command = Command(asked.by.id, rule, about, case, whole=whole, opens=opens)
         heard: Heard[What] = Heard(
-            asked.id, asked.digest, key, command, traces.current_traceparent(), attributes={f"{about}_id": key}
+            id=asked.id,
+            digest=asked.digest,
+            key=key,
+            what=command,
+            traceparent=traces.current_traceparent(),
+            attributes=command.ids(key),
         )
         try:
             decision = await self.shell.act(heard)
@@ -126,10 +137,19 @@ class Office:
             raise Problem(409, refused.code) from None
         except CONTENDED:
             raise Problem(503, "try-again", headers={"Retry-After": str(RETRY_SECONDS)}) from None
-        if decision.refusal is not None:
-            code = decision.refusal.code
-            raise Problem(_STATUS.get(code, 409), _CODE.get(code, code), detail=decision.refusal.detail)
-        return decision
+        if isinstance(decision, Kept):
+            return decision
+        raise _problem(decision.refusal)
+
+    async def open_papers(self, reader: Caller, key: UUID, command: Command) -> list[KeptPaper]:
+        """Return the documents about what ``key`` names, once the reading is ruled on and written down.
+
+        Raises:
+            Problem: as :meth:`act`.
+        """
+        kept = await self.act(reader, key, command)
+        async with self.pool.acquire() as connection:
+            return await papers.about(connection, key, kept.folder)
 
     async def read(self, question: Callable[[Connection], Awaitable[Answer | None]]) -> Answer:
         """Return what ``question`` finds.
@@ -143,23 +163,40 @@ class Office:
             raise Problem(404, NOT_FOUND)
         return answer
 
-    def recipient(self, organisation: OrganisationId) -> Recipient:
+    async def referral(self, referral: ReferralId) -> Referral:
+        """Return a referral as it stands.
+
+        Raises:
+            Problem: 404.
+        """
+        found, _ = await self.read(lambda connection: self.referrals.find(connection, referral))
+        return found
+
+    def recipient(self, organisation: OrganisationId, at: datetime) -> Recipient:
         """Return what the agreement says of an organisation to which something may go."""
         try:
-            agreement = self.directory.book.agreement(organisation, self.clock.now())
+            agreement = self.directory.book.agreement(organisation, at)
         except DirectoryError:
             return Recipient(organisation, RecipientKind.SUPPORT, agreed=False)
         return Recipient(
             organisation,
-            RecipientKind.SUPPORT,
+            agreement.party(organisation).kind,
             agreed=True,
             transfer_basis=agreement.transfer_basis,
             kinds=frozenset(agreement.party(self.us).may_send),
         )
 
-    def grounds(self, known: Known, recipient: OrganisationId, purpose: Purpose) -> Grounds:
-        """Return everything on which a disclosure to ``recipient`` may rest."""
-        return Grounds(self.recipient(recipient), known.age, purpose, known.grants)
+
+def made(kept: Kept, response: Response) -> None:
+    """Answer with 200 in place of 201 where the same request has been here before, and made nothing now."""
+    if kept.repeated:
+        response.status_code = REPEATED
+
+
+def _problem(refusal: Refusal | None) -> Problem:
+    """Return the answer to what was refused, or has been here before and is not there any more."""
+    code = refusal.code if refusal else NOT_FOUND
+    return Problem(_STATUS.get(code, 409), _CODE.get(code, code), detail=refusal.detail if refusal else {})
 
 
 def office(request: Request) -> Office:

@@ -1,33 +1,32 @@
 """Reports that intake has taken: each becomes a case, joins one, or is re-oriented."""
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Concatenate, ParamSpec
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 
+from services.referral.commands import Command
 from services.referral.domain import reports
 from services.referral.domain.reading import read_report
 from services.referral.domain.reports import ReportFile, ReportStatus
 from services.referral.domain.ruling import Act, Ruling
-from services.referral.hears import Rule
-from services.referral.known import About, Known
-from services.referral.routes.office import REFUSALS, Asked, Caller, Caseworker, Office, Reader, TheOffice
+from services.referral.known import About
+from services.referral.routes.office import CASEWORKERS, REFUSALS, Asked, Caller, Office, Reader, TheOffice
 from services.referral.routes.shown import LinkAsked, PaperShown, ReorientAsked, ReportShown
-from services.referral.store import folders, papers
 from services.referral.store import reports as store
-from shared.contracts.ids import CaseId, ReportId
-from shared.messaging.decision import Decision
-from shared.web.problem import NOT_FOUND, Problem
+from shared.contracts.ids import ReportId
 
-router = APIRouter(prefix="/reports", tags=["reports"], responses=REFUSALS)
+router = APIRouter(prefix="/reports", tags=["reports"], responses=REFUSALS, dependencies=[Depends(CASEWORKERS)])
 
 LONGEST_PAGE = 200
+
+P = ParamSpec("P")
 
 
 @router.get("")
 async def list_reports(
     office: TheOffice,
-    member: Caseworker,  # noqa: ARG001 - who may
     *,
     status: ReportStatus | None = None,
     before: datetime | None = None,
@@ -43,48 +42,45 @@ async def list_reports(
 @router.get("/{report}/papers")
 async def read(office: TheOffice, reader: Reader, report: ReportId) -> list[PaperShown]:
     """Open a report. The reading is written down first."""
-    seen: list[ReportFile] = []
-
-    def rule(known: Known, act: Act) -> Decision[ReportFile]:
-        seen[:] = [_of(known)]
-        return read_report(seen[0], act)
-
-    await office.act(reader, report, About.REPORT, rule)
-    async with office.pool.acquire() as connection:
-        folder = (await folders.find(connection, [seen[0].folder], office.vault))[seen[0].folder]
-        return [PaperShown.of(paper) for paper in await papers.about(connection, report, folder)]
+    command = Command(reader.by.id, About.REPORT, lambda known, act: read_report(known.thing, act))
+    return [PaperShown.of(paper) for paper in await office.open_papers(reader, report, command)]
 
 
 @router.post("/{report}/open-case")
 async def open_case(office: TheOffice, asked: Asked, report: ReportId) -> ReportShown:
     """Open a case for a report."""
-    return await _settle(office, asked, report, lambda known, act: reports.open_case(_of(known), act))
+    return await _settle(office, asked, report, reports.open_case)
 
 
 @router.post("/{report}/link")
 async def link(office: TheOffice, asked: Asked, report: ReportId, body: LinkAsked) -> ReportShown:
     """Link a report to a case that is there."""
-
-    def rule(known: Known, act: Act) -> Ruling[ReportFile]:
-        return reports.link(_of(known), known.case.id, act) if known.case else Ruling.refused(NOT_FOUND)
-
-    return await _settle(office, asked, report, rule, case=body.case)
+    command = Command(
+        asked.by.id, About.REPORT, lambda known, act: reports.link(known.thing, act, body.case), beside=body.case
+    )
+    return await _settled(office, asked, report, command)
 
 
 @router.post("/{report}/reorient")
 async def reorient(office: TheOffice, asked: Asked, report: ReportId, body: ReorientAsked) -> ReportShown:
     """Note where the reporter was sent instead."""
-    return await _settle(office, asked, report, lambda known, act: reports.reorient(_of(known), body.to, act))
+    return await _settle(office, asked, report, reports.reorient, body.to)
 
 
 async def _settle(
-    office: Office, asked: Caller, report: ReportId, rule: Rule, *, case: CaseId | None = None
+    office: Office,
+    asked: Caller,
+    report: ReportId,
+    rule: Callable[Concatenate[ReportFile, Act, P], Ruling[ReportFile]],
+    *said: P.args,
+    **more: P.kwargs,
 ) -> ReportShown:
-    await office.act(asked, report, About.REPORT, rule, case=case)
+    """Apply a rule that looks at the report alone."""
+    command = Command(asked.by.id, About.REPORT, lambda known, act: rule(known.thing, act, *said, **more))
+    return await _settled(office, asked, report, command)
+
+
+async def _settled(office: Office, asked: Caller, report: ReportId, command: Command) -> ReportShown:
+    """Do what is asked, and show what has become of the report."""
+    await office.act(asked, report, command)
     return ReportShown.of(await office.read(lambda connection: store.find(connection, report)))
-
-
-def _of(known: Known) -> ReportFile:
-    if known.report is None:
-        raise Problem(404, NOT_FOUND)
-    return known.report

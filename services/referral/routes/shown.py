@@ -4,8 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from services.referral.domain.cases import Case
 from services.referral.domain.clocks import overdue, running
@@ -42,7 +41,7 @@ from shared.contracts.ids import (
     StaffId,
     public_number,
 )
-from shared.contracts.personal import Language, Personal, Text
+from shared.contracts.personal import Language, Personal
 
 
 class Shown(BaseModel):
@@ -236,47 +235,11 @@ class GrantAsked(Personal):
         )
 
 
-class OfferAsked(Personal):
-    """A referral to make: the packet is cut from the case, the categories that are named and no others."""
-
-    to: Organisation
-    kind: ReferralKind
-    urgency: Urgency
-    purpose: Purpose = Purpose.SUPPORT
-    categories: frozenset[Category] = frozenset({Category.SUMMARY})
-    identity_reason: Text | None = None
-    conversation: ConversationId | None = None
-    """The conversation that this leg belongs to, one of the case's own; a new one when there is none yet."""
-
-    @field_validator("categories")
-    @classmethod
-    def _holds_the_summary(cls, categories: frozenset[Category]) -> frozenset[Category]:
-        if Category.SUMMARY not in categories:
-            raise PydanticCustomError("summary-missing", "an offer needs the summary")
-        return categories
-
-
 class AcceptAsked(Personal):
     """The person is taken in."""
 
     meeting: Meeting
     expected: AwareDatetime | None = None
-
-
-class AnswerAsked(Personal):
-    """An answer, with the categories that it needs."""
-
-    answer: Text
-    categories: frozenset[Category] = frozenset()
-    identity_reason: Text | None = None
-    purpose: Purpose = Purpose.SUPPORT
-
-
-class DiscloseAsked(Personal):
-    """What the receiver needs now that it has accepted."""
-
-    categories: frozenset[Category] = Field(min_length=1)
-    purpose: Purpose = Purpose.SUPPORT
 
 
 class WithdrawAsked(Personal):

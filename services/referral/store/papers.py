@@ -45,7 +45,7 @@ from shared.values import dataclass
 
 COLUMNS: Final = ("id", "folder", "about", "name", "side", "n", "at", "body")
 
-ABOUT: Final = "SELECT id, name, side, n, at, body FROM paper WHERE about = $1 ORDER BY at, id"
+ABOUT: Final = "SELECT id, name, side, n, at, body FROM paper WHERE about = $1 AND folder = $2 ORDER BY at, id"
 
 NEWEST: Final = """
 SELECT DISTINCT ON (name) id, name, side, n, at, body
@@ -100,8 +100,12 @@ async def keep(connection: Connection, papers: Sequence[tuple[Paper, Folder]], a
 
 
 async def about(connection: Connection, about: UUID, folder: Folder) -> list[KeptPaper]:
-    """Return every document about a referral, a report or a case, oldest first."""
-    return [_kept(tuple(row.values()), folder) for row in await connection.fetch(ABOUT, about)]
+    """Return every document about a referral, a report or a case, oldest first.
+
+    A partner chooses the ids of its referrals, and may have chosen that of something else: only what lies in ``folder``
+    is about what was asked for.
+    """
+    return [_kept(tuple(row.values()), folder) for row in await connection.fetch(ABOUT, about, folder.id)]
 
 
 async def newest_parts(connection: Connection, folder: Folder) -> Mapping[Category, Personal]:

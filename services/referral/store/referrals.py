@@ -1,6 +1,6 @@
 """Referrals: one row each, read and written a batch at a time."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -19,7 +19,6 @@ from shared.storage.vault import Vault
 from shared.values import dataclass
 
 COLUMNS: Final = ", ".join(f"referral.{name}" for name in ReferralRow._fields)
-WIDTH: Final = len(ReferralRow._fields)
 
 LOCK: Final = f"""
 SELECT {COLUMNS}, folder.epoch, folder.wrapped
@@ -67,16 +66,6 @@ class Place:
     id: ReferralId
 
 
-async def lock(
-    connection: Connection, ids: Collection[UUID], us: OrganisationId, vault: Vault
-) -> dict[UUID, tuple[Referral, Folder]]:
-    """Return those of ``ids`` that are there, locked in the order of their ids, each with its case's key."""
-    rows = await connection.fetch(LOCK, sorted(ids))
-    return {
-        row["id"]: (_referral(row, us), opened(vault, row["case_id"], row["epoch"], row["wrapped"])) for row in rows
-    }
-
-
 async def save(connection: Connection, referrals: Sequence[Referral]) -> None:
     """Write ``referrals``, each on top of the version that was read.
 
@@ -97,44 +86,53 @@ async def save(connection: Connection, referrals: Sequence[Referral]) -> None:
             raise ContendedError
 
 
-async def legs(connection: Connection, case: CaseId, but: UUID, us: OrganisationId) -> tuple[Referral, ...]:
-    """Return the referrals of a case but for one, locked."""
-    return tuple(_referral(row, us) for row in await connection.fetch(LEGS, case, but))
-
-
-async def find(
-    connection: Connection, referral: ReferralId, us: OrganisationId, vault: Vault
-) -> tuple[Referral, Folder] | None:
-    """Return one referral and its case's key, if it is there."""
-    row = await connection.fetchrow(ONE, referral)
-    if row is None:
-        return None
-    return _referral(row, us), opened(vault, row["case_id"], row["epoch"], row["wrapped"])
-
-
-async def page(
-    connection: Connection, us: OrganisationId, status: Status | None, after: Place | None, limit: int
-) -> list[Referral]:
-    """Return referrals, newest first, from ``after`` on."""
-    at, id_ = (after.offered_at, after.id) if after else (None, None)
-    return [_referral(row, us) for row in await connection.fetch(PAGE, status, at, id_, limit)]
-
-
-async def of_case(connection: Connection, case: UUID, us: OrganisationId) -> list[Referral]:
-    """Return a case's referrals, oldest first."""
-    return [_referral(row, us) for row in await connection.fetch(OF_CASE, case)]
-
-
 async def due(connection: Connection, at: datetime, limit: int) -> list[ReferralId]:
     """Return the referrals whose clocks must be looked at by ``at``."""
     return [ReferralId(row["id"]) for row in await connection.fetch(DUE, at, limit)]
-
-
-def _referral(row: Any, us: OrganisationId) -> Referral:  # noqa: ANN401 - an asyncpg record
-    return from_row(ReferralRow(*row.values()) if len(row) == WIDTH else ReferralRow(*tuple(row.values())[:WIDTH]), us)
 
 
 def _changing(row: ReferralRow) -> tuple[object, ...]:
     """Return what :data:`CHANGE` takes of ``row``."""
     now = (row.status, row.responsible, row.assignee, row.overdue, row.due_at, row.ended_at, row.receipt_at)
     return row.id, *now, row.course, row.version
+
+
+class Referrals:
+    """Referrals as ``us`` reads them."""
+
+    def __init__(self, us: OrganisationId, vault: Vault) -> None:
+        """Take whose copies they are, and what opens the keys of their cases."""
+        self._us = us
+        self._vault = vault
+
+    async def lock(self, connection: Connection, ids: Collection[UUID]) -> dict[UUID, tuple[Referral, Folder]]:
+        """Return those of ``ids`` that are there, locked in the order of their ids, each with its case's key."""
+        return {row["id"]: self._with_key(row) for row in await connection.fetch(LOCK, sorted(ids))}
+
+    async def legs(self, connection: Connection, case: CaseId, *, but: UUID) -> tuple[Referral, ...]:
+        """Return the referrals of a case but for one, locked."""
+        return tuple(self._referral(row.values()) for row in await connection.fetch(LEGS, case, but))
+
+    async def find(self, connection: Connection, referral: ReferralId) -> tuple[Referral, Folder] | None:
+        """Return one referral and its case's key, if it is there."""
+        row = await connection.fetchrow(ONE, referral)
+        return self._with_key(row) if row else None
+
+    async def page(
+        self, connection: Connection, status: Status | None, after: Place | None, limit: int
+    ) -> list[Referral]:
+        """Return referrals, newest first, from ``after`` on."""
+        at, id_ = (after.offered_at, after.id) if after else (None, None)
+        return [self._referral(row.values()) for row in await connection.fetch(PAGE, status, at, id_, limit)]
+
+    async def of_case(self, connection: Connection, case: UUID) -> list[Referral]:
+        """Return a case's referrals, oldest first."""
+        return [self._referral(row.values()) for row in await connection.fetch(OF_CASE, case)]
+
+    def _with_key(self, row: Any) -> tuple[Referral, Folder]:  # noqa: ANN401 - an asyncpg record
+        *columns, epoch, wrapped = row.values()
+        referral = self._referral(columns)
+        return referral, opened(self._vault, referral.case, epoch, wrapped)
+
+    def _referral(self, columns: Iterable[Any]) -> Referral:
+        return from_row(ReferralRow(*columns), self._us)

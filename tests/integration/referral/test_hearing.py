@@ -19,7 +19,7 @@ from shared.contracts.exchange import (
     ReferralEvent,
     WithdrawnData,
 )
-from shared.contracts.ids import MessageId, ReportId
+from shared.contracts.ids import MessageId, ReferralId, ReportId
 from shared.contracts.receipt import ReceiptGiven, ReceiptGivenData
 from shared.contracts.report import ReportTaken, ReportTakenData, Screening
 from shared.sealing.envelope import Envelope
@@ -186,6 +186,25 @@ async def test_a_report_of_our_own_intake_becomes_a_case(desk: DeskAtWork) -> No
     await the_report(desk, outside.report)
     away = (await desk.post(f"/reports/{outside.report}/reorient", {"to": "labour_inspectorate"})).json()
     assert (away["status"], away["reoriented_to"]) == ("reoriented", "labour_inspectorate")
+
+
+@pytest.mark.parametrize("offer_first", [True, False])
+async def test_a_referral_called_as_a_report_takes_nothing_from_it(desk: DeskAtWork, *, offer_first: bool) -> None:
+    event = taken(desk.us)
+    offer = an_offer().model_copy(update={"referral": ReferralId(event.report)})
+    hands = [(desk.partner.voice, offer), (Sender.of(desk.us, desk.us, KeyPurpose.RECEIPT), event)]
+    sealed = [hand.seal(said.model_dump_json(exclude_none=True).encode()) for hand, said in hands]
+    await desk.bring(*(sealed if offer_first else reversed(sealed)))
+    await desk.stands(offer.referral, Status.RECEIVED)
+    await the_report(desk, event.report)
+    (report,) = (await desk.get(f"/reports/{event.report}/papers")).json()
+    assert report["name"] == "report"
+    (summary,) = (await desk.get(f"/referrals/{offer.referral}/papers")).json()
+    assert summary["name"] == "summary"
+    await desk.do(offer.referral, "decline", BY_STEP[Step.DECLINED])
+    opened = (await desk.post(f"/reports/{event.report}/open-case")).json()
+    assert opened["status"] == "in_case"
+    assert opened["case"] != (await desk.get(f"/referrals/{offer.referral}")).json()["case"]
 
 
 async def test_nobody_else_makes_a_report(desk: DeskAtWork) -> None:

@@ -2,9 +2,10 @@
 
 import json
 import logging
+from dataclasses import replace
 from io import StringIO
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -83,8 +84,9 @@ async def test_facts_and_logs_carry_nothing_personal(desk: DeskAtWork, lines: St
 
 async def test_every_reading_is_written_down_before_anything_is_shown(desk: DeskAtWork) -> None:
     _, received = await a_life(desk)
-    case = await desk.new_case()
-    read = [f"/cases/{case}/papers", f"/referrals/{await desk.offered()}/papers"]
+    case, granted = await desk.new_case(), await desk.new_case()
+    await desk.grant(granted)
+    read = [f"/cases/{case}/papers", f"/referrals/{await desk.offered()}/papers", f"/cases/{granted}/grants"]
     for path in read:
         for _ in range(2):
             headers = {**desk.signed_in("coralie"), "Idempotency-Key": "the same"}
@@ -92,8 +94,27 @@ async def test_every_reading_is_written_down_before_anything_is_shown(desk: Desk
     assert (await desk.get(f"/referrals/{received}/papers", by="coralie")).status_code == 409
     entries = [entry for entry in await the_entries(desk) if entry["actor"] == "coralie"]
     ids = {path.split("/")[2] for path in read}
-    assert sorted(e["code"] for e in entries if e["subject"] in ids) == ["case.read"] * 2 + ["referral.read"] * 2
+    told = sorted(entry["code"] for entry in entries if entry["subject"] in ids)
+    assert told == ["case.read"] * 2 + ["grant.read"] * 2 + ["referral.read"] * 2
     assert not [e for e in entries if e["subject"] == str(received)]
+
+
+async def test_a_grant_that_is_shown_again_is_read(desk: DeskAtWork) -> None:
+    case = await desk.new_case()
+    asked: dict[str, object] = {
+        "recipient": desk.partner.id,
+        "categories": ["summary"],
+        "form": "written",
+        "language": "tgl",
+    }
+    asked |= {"given_by": "person", "explained": True}
+    key = {"Idempotency-Key": str(uuid4())}
+    first = await desk.post(f"/cases/{case}/grants", asked, **key)
+    again = await desk.post(f"/cases/{case}/grants", asked, **key)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json() == again.json()
+    codes = [entry["code"] for entry in await the_entries(desk) if entry["case"] == str(case)]
+    assert [code for code in codes if code.startswith("grant.")] == ["grant.recorded", "grant.read"]
 
 
 async def the_entries(desk: DeskAtWork) -> list[dict[str, Any]]:
@@ -142,7 +163,7 @@ async def test_a_document_opens_with_the_key_of_its_own_case_alone(desk: DeskAtW
         ]
         assert {paper.name for paper in await papers.about(connection, one.id, one)} == set(EVERYTHING)
         with pytest.raises(VaultError, match="vault-altered"):
-            await papers.about(connection, one.id, other)
+            await papers.about(connection, one.id, replace(one, cipher=other.cipher))
         stranger = Vault({1: bytes(32)})
         with pytest.raises(VaultError):
             await folders.find(connection, [one.id], stranger)

@@ -73,7 +73,7 @@ async def test_nobody_writes_over_what_they_have_not_read(desk: DeskAtWork) -> N
     await desk.partner.told(id_, Step.OFFERED)
     office = desk.app.state.office
     async with desk.owner.acquire() as connection:
-        found = await referrals.find(connection, id_, office.us, office.vault)
+        found = await office.referrals.find(connection, id_)
         assert found is not None
         await desk.do(id_, "withdraw", {"reason": "no_longer_needed"})
         with pytest.raises(ContendedError):

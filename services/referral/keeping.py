@@ -1,0 +1,61 @@
+"""What a decision leaves behind: everything that was ruled, written in one statement a table.
+
+What must never happen: a part of a decision is kept without the rest.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from services.referral.domain.ruling import Ruling
+from services.referral.known import About, Files, Kept, Known
+from services.referral.store import cases, folders, papers, proofs, referrals, reports
+from shared.contracts.ids import MessageId
+from shared.messaging.decision import Decision
+from shared.storage.pool import Connection
+
+
+def kept(
+    files: Files,
+    about: About,
+    known: Known[Any] | None,
+    ruling: Ruling[Any],
+    proof: tuple[MessageId, str] | None = None,
+) -> Decision[Files]:
+    """Return ``ruling`` as a decision that the store can keep.
+
+    ``about`` says which of ``files`` its state becomes, under the key of ``known``: what it was made from, or what is
+    new. A receipt that it takes in is its ``proof``.
+    """
+    if ruling.refusal is not None or known is None:
+        return Decision(entries=ruling.entries, refusal=ruling.refusal)
+    state = None if ruling.state is None else {**files, about: replace(known, thing=ruling.state)}
+    rulings = (ruling, *ruling.also)
+    return Kept(
+        state=state,
+        says=tuple(said for each in rulings for said in each.says),
+        entries=tuple(entry for each in rulings for entry in each.entries),
+        folder=known.folder,
+        rulings=rulings,
+        proof=proof,
+    )
+
+
+async def keep(
+    connection: Connection, states: Mapping[UUID, Files], decisions: Sequence[Decision[Files]], at: datetime
+) -> None:
+    """Write keys, cases, referrals, reports, consent, documents and receipts: one statement a table."""
+    files = list(states.values())
+    kept = [each for each in decisions if isinstance(each, Kept)]
+    rulings = [(ruling, each.folder) for each in kept for ruling in each.rulings]
+    await folders.keep(connection, [known.folder for each in files for known in each.values() if known.folder.new])
+    await cases.open_(connection, [ruling.opens for ruling, _ in rulings if ruling.opens is not None])
+    changed = [each[About.REFERRAL].thing for each in files if About.REFERRAL in each]
+    others = [leg.state for each in kept for leg in each.rulings[1:] if leg.state is not None]
+    await referrals.save(connection, [*changed, *others])
+    await reports.save(connection, [each[About.REPORT].thing for each in files if About.REPORT in each])
+    await cases.record(connection, [(ruling.grant, folder) for ruling, folder in rulings if ruling.grant is not None])
+    await papers.keep(connection, [(paper, folder) for ruling, folder in rulings for paper in ruling.papers], at)
+    await proofs.prove(connection, [each.proof for each in kept if each.proof is not None], at)

@@ -1,0 +1,101 @@
+"""What a decision is made from: everything that a batch concerns, locked, in one statement a table.
+
+What must never happen: two batches lock the same tables in another order.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias, assert_never
+from uuid import UUID
+
+from services.referral.commands import Command, NewCase
+from services.referral.domain.casefile import CaseFile
+from services.referral.known import About, Files, Known
+from services.referral.opening import Message, Receipted
+from services.referral.store import cases, folders, papers, proofs, reports
+from services.referral.store.referrals import Referrals
+from shared.contracts.ids import MessageId
+from shared.storage.pool import Connection
+from shared.storage.vault import Vault
+
+What: TypeAlias = Message | Command | NewCase
+"""What the desk decides about."""
+
+Found: TypeAlias = dict[About, Known[Any]]
+
+
+class Loading:
+    """The store, as decisions look at it."""
+
+    def __init__(self, referrals: Referrals, vault: Vault) -> None:
+        """Take where referrals are, and what opens the keys of cases."""
+        self._referrals = referrals
+        self._vault = vault
+
+    async def locate(self, connection: Connection, whats: Sequence[What]) -> Mapping[UUID, UUID]:
+        """Return the referral that each receipt is about."""
+        messages = _receipted(whats)
+        if not messages:
+            return {}
+        return {message: referral for message, (referral, _) in (await proofs.find(connection, messages)).items()}
+
+    async def load(self, connection: Connection, keys: Sequence[UUID], whats: Sequence[What]) -> dict[UUID, Files]:
+        """Return what there is for each key."""
+        found: dict[UUID, Found] = {}
+        kinds = {what.about for what in whats}
+        for about in About:
+            if about in kinds:
+                for key, known in (await self._of(about, connection, keys)).items():
+                    found.setdefault(key, {})[about] = known
+        match whats:
+            case [Command() as command]:
+                await self._complete(connection, command, found)
+            case _:
+                await self._add_sent(connection, _receipted(whats), found)
+        return dict(found)
+
+    async def _of(self, about: About, connection: Connection, keys: Sequence[UUID]) -> dict[UUID, Known[Any]]:
+        """Return those of ``keys`` that name something of the kind ``about``."""
+        match about:
+            case About.REFERRAL:
+                referrals = await self._referrals.lock(connection, keys)
+                return {key: Known(referral, folder) for key, (referral, folder) in referrals.items()}
+            case About.REPORT:
+                found = await reports.lock(connection, keys)
+                opened = await folders.find(connection, [report.folder for report in found.values()], self._vault)
+                return {key: Known(report, opened[report.folder]) for key, report in found.items()}
+            case About.CASE:
+                locked = await cases.lock(connection, keys)
+                opened = await folders.find(connection, list(locked), self._vault)
+                return {key: Known(case, opened[key]) for key, case in locked.items()}
+            case _:
+                assert_never(about)
+
+    async def _complete(self, connection: Connection, command: Command, found: dict[UUID, Found]) -> None:
+        """Add what a command looks at besides what its key names; a command is always alone."""
+        for key, known in [(key, files[command.about]) for key, files in found.items()]:
+            if command.beside is not None:
+                beside = (await cases.lock(connection, [command.beside])).get(command.beside)
+                found[key][command.about] = replace(known, beside=beside)
+            elif command.whole:
+                found[key][command.about] = replace(known, file=await self._file(connection, known, key))
+
+    async def _file(self, connection: Connection, known: Known[Any], key: UUID) -> CaseFile:
+        return CaseFile(
+            grants=await cases.grants(connection, known.folder),
+            parts=await papers.newest_parts(connection, known.folder),
+            legs=await self._referrals.legs(connection, known.folder.id, but=key),
+        )
+
+    async def _add_sent(self, connection: Connection, messages: Sequence[MessageId], found: dict[UUID, Found]) -> None:
+        """Add what was said in the messages that receipts have come for."""
+        if not messages:
+            return
+        for message, (referral, sent) in (await proofs.find(connection, messages)).items():
+            known = found.get(referral, {}).get(About.REFERRAL)
+            if known is not None:
+                found[referral][About.REFERRAL] = replace(known, sent={**known.sent, message: sent})
+
+
+def _receipted(whats: Sequence[What]) -> list[MessageId]:
+    return [what.receipt.message for what in whats if isinstance(what, Receipted)]
