@@ -2,8 +2,8 @@
 
 from services.intake.app import SERVICE, create_app
 from services.intake.settings import IntakeSettings
-from shared.web.serve import Served
-from shared.web.start import start
+from shared.web.process import start
+from shared.web.server import Served
 
 
 def served() -> Served:

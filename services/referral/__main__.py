@@ -2,8 +2,8 @@
 
 from services.referral.app import SERVICE, create_app
 from services.referral.settings import ReferralSettings
-from shared.web.serve import Served
-from shared.web.start import start
+from shared.web.process import start
+from shared.web.server import Served
 
 
 def served() -> Served:

@@ -10,8 +10,8 @@ from shared.messaging.rabbit import BrokerError
 from shared.sealing.codes import DirectoryCode, DirectoryError, KeyringCode, KeyringError
 from shared.staff import StaffError
 from shared.storage.migrate import MigrationError
-from shared.web.serve import PortTakenError
-from shared.web.start import code_of, reason, wrong_settings
+from shared.web.process import code_of, reason, wrong_settings
+from shared.web.server import PortTakenError
 
 CANARY = "kanarienvogel"
 

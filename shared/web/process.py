@@ -17,7 +17,7 @@ from pydantic_settings import SettingsError
 from shared.contracts.problem import FieldCode, field_problems
 from shared.telemetry import logs
 from shared.web.frame import LOCALE
-from shared.web.serve import NotServedError, PortTakenError, Served, serve
+from shared.web.server import NotServedError, PortTakenError, Served, serve
 from shared.words import FALLBACK, Words
 
 SETTINGS_WRONG: Final = 2
