@@ -127,14 +127,14 @@ class ReferralDesk(Desk[What, Files]):
         return frozenset(agreement.party(speaker).may_send) if agreement else frozenset()
 
     def _prove(self, files: Files, what: Receipted, act: Act) -> Decision[Files]:
-        """Keep a receipt; the one for the offer says that the partner's intake has it."""
+        """Keep a receipt: the partner's intake has what we said."""
         receipt, known = what.receipt, files.get(About.REFERRAL)
         sent = known.sent.get(receipt.message) if known else None
         if known is None or sent is None:
             raise Unreadable("receipt-unknown")
         if (receipt.sender, receipt.recipient, receipt.sealed) != (self._us, known.thing.partner, sent.digest):
             raise Unreadable("receipt-for-other-bytes")
-        ruling = hearing.hear_receipt(known.thing, act) if sent.n == 1 else Ruling()
+        ruling = hearing.hear_receipt(known.thing, act, sent.n)
         return self._kept(files, About.REFERRAL, known, ruling, act.at, proof=(receipt.message, what.note))
 
     def _take_report(self, files: Files, event: ReportTaken, act: Act) -> Decision[Files]:
