@@ -21,7 +21,7 @@ from services.referral.app import create_app
 from services.referral.opening import VERDICT, VERIFIED
 from services.referral.settings import ReferralSettings
 from services.referral.store.schema import MIGRATIONS, SCHEMA
-from shared.contracts.codes import Category, Purpose, ReferralKind, Status, Step, Urgency
+from shared.contracts.codes import Category, Purpose, RecipientKind, ReferralKind, Status, Step, Urgency
 from shared.contracts.event import Event, EventId
 from shared.contracts.exchange import EVENTS, EventData, Meeting, OfferedData, ReferralEvent, ReferralOffered, Terms
 from shared.contracts.exchange import decode as decode_event
@@ -292,11 +292,13 @@ def further(first: ReferralEvent, data: EventData, n: int, seen: int, **changes:
 
 
 @asynccontextmanager
-async def desk_at_work(pair: BrokerPair, fresh_database: FreshDatabase, folder: Path) -> AsyncIterator[DeskAtWork]:
-    """Run the service of the pair's first organisation, which has agreements with the two others."""
+async def desk_at_work(
+    pair: BrokerPair, fresh_database: FreshDatabase, folder: Path, kind: RecipientKind = RecipientKind.SUPPORT
+) -> AsyncIterator[DeskAtWork]:
+    """Run the service of the pair's first organisation, which agrees with the two others; each of these is a ``kind``."""
     us, abri, accueil = (Organisation.make(folder, each) for each in (pair.ccem, pair.abri, pair.accueil))
     for partner in (abri, accueil):
-        us.agree_with(partner)
+        us.agree_with(partner, kind=kind)
     pair.agree((us.id, abri.id), (us.id, accueil.id))
     database = await fresh_database("ccem-fr")
     await bring_up_to_date(database)
