@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from services.notify.bell import Bell
 from services.notify.domain.notice import notice
-from services.notify.shown import Page, Shown
+from services.notify.shown import NotificationShown, Page
 from services.notify.store import notifications
 from services.notify.store.listening import within
 from services.notify.store.notifications import Notification, Place
@@ -100,7 +100,7 @@ class Reading:
             return Start(Place(0), unread_only=True)
         return Start(after, unread_only=False)
 
-    async def follow(self, member: StaffMember, start: Start) -> AsyncGenerator[Shown | None]:
+    async def follow(self, member: StaffMember, start: Start) -> AsyncGenerator[NotificationShown | None]:
         """Yield ``None`` at once, then what ``member`` is told from ``start`` on, each once and in order.
 
         ``None`` also comes when nothing else did for a while. It ends when the service stops or the member is no longer
@@ -133,10 +133,10 @@ class Reading:
             log.warning("feed.waits", error=type(error).__name__)
             return ()
 
-    def _show(self, member: StaffMember, each: Notification) -> Shown:
+    def _show(self, member: StaffMember, each: Notification) -> NotificationShown:
         language = self.language(member)
         said = notice(each.subject, each.urgency, each.matter, self._site)
-        return Shown(
+        return NotificationShown(
             id=each.place,
             number=said.number,
             urgency=said.urgency,

@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from shared.contracts.codes import Urgency
 
 
-class Shown(BaseModel):
+class NotificationShown(BaseModel):
     """One notification, in the language of its reader."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,6 +30,6 @@ class Page(BaseModel):
 
     unread: Annotated[int, Field(ge=0)]
     summary: Annotated[str, Field(examples=["One notification is unread"])]
-    notifications: list[Shown]
+    notifications: list[NotificationShown]
     next: Annotated[int | None, Field(description="Give it as ``before`` to go on; null at the end.")]
     last: Annotated[int, Field(ge=0, description="Give it as ``after`` to the feed to miss nothing.")]

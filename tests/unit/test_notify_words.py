@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.notify.domain.notice import Matter, matter_of, notice
-from services.notify.mail.letter import Composer, Envelope
+from services.notify.mail.letter import Composer, MailHead
 from services.notify.voice import LOCALE, Voice
 from shared.contracts.codes import Urgency
 from shared.contracts.facts import FactCode
@@ -48,8 +48,8 @@ def blanks(text: str) -> set[str]:
 def mail(
     subject: UUID, urgency: Urgency, matter: Matter, language: str, id_: UUID | None = None
 ) -> tuple[EmailMessage, bytes]:
-    envelope = Envelope(id_ or uuid4(), AT, "relais@ccem.example.org", "ana@ccem.example.org")
-    raw = composer.compose(notice(subject, urgency, matter, SITE), [language], envelope)
+    head = MailHead(id_ or uuid4(), AT, "relais@ccem.example.org", "ana@ccem.example.org")
+    raw = composer.compose(notice(subject, urgency, matter, SITE), [language], head)
     return email.message_from_bytes(raw, policy=default), raw
 
 
@@ -240,4 +240,4 @@ def test_the_same_mail_is_the_same_to_the_last_byte_and_seven_bits_wide() -> Non
 )
 def test_what_is_no_plain_address_is_refused_and_not_repeated(recipient: str) -> None:
     with pytest.raises(ValueError, match=r"^mail-address-malformed$"):
-        Envelope(uuid4(), AT, "relais@ccem.example.org", recipient)
+        MailHead(uuid4(), AT, "relais@ccem.example.org", recipient)

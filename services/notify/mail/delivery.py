@@ -16,9 +16,9 @@ from datetime import timedelta
 from typing import Final
 
 from services.notify.domain.notice import notice
-from services.notify.mail.letter import Composer, Envelope
+from services.notify.mail.letter import Composer, MailHead
 from services.notify.mail.outcome import REFUSED, SERVICE, Outcomes
-from services.notify.mail.server import MailServer, MailServerAwayError, Session, Verdict
+from services.notify.mail.server import Answer, MailServer, MailServerAwayError, Session
 from services.notify.store import mails
 from services.notify.store.mails import Mail
 from shared.clock import Clock
@@ -98,30 +98,30 @@ class MailDelivery:
             await self._outcomes.skipped(mail)
             return True
         with traces.span_from(mail.traceparent, "mail.send", traces.Kind.CLIENT, {"attempt": mail.attempts}):
-            verdict = await self._hand_over(session, mail, member.email, member.languages)
-            await self._conclude(mail, verdict)
+            answer = await self._hand_over(session, mail, member.email, member.languages)
+            await self._conclude(mail, answer)
         return True
 
-    async def _hand_over(self, session: Session, mail: Mail, recipient: str, languages: Sequence[str]) -> Verdict:
+    async def _hand_over(self, session: Session, mail: Mail, recipient: str, languages: Sequence[str]) -> Answer:
         said = notice(mail.subject, mail.urgency, mail.matter, self._site)
         try:
-            envelope = Envelope(mail.id, mail.made_at, self._sender, recipient)
+            head = MailHead(mail.id, mail.made_at, self._sender, recipient)
         except ValueError:  # the staff book has something that is no address
-            return Verdict.REFUSED
-        message = self._composer.compose(said, languages, envelope)
+            return Answer.REFUSED
+        message = self._composer.compose(said, languages, head)
         return await session.hand_over(self._sender, recipient, message)
 
-    async def _conclude(self, mail: Mail, verdict: Verdict) -> None:
-        match verdict:
-            case Verdict.ACCEPTED:
+    async def _conclude(self, mail: Mail, answer: Answer) -> None:
+        match answer:
+            case Answer.ACCEPTED:
                 self._accepted.append(mail)
                 await self._write_down_accepted()
-            case Verdict.REFUSED:
+            case Answer.REFUSED:
                 traces.mark_failed(REFUSED)
                 await self._outcomes.parked(mail, REFUSED)
-            case Verdict.LATER | Verdict.UNKNOWN:
-                traces.mark_failed(f"mail-{verdict}")
-                await self._outcomes.failed(mail, f"mail-{verdict}")
+            case Answer.LATER | Answer.UNKNOWN:
+                traces.mark_failed(f"mail-{answer}")
+                await self._outcomes.failed(mail, f"mail-{answer}")
 
     async def _write_down_accepted(self) -> None:
         while self._accepted:

@@ -35,7 +35,7 @@ IMPORTANCE: Final = {Urgency.IMMEDIATE: "high", Urgency.URGENT: "high", Urgency.
 
 
 @dataclass(frozen=True, slots=True)
-class Envelope:
+class MailHead:
     """Which mail, when it was first made, and from whom to whom."""
 
     id: UUID
@@ -72,23 +72,23 @@ class Composer:
             keep_trailing_newline=True,
         )
 
-    def compose(self, notice: Notice, languages: Sequence[str], envelope: Envelope) -> bytes:
+    def compose(self, notice: Notice, languages: Sequence[str], head: MailHead) -> bytes:
         """Return the mail (RFC 5322) in 7-bit lines that end in CRLF: the same bytes for the same arguments.
 
         Args:
             notice: what it says.
             languages: what its reader reads, best first.
-            envelope: what it is called, and from whom to whom it goes.
+            head: what it is called, and from whom to whom it goes.
         """
         language = self._voice.language(languages)
         title = self._voice.title(notice, language)
         urgency = self._voice.urgency(notice.urgency, language)
         mail = EmailMessage(policy=SMTP)
-        mail["From"] = f"Relais <{envelope.sender}>"
-        mail["To"] = envelope.recipient
+        mail["From"] = f"Relais <{head.sender}>"
+        mail["To"] = head.recipient
         mail["Subject"] = self._voice.words.say(language, "mail-subject", title=title, urgency=urgency)
-        mail["Date"] = format_datetime(envelope.at)
-        mail["Message-ID"] = envelope.message_id
+        mail["Date"] = format_datetime(head.at)
+        mail["Message-ID"] = head.message_id
         mail["Auto-Submitted"] = "auto-generated"  # RFC 3834, 5: nobody's holiday notice answers it
         mail["Importance"] = IMPORTANCE[notice.urgency]
         said = {
@@ -103,5 +103,5 @@ class Composer:
         mail.set_content(text, cte="quoted-printable")
         mail.add_alternative(html, subtype="html", cte="quoted-printable")
         mail["Content-Language"] = language
-        mail.set_boundary(f"relais-{envelope.id.hex}")
+        mail.set_boundary(f"relais-{head.id.hex}")
         return mail.as_bytes()

@@ -36,7 +36,7 @@ class MailServerAddressError(Exception):
     code: Final = "mail-server-address-malformed"
 
 
-class Verdict(StrEnum):
+class Answer(StrEnum):
     """What became of a message that was handed over."""
 
     ACCEPTED = "accepted"
@@ -144,7 +144,7 @@ class Session:
         """Whether another message can go this way."""
         return self._client.is_connected
 
-    async def hand_over(self, sender: str, recipient: str, message: bytes) -> Verdict:
+    async def hand_over(self, sender: str, recipient: str, message: bytes) -> Answer:
         """Hand ``message`` over and return what became of it."""
         try:
             await self._client.mail(sender)
@@ -158,10 +158,10 @@ class Session:
             return await self._recover(error)
         except (SMTPException, OSError):
             self._client.close()
-            return Verdict.UNKNOWN
-        return Verdict.ACCEPTED
+            return Answer.UNKNOWN
+        return Answer.ACCEPTED
 
-    async def _recover(self, error: Exception) -> Verdict:
+    async def _recover(self, error: Exception) -> Answer:
         """Make the connection fit for the next message, or give it up; return what ``error`` comes to."""
         try:
             await self._client.rset()
@@ -169,8 +169,8 @@ class Session:
             self._client.close()
         match error:
             case SMTPResponseException(code=code) if code >= PERMANENT:
-                return Verdict.REFUSED
+                return Answer.REFUSED
             case ValueError():  # an address that no server could be given
-                return Verdict.REFUSED
+                return Answer.REFUSED
             case _:
-                return Verdict.LATER
+                return Answer.LATER

@@ -16,7 +16,7 @@ from starlette.types import Send
 
 from services.notify.bell import TooManyStreamsError
 from services.notify.reading import LARGEST_PLACE, Reading
-from services.notify.shown import Shown
+from services.notify.shown import NotificationShown
 from services.notify.store.notifications import Place
 from shared.telemetry.logs import get_logger
 from shared.web.access import SignedIn
@@ -87,12 +87,12 @@ async def feed(
     return Feed(_encoded(following), reading.language(member))
 
 
-async def _encoded(following: AsyncGenerator[Shown | None]) -> AsyncGenerator[bytes]:
+async def _encoded(following: AsyncGenerator[NotificationShown | None]) -> AsyncGenerator[bytes]:
     async with aclosing(following):
         yield BEGINNING
         async for each in following:
             yield KEEPALIVE_COMMENT if each is None else _encode(each)
 
 
-def _encode(shown: Shown) -> bytes:
+def _encode(shown: NotificationShown) -> bytes:
     return format_sse_event(data_str=shown.model_dump_json(), event=EVENT, id=str(shown.id))

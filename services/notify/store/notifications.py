@@ -28,7 +28,7 @@ CHANNEL: Final = "notification"
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class Numbered:
     """Where a telling went: ``place`` in the count of ``staff``."""
 
     staff: StaffId
@@ -96,7 +96,7 @@ READ: Final = """
 FORGET: Final = "DELETE FROM notification WHERE read_at < $1 OR made_at < $2"
 
 
-async def keep(connection: Connection, tellings: Sequence[Telling], at: datetime) -> list[Kept]:
+async def keep(connection: Connection, tellings: Sequence[Telling], at: datetime) -> list[Numbered]:
     """Write down who is told, and return where each new one went; who was told of the same fact before is left alone.
 
     When the transaction commits, whoever listens on :data:`CHANNEL` hears for whom there is something new.
@@ -115,7 +115,7 @@ async def keep(connection: Connection, tellings: Sequence[Telling], at: datetime
     )
     if rows:
         await connection.execute(RING, CHANNEL, sorted({row["staff"] for row in rows}))
-    return [Kept(StaffId(row["staff"]), FactId(row["fact"]), Place(row["place"])) for row in rows]
+    return [Numbered(StaffId(row["staff"]), FactId(row["fact"]), Place(row["place"])) for row in rows]
 
 
 async def after(

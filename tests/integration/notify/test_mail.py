@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from services.notify.mail.server import Limits, MailServer, MailServerAwayError, Verdict
+from services.notify.mail.server import Answer, Limits, MailServer, MailServerAwayError
 from shared.contracts.codes import Urgency
 from shared.messaging import held
 from shared.staff import StaffBook
@@ -266,7 +266,7 @@ async def test_an_answer_that_does_not_come_is_unknown_and_ends_the_connection()
     await mailbox.start()
     server = replace(MailServer.at(mailbox.address, SENDER), limits=Limits(connect=1, command=0.2, answer=0.2))
     async with server.session() as session:
-        verdict = await session.hand_over(SENDER, "ana@ccem.example.org", b"Subject: late\r\n\r\nlate\r\n")
-        assert (verdict, session.open) == (Verdict.UNKNOWN, False)
+        answer = await session.hand_over(SENDER, "ana@ccem.example.org", b"Subject: late\r\n\r\nlate\r\n")
+        assert (answer, session.open) == (Answer.UNKNOWN, False)
     await mailbox.stop()
     assert len(mailbox.received) == 1
