@@ -295,7 +295,7 @@ def further(first: ReferralEvent, data: EventData, n: int, seen: int, **changes:
 async def desk_at_work(
     pair: BrokerPair, fresh_database: FreshDatabase, folder: Path, kind: RecipientKind = RecipientKind.SUPPORT
 ) -> AsyncIterator[DeskAtWork]:
-    """Run the service of the pair's first organisation, which agrees with the two others; each of these is a ``kind``."""
+    """Run the service of the pair's first organisation; it agrees with the two others, each of which is a ``kind``."""
     us, abri, accueil = (Organisation.make(folder, each) for each in (pair.ccem, pair.abri, pair.accueil))
     for partner in (abri, accueil):
         us.agree_with(partner, kind=kind)
