@@ -5,10 +5,9 @@ What must never happen: a traceback, a password or the inside of a message on so
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Final
 
 import asyncpg
@@ -17,6 +16,8 @@ from deploy.cli.audit import AuditCode, AuditError
 from deploy.local.errors import LocalError
 from shared.audit.checkpoint import CheckpointRefusedError
 from shared.audit.note import NoteRefusedError
+from shared.contracts.services import Service
+from shared.remedies import remedy
 from shared.sealing.codes import SealingError
 from shared.storage.pool import UNAVAILABLE
 
@@ -48,19 +49,6 @@ ASKED: Final = frozenset(
         CliCode.OPERATOR_UNKNOWN,
         CliCode.CONFIRMATION_NEEDED,
         AuditCode.NOT_TOLD,
-    }
-)
-
-_HELP: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "keyring-missing": "there is no keyring in the node's folder",
-        "keyring-unreadable": "this user cannot read the keyring in the node's folder",
-        "keyring-exposed": "others can read the keyring in the node's folder: set its mode to 0600",
-        "keyring-wrong-passphrase": "RELAIS_REFERRAL_PASSPHRASE does not open the keyring",
-        "keyring-damaged": "the keyring is not as it was written: restore it from its backup",
-        "organisation-unreadable": "the identity or the key document in the node's folder is missing or refused",
-        "vkey-malformed": "this is no verifier key (C2SP signed-note)",
-        "vkey-unsupported": "this kind of verifier key is not supported",
     }
 )
 
@@ -126,4 +114,4 @@ def why(error: BaseException) -> tuple[str, str]:
         case asyncpg.PostgresError():
             return CliCode.DATABASE_REFUSED, f"the database refuses ({type(error).__name__}): is its schema up to date?"
     code = str(getattr(error, "code", "failed"))
-    return code, _HELP.get(code, "it is refused")
+    return code, remedy(code, Service.REFERRAL) or "it is refused"

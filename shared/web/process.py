@@ -6,8 +6,7 @@ is well.
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import asyncpg
@@ -15,6 +14,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from shared.contracts.problem import FieldCode, field_problems
+from shared.remedies import remedy
 from shared.telemetry import logs
 from shared.web.frame import LOCALE
 from shared.web.server import NotServedError, PortTakenError, Served, serve
@@ -25,31 +25,6 @@ NOT_SERVED: Final = 1
 
 _PREFIX: Final = "RELAIS_"
 _PAGE: Final = "docs/operate/settings.md says what each setting is"
-
-_HELP: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "port-taken": "another program listens on this address: stop it, or set RELAIS_{NAME}_PORT to another port",
-        "database-refused-login": "the database does not take this role and password: see RELAIS_{NAME}_DATABASE",
-        "database-missing": "there is no such database: create it, or see RELAIS_{NAME}_DATABASE",
-        "database-address-malformed": "RELAIS_{NAME}_DATABASE is not the address of a database: postgresql://…",
-        "migration-missing": "the schema is not up to date: run the migrations as its owner before the service",
-        "migration-changed": "the schema was made by other migrations than these: run the version that it belongs to",
-        "broker-refused-login": "the broker does not take this user and password: see RELAIS_{NAME}_NODE_BROKER and"
-        " RELAIS_{NAME}_EXCHANGE_BROKER",
-        "broker-topology-missing": "a queue or an exchange is not there: apply the node's definitions to the broker",
-        "keyring-missing": "there is no keyring in RELAIS_FOLDER: enrol the organisation first, or name its folder",
-        "keyring-unreadable": "this user cannot read the keyring in RELAIS_FOLDER",
-        "keyring-exposed": "others can read the keyring in RELAIS_FOLDER: set its mode to 0600",
-        "keyring-wrong-passphrase": "RELAIS_{NAME}_PASSPHRASE does not open the keyring",
-        "keyring-damaged": "the keyring is not as it was written: restore it from its backup",
-        "keyring-key-missing": "the keyring holds no key that is valid now: make new ones and publish them",
-        "organisation-unreadable": "our own identity or key document in RELAIS_FOLDER is missing or refused",
-        "staff-missing": "staff.json in RELAIS_FOLDER cannot be read",
-        "staff-malformed": "staff.json in RELAIS_FOLDER is not a list of members of staff",
-        "mail-server-address-malformed": "RELAIS_NOTIFY_SMTP is not the address of a mail server: smtp://…",
-    }
-)
-"""What helps, by the code of what is wrong."""
 
 
 def start(*services: Callable[[], Served]) -> None:
@@ -106,8 +81,7 @@ def _variable(pointer: str) -> str:
 def reason(name: str, error: Exception | None) -> str:
     """Return the line that says why the service ``name`` is not served."""
     code = code_of(error)
-    helps = _HELP.get(code, "see the log above").replace("{NAME}", name.upper())
-    return f"{code}: {name}: {helps}"
+    return f"{code}: {name}: {remedy(code, name) or 'see the log above'}"
 
 
 def code_of(error: Exception | None) -> str:
