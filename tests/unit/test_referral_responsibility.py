@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from services.referral.domain.life import Side
-from services.referral.domain.responsibility import Tenure, involved, ledger, responsible, responsible_at
+from services.referral.domain.responsibility import Tenure, ledger, responsible
 from shared.contracts.codes import ReferralKind, Status, Step
 from tests.support.referral_pairs import at_status
 from tests.support.referrals import NOON, RECEIVER, SENDER
@@ -32,9 +32,6 @@ def test_while_the_confirmation_travels_both_answer_and_afterwards_one(kind: Ref
     pair.deliver_all()
     for copy in (pair.sender, pair.receiver):
         assert ledger(copy) == (Tenure(SENDER, NOON), Tenure(RECEIVER, NOON + MINUTE))
-        assert responsible_at(copy, NOON - MINUTE) is None
-        assert responsible_at(copy, NOON) == SENDER
-        assert responsible_at(copy, NOON + MINUTE) == RECEIVER
 
 
 def test_consent_withdrawn_after_arrival_leaves_the_person_with_who_has_them() -> None:
@@ -48,10 +45,3 @@ def test_a_receivers_slow_clock_leaves_no_gap_and_no_overlap() -> None:
     pair = at_status(Status.DISCLOSED)
     pair.say(Side.RECEIVER, Step.ARRIVED, NOON - MINUTE)
     assert ledger(pair.receiver) == (Tenure(SENDER, NOON), Tenure(RECEIVER, NOON))
-    assert responsible_at(pair.receiver, NOON) == RECEIVER
-
-
-def test_both_have_duties_towards_a_person_whom_they_share() -> None:
-    assert involved(at_status(Status.ARRIVED, ReferralKind.SHARED).sender) == {SENDER, RECEIVER}
-    assert involved(at_status(Status.DISCLOSED, ReferralKind.SHARED).sender) == {SENDER}
-    assert involved(at_status(Status.ARRIVED, ReferralKind.TRANSFER).sender) == {RECEIVER}

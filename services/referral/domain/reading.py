@@ -1,18 +1,36 @@
-"""Reading personal data is an act: it is ruled on and written down like every other, before anything is shown."""
+"""Reading personal data is an act: it is ruled on and written down like every other, before anything is shown.
+
+What must never happen: an offer has been read here, and its sender believes that nobody has.
+"""
+
+from dataclasses import replace
 
 from services.referral.domain.access import closed_to_reader
 from services.referral.domain.cases import Case
+from services.referral.domain.life import Side
+from services.referral.domain.receiving import read_first
 from services.referral.domain.referral import Referral
 from services.referral.domain.reports import ReportFile
 from services.referral.domain.ruling import Act, Ruling
 from services.referral.domain.telling import entry
+from shared.contracts.codes import Status
+from shared.contracts.ids import StaffId
 from shared.messaging.decision import Entry
 
 
 def read_packet(referral: Referral, act: Act) -> Ruling[Referral]:
-    """Let a member of staff open what was disclosed about a referral, or say why it may not be opened."""
+    """Let ``act.by``, a member of staff, open what was disclosed about a referral, or say why it may not be opened.
+
+    Whoever opens an offer has read it: the sender is told so in the same decision.
+    """
     closed = closed_to_reader(referral, act.at)
-    return Ruling.refused(closed) if closed is not None else Ruling(entries=(entry(referral, "read", act),))
+    if closed is not None:
+        return Ruling.refused(closed)
+    read = entry(referral, "read", act)
+    if referral.side is Side.SENDER or referral.status is not Status.RECEIVED:
+        return Ruling(entries=(read,))
+    first = read_first(referral, act, StaffId(act.by))
+    return replace(first, entries=(*first.entries, read))
 
 
 def read_case(case: Case, act: Act) -> Ruling[Case]:

@@ -31,13 +31,6 @@ def responsible(referral: Referral) -> OrganisationId:
     return referral.sender
 
 
-def involved(referral: Referral) -> frozenset[OrganisationId]:
-    """Return every organisation with duties towards the person now: of ``shared``, both after arrival."""
-    if referral.kind is ReferralKind.SHARED and referral.standing.arrived_at is not None:
-        return frozenset({referral.sender, referral.receiver})
-    return frozenset({responsible(referral)})
-
-
 def ledger(referral: Referral) -> tuple[Tenure, ...]:
     """Return who answered for the person from when, oldest first: from the offer on, without a gap or an overlap."""
     offered_at, arrived_at = referral.standing.offered_at, referral.standing.arrived_at
@@ -47,9 +40,3 @@ def ledger(referral: Referral) -> tuple[Tenure, ...]:
     if referral.kind not in MOVES_ON_ARRIVAL or arrived_at is None:
         return (first,)
     return (first, Tenure(referral.receiver, max(arrived_at, offered_at)))
-
-
-def responsible_at(referral: Referral, instant: datetime) -> OrganisationId | None:
-    """Return who answered for the person at ``instant``; ``None`` before the offer."""
-    held = [tenure.organisation for tenure in ledger(referral) if tenure.since <= instant]
-    return held[-1] if held else None

@@ -73,6 +73,16 @@ async def test_a_person_is_received_and_every_step_is_told(desk: DeskAtWork) -> 
     assert names > {"identity", "narrative", "question", "answer", "meeting", "progress", "closing"}
 
 
+async def test_to_open_the_papers_of_an_offer_tells_its_sender(desk: DeskAtWork) -> None:
+    offer = await desk.was_offered()
+    assert (await desk.get(f"/referrals/{offer.referral}/papers")).status_code == 200
+    await desk.partner.told(offer.referral, Step.OPENED)
+    shown = (await desk.get(f"/referrals/{offer.referral}")).json()
+    assert (shown["status"], shown["assignee"]) == ("opened", "noor")
+    assert (await desk.get(f"/referrals/{offer.referral}/papers")).status_code == 200
+    assert [event.step for _, event in desk.partner.heard(offer.referral)] == [Step.OPENED]
+
+
 @pytest.mark.parametrize("step", [Step.DECLINED, Step.REDIRECTED])
 async def test_a_referral_that_is_turned_down_is_closed_to_readers(desk: DeskAtWork, step: Step) -> None:
     offer = await desk.was_offered()
