@@ -22,15 +22,14 @@ ROW = list(ReferralRow._fields)
 
 GIVES: dict[ModuleType, dict[str, list[str]]] = {
     cases: {
-        "OPEN": [],
         "LOCK": CASE,
         "FIND": CASE,
         "PAGE": CASE,
         "RECORD": [],
         "GRANTS": ["id", "withdrawn_at", "body"],
     },
-    folders: {"KEEP": [], "FIND": ["id", "epoch", "wrapped"]},
-    papers: {"KEEP": [], "ABOUT": PAPER, "NEWEST": PAPER},
+    folders: {"FIND": ["id", "epoch", "wrapped"]},
+    papers: {"ABOUT": PAPER, "NEWEST": PAPER, "GONE": ["name"]},
     proofs: {
         "SAY": [],
         "FIND": ["message", "referral", "n", "digest"],
@@ -39,7 +38,7 @@ GIVES: dict[ModuleType, dict[str, list[str]]] = {
     },
     referrals: {
         "LOCK": [*ROW, "epoch", "wrapped"],
-        "SAVE": [],
+        "CHANGE": [],
         "LEGS": ROW,
         "ONE": [*ROW, "epoch", "wrapped"],
         "PAGE": ROW,
