@@ -85,6 +85,7 @@ class Loading:
             grants=await cases.grants(connection, known.folder),
             parts=await papers.newest_parts(connection, known.folder),
             legs=await self._referrals.legs(connection, known.folder.id, but=key),
+            gone=await papers.gone(connection, key, known.folder),
         )
 
     async def _add_sent(self, connection: Connection, messages: Sequence[MessageId], found: dict[UUID, Found]) -> None:

@@ -28,6 +28,8 @@ class CaseFile:
     """The newest part of each category."""
     legs: tuple[Referral, ...] = ()
     """The referrals of the case, but for the one that the decision is about."""
+    gone: frozenset[Category] = frozenset()
+    """What has gone to the receiver of the one that the decision is about."""
 
     @property
     def age(self) -> AgeBand:

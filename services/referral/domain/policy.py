@@ -195,11 +195,11 @@ def _weigh(category: Category, grounds: Grounds, at: datetime) -> Cover | Withhe
 
 
 def _best(grounds: Grounds, covering: Sequence[Grant], at: datetime) -> Cover | Withheld:
-    """Return the cover of the first grant that allows it, or what is missing to the one that comes nearest."""
+    """Return the cover that lasts longest of the grants that allow it, or what is missing to the nearest one."""
     answers = [_of_one(grounds, grant, at) for grant in covering]
     allowed = [answer for answer in answers if isinstance(answer, Cover)]
     if allowed:
-        return allowed[0]
+        return max(allowed, key=lambda cover: (cover.until is None, cover.until or at))
     order = list(Withheld)
     return max((answer for answer in answers if isinstance(answer, Withheld)), key=order.index)
 

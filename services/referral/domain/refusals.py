@@ -18,6 +18,8 @@ class Refused(StrEnum):
     """The detail names what was to be sent and is not in the case: write it, or leave it out."""
     TERMS_ENDED = "terms-ended"
     """The person's grant has run out: the sender must renew it first."""
+    TERMS_NARROWER = "terms-narrower"
+    """What this rests on allows less than the terms of what went before: record a grant that allows as much."""
     NO_FEEDBACK = "feedback-not-granted"
     """The person does not let the sender know how they are: nothing but arrival and closing goes back."""
     LANE_FULL = "lane-full"

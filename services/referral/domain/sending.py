@@ -24,6 +24,7 @@ from services.referral.domain.ruling import Act, Ruling, Tell
 from services.referral.domain.saying import refusal_of, say
 from services.referral.domain.standing import Course
 from services.referral.domain.telling import entry
+from services.referral.domain.terms import granted, narrowest, within
 from shared.contracts.codes import Category, Purpose, ReferralKind, Status, Step, Urgency, WithdrawReason
 from shared.contracts.event import EventId
 from shared.contracts.exchange import (
@@ -39,6 +40,7 @@ from shared.contracts.exchange import (
     ReferralRescheduled,
     ReferralWithdrawn,
     RescheduledData,
+    Terms,
     WithdrawnData,
 )
 from shared.contracts.ids import CaseId, ConversationId, Organisation, OrganisationId, ReferralId, StaffId
@@ -113,16 +115,24 @@ def offer(leg: Leg, act: Act, asked: OfferAsked, file: CaseFile, to: Recipient) 
 
 
 def answer(referral: Referral, act: Act, asked: AnswerAsked, file: CaseFile, to: Recipient) -> Ruling[Referral]:
-    """Answer the receiver's question; what it discloses passes the same gate as the offer."""
+    """Answer the receiver's question; what it discloses passes the same gate as the offer.
+
+    An answer carries no terms of its own: what goes with it stands under those of the referral, so that a grant under
+    which it would end earlier, or serve for less, does not cover it.
+    """
     wanted, reason = asked.categories, asked.identity_reason
     refusal = refusal_of(referral, Step.ANSWERED)
     if refusal is not None or not wanted:
         return say(referral, act, ReferralAnswered, AnsweredData(answer=asked.answer, identity_reason=reason))
     if lacking := file.lacks(wanted):
         return _not_in_case(lacking)
-    gate = _gate(wanted, _grounds(file, to, asked.purpose), Stage.DECIDING, act.at, reason=reason)
+    grounds = _grounds(file, to, asked.purpose)
+    gate = _gate(wanted, grounds, Stage.DECIDING, act.at, reason=reason)
     if not gate.whole:
         return _not_released(gate)
+    gate = _gate(wanted, _ample(grounds, referral.terms), Stage.DECIDING, act.at, reason=reason)
+    if not (gate.whole and within(referral.terms, gate.terms(asked.purpose))):
+        return Ruling.refused(Refused.TERMS_NARROWER)
     said = AnsweredData(answer=asked.answer, packet=file.packet(wanted), identity_reason=reason)
     return say(referral, act, ReferralAnswered, said, **_released(gate))
 
@@ -141,10 +151,16 @@ def disclose(referral: Referral, act: Act, asked: DiscloseAsked, file: CaseFile,
         return Ruling.refused(refusal, status=referral.status.value)
     if lacking := file.lacks(asked.categories):
         return _not_in_case(lacking)
-    gate = _gate(asked.categories, _grounds(file, to, asked.purpose), Stage.ACCEPTED, act.at)
+    grounds = _grounds(file, to, asked.purpose)
+    gate = _gate(asked.categories, grounds, Stage.ACCEPTED, act.at)
     if not gate.whole:
         return _not_released(gate)
-    data = DisclosedData(packet=file.packet(asked.categories), terms=gate.terms(asked.purpose))
+    terms = _terms_for_all(referral, asked.categories | file.gone, grounds, act.at)
+    if terms is None:
+        return Ruling.refused(Refused.TERMS_NARROWER)
+    if terms.until is not None and terms.until <= act.at:
+        return Ruling.refused(Refused.TERMS_ENDED, status=referral.status.value)
+    data = DisclosedData(packet=file.packet(asked.categories), terms=terms)
     said = say(referral, act, ReferralDisclosed, data, **_released(gate))
     return replace(said, also=withdraw_others(others, act))
 
@@ -241,6 +257,22 @@ def _offered(
         entries=(entry(referral, Step.OFFERED.value, act, receiver=receiver, kind=data.kind.value, **released),),
         papers=papers_of(event, leg.case),
     )
+
+
+def _ample(grounds: Grounds, terms: Terms) -> Grounds:
+    """Return ``grounds`` without the grants that allow less than ``terms``."""
+    return replace(grounds, grants=tuple(grant for grant in grounds.grants if within(terms, granted(grant))))
+
+
+def _terms_for_all(referral: Referral, categories: frozenset[Category], grounds: Grounds, at: datetime) -> Terms | None:
+    """Return the terms for all ``categories`` that the receiver will have; ``None`` where they share no purpose.
+
+    Where the grants of today cover what went before as well, they are its terms from now on: so consent is renewed.
+    Where they do not, it keeps the terms under which it went, and what goes now is held to them.
+    """
+    gate = _gate(categories, grounds, Stage.ACCEPTED, at)
+    today = gate.terms(grounds.purpose)
+    return today if gate.whole else narrowest(referral.terms, today)
 
 
 def _grounds(file: CaseFile, to: Recipient, purpose: Purpose) -> Grounds:

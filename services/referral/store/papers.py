@@ -52,6 +52,10 @@ SELECT DISTINCT ON (name) id, name, side, n, at, body
 FROM paper WHERE folder = $1 AND about = $1 AND name = ANY($2::text[]) ORDER BY name, at DESC, id
 """
 
+GONE: Final = """
+SELECT DISTINCT name FROM paper WHERE about = $1 AND folder = $2 AND side = 'sender' AND name = ANY($3::text[])
+"""
+
 MODELS: Final[Mapping[str, type[Personal]]] = MappingProxyType(
     {
         Category.SUMMARY: Summary,
@@ -112,6 +116,11 @@ async def newest_parts(connection: Connection, folder: Folder) -> Mapping[Catego
     """Return the newest document of each category that staff have written into a case, not what partners sent."""
     rows = await connection.fetch(NEWEST, folder.id, _CATEGORIES)
     return {Category(row["name"]): _kept(tuple(row.values()), folder).content for row in rows}
+
+
+async def gone(connection: Connection, referral: UUID, folder: Folder) -> frozenset[Category]:
+    """Return the categories that the sender of a referral has disclosed with it; of anything else, none."""
+    return frozenset(Category(row["name"]) for row in await connection.fetch(GONE, referral, folder.id, _CATEGORIES))
 
 
 def _row(paper: Paper, folder: Folder, at: datetime) -> tuple[object, ...]:

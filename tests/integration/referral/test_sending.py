@@ -191,6 +191,27 @@ async def test_a_conversation_belongs_to_its_case(desk: DeskAtWork) -> None:
     assert (refused.status_code, refused.json()["code"]) == (409, "conversation-differs")
 
 
+async def test_nothing_that_went_outlives_its_grant(desk: DeskAtWork) -> None:
+    case, soon = await desk.new_case(), datetime.now(UTC) + timedelta(days=2)
+    await desk.grant(case, categories=["summary", "risk"], until=soon.isoformat())
+    await desk.grant(case, categories=["identity"], until=(soon + timedelta(days=90)).isoformat())
+    await desk.grant(case, categories=["health"], until=(soon - timedelta(days=1)).isoformat())
+    referral = UUID((await desk.offer(case)).json()["id"])
+    offer = await the_offer(desk, referral)
+    await desk.hear(further(offer, AskedData(question=CANARY), 1, 1))
+    await desk.stands(referral, Status.ASKED)
+    refused = await desk.post(f"/referrals/{referral}/answer", {"answer": CANARY, "categories": ["health"]})
+    assert (refused.status_code, refused.json()["code"]) == (409, "terms-narrower")
+    await desk.do(referral, "answer", {"answer": CANARY, "categories": ["risk"]})
+    await desk.hear(further(offer, AcceptedData(meeting=meeting()), 2, 2))
+    await desk.stands(referral, Status.ACCEPTED)
+    await desk.do(referral, "disclose", {"categories": ["identity"]})
+    disclosed = (await desk.partner.told(referral, Step.DISCLOSED))[1]
+    assert isinstance(disclosed.data, DisclosedData)
+    assert disclosed.data.packet.categories() == {Category.IDENTITY}
+    assert disclosed.data.terms.until == soon
+
+
 async def test_the_other_candidates_are_withdrawn_with_the_disclosure(desk: DeskAtWork) -> None:
     case = await desk.new_case()
     await desk.grant(case)

@@ -1,0 +1,28 @@
+"""Under which conditions a receiver has what it was given: never wider than the grants that it rests on.
+
+One referral has one set of terms, for all that has gone with it. So what goes later must bear the terms of what went
+before, or narrow them.
+"""
+
+from services.referral.domain.grants import Grant
+from shared.contracts.exchange import Terms
+
+
+def granted(grant: Grant) -> Terms:
+    """Return what ``grant`` allows at most."""
+    return Terms(purposes=grant.purposes, until=grant.until, feedback=grant.feedback)
+
+
+def within(terms: Terms, others: Terms) -> bool:
+    """Tell whether ``terms`` allow nothing, and at no time, that ``others`` do not."""
+    in_time = others.until is None or (terms.until is not None and terms.until <= others.until)
+    return in_time and terms.purposes <= others.purposes and terms.feedback <= others.feedback
+
+
+def narrowest(one: Terms, other: Terms) -> Terms | None:
+    """Return the terms that are within both; ``None`` where no purpose is left."""
+    purposes = one.purposes & other.purposes
+    if not purposes:
+        return None
+    until = min((terms.until for terms in (one, other) if terms.until is not None), default=None)
+    return Terms(purposes=purposes, until=until, feedback=one.feedback and other.feedback)
