@@ -14,6 +14,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter, ValidationError
 
+from shared.contracts.coded import Coded
 from shared.contracts.ids import Staff, StaffId
 
 STAFF_FILE: Final = "staff.json"
@@ -44,13 +45,8 @@ class StaffMember(BaseModel):
     token_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
-class StaffError(Exception):
+class StaffError(Coded[str]):
     """Nobody can be known: ``staff.json`` cannot be read; ``code`` says why."""
-
-    def __init__(self, code: str) -> None:
-        """Take the stable ``code``; never what stands in the file."""
-        super().__init__(code)
-        self.code = code
 
 
 class StaffBook:

@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote, urlsplit
 import httpx
 
 from deploy.broker.definitions import Definitions, Permission, UserName, VirtualHost
+from shared.contracts.coded import Coded
 
 TIMEOUT_SECONDS = 30.0
 NOT_FOUND = 404
@@ -28,13 +29,8 @@ class BrokerCode(StrEnum):
     BROKER_REFUSED = "broker-refused"
 
 
-class BrokerError(Exception):
-    """The management interface is away or says no."""
-
-    def __init__(self, code: BrokerCode, what: str) -> None:
-        """Take the stable ``code`` and ``what`` was asked: method, path and status, never a body or a password."""
-        super().__init__(f"{code}: {what}")
-        self.code = code
+class BrokerError(Coded[BrokerCode]):
+    """The management interface is away or says no to a method and a path; never a body or a password."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ from deploy.broker.definitions import (
     UserName,
     VirtualHost,
 )
+from shared.contracts.coded import Coded
 from shared.contracts.ids import ORGANISATION_PATTERN, OrganisationId
 from shared.messaging.places import NODE_EXCHANGE, from_exchange, node_queue, parked_queue, to_queue
 
@@ -77,13 +78,8 @@ class TopologyCode(StrEnum):
     PASSWORD_MISSING = "password-missing"  # noqa: S105 - a code, not a password
 
 
-class TopologyError(ValueError):
-    """What was asked for is not a topology."""
-
-    def __init__(self, code: TopologyCode, name: str) -> None:
-        """Take the stable ``code`` and the organisation or user it is about."""
-        super().__init__(f"{code}: {name}")
-        self.code = code
+class TopologyError(Coded[TopologyCode]):
+    """What was asked for is not a topology; it names the organisation or the user that it is about."""
 
 
 @dataclass(frozen=True, slots=True)

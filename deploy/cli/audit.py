@@ -24,6 +24,7 @@ from shared.audit.merkle import leaf_hash, root
 from shared.audit.note import Verifier
 from shared.audit.reading import newest_checkpoint
 from shared.audit.verify import verify
+from shared.contracts.coded import Told
 from shared.contracts.ids import OrganisationId
 from shared.contracts.services import Service
 from shared.sealing.directory import Directory
@@ -45,14 +46,8 @@ class AuditCode(StrEnum):
     """A checkpoint that was kept is of none of the logs that are verified."""
 
 
-class AuditError(Exception):
+class AuditError(Told[AuditCode]):
     """A log cannot be looked at."""
-
-    def __init__(self, code: AuditCode, sentence: str) -> None:
-        """Take the stable ``code`` and a ``sentence`` that says what is wrong and what helps."""
-        super().__init__(f"{code}: {sentence}")
-        self.code: Final = code
-        self.sentence: Final = sentence
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from deploy.cli.audit import AuditCode, AuditError
 from deploy.local.errors import LocalError
 from shared.audit.checkpoint import CheckpointRefusedError
 from shared.audit.note import NoteRefusedError
+from shared.contracts.coded import Told
 from shared.contracts.services import Service
 from shared.remedies import remedy
 from shared.sealing.codes import SealingError
@@ -53,14 +54,8 @@ ASKED: Final = frozenset(
 )
 
 
-class CliError(Exception):
+class CliError(Told[CliCode]):
     """A command cannot do what was asked."""
-
-    def __init__(self, code: CliCode, sentence: str) -> None:
-        """Take the stable ``code`` and a ``sentence`` that says what is wrong and what helps."""
-        super().__init__(f"{code}: {sentence}")
-        self.code: Final = code
-        self.sentence: Final = sentence
 
 
 _REFUSALS: Final[tuple[type[BaseException], ...]] = (

@@ -6,6 +6,8 @@ An error names programs, folders and ports of this machine. It never holds a pas
 from enum import StrEnum
 from pathlib import Path
 
+from shared.contracts.coded import Told
+
 LOG_LINES = 12
 """How much of a server's log a person is shown when it dies."""
 
@@ -25,14 +27,8 @@ class LocalCode(StrEnum):
     PACKAGE_FAILED = "package-failed"
 
 
-class LocalError(Exception):
+class LocalError(Told[LocalCode]):
     """A private server cannot be brought up or driven."""
-
-    def __init__(self, code: LocalCode, sentence: str) -> None:
-        """Take the stable ``code`` and a ``sentence`` that says what is wrong and what helps."""
-        super().__init__(f"{code}: {sentence}")
-        self.code = code
-        self.sentence = sentence
 
 
 def log_tail(log: Path, lines: int = LOG_LINES) -> str:

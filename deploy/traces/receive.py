@@ -17,6 +17,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from deploy.traces.spans import Event, LinkTo, Span, SpanId, SpanKind, Speaker, TraceId, Value
+from shared.contracts.coded import Coded
 
 MOST_BYTES: Final = 16 * 1024 * 1024
 """How large a request may be, before and after it is unpacked."""
@@ -38,15 +39,11 @@ _KINDS: Final = {
 }
 
 
-class UnreadableError(Exception):
+class UnreadableError(Coded[str]):
     """The request cannot be read.
 
     ``code`` says why: ``too-large``, ``not-gzip``, ``not-otlp`` or ``unknown-encoding``.
     """
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
 
 
 @dataclass(frozen=True, slots=True)

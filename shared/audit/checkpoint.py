@@ -18,6 +18,7 @@ from typing import Final
 
 from shared.audit.merkle import HASH_BYTES, Hash
 from shared.audit.note import KeyName, NoteSigner, NoteVerifier, open_note, sign
+from shared.contracts.coded import Coded
 from shared.contracts.ids import OrganisationId
 from shared.values import dataclass
 
@@ -36,12 +37,8 @@ class CheckpointFault(StrEnum):
     """It is signed, but not by the log that it is about."""
 
 
-class CheckpointRefusedError(Exception):
+class CheckpointRefusedError(Coded[CheckpointFault]):
     """A checkpoint that must not be used. Carries the code, and nothing of the checkpoint."""
-
-    def __init__(self, code: CheckpointFault) -> None:
-        super().__init__(str(code))
-        self.code: Final = code
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import Final
 
 from pydantic_core import to_json
 
+from shared.contracts.coded import Coded
 from shared.messaging.decision import Entry
 
 VERSION: Final = 1
@@ -33,12 +34,8 @@ class EntryFault(StrEnum):
     """Its code is no code, its time has no time zone, or a detail is no code and no id."""
 
 
-class EntryRefusedError(Exception):
+class EntryRefusedError(Coded[EntryFault]):
     """An entry that says more, or less, than an audit trail may. Carries the code, and nothing of the entry."""
-
-    def __init__(self, code: EntryFault) -> None:
-        super().__init__(str(code))
-        self.code: Final = code
 
 
 def encode_entry(entry: Entry) -> bytes:

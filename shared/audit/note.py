@@ -28,6 +28,7 @@ from typing import Final, NewType, Protocol
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from shared.contracts.coded import Coded
 from shared.values import dataclass
 
 KeyName = NewType("KeyName", str)
@@ -62,12 +63,8 @@ class NoteFault(StrEnum):
     """It is the verifier key of a signature type that is not understood here."""
 
 
-class NoteRefusedError(Exception):
+class NoteRefusedError(Coded[NoteFault]):
     """A note or a verifier key that must not be used. Carries the code, and nothing of the note."""
-
-    def __init__(self, code: NoteFault) -> None:
-        super().__init__(str(code))
-        self.code: Final = code
 
 
 class SignatureType(IntEnum):

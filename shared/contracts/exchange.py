@@ -15,6 +15,7 @@ from typing import Annotated, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
+from shared.contracts.coded import Coded
 from shared.contracts.codes import (
     DeclinedBy,
     DeclineReason,
@@ -412,13 +413,8 @@ EVENTS: Mapping[Step, type[ReferralEvent]] = MappingProxyType(
 _EXCHANGED: TypeAdapter[LifeEvent | ReceiptGiven | ReportTaken] = TypeAdapter(Exchanged)
 
 
-class EventUnreadable(Exception):  # noqa: N818 - an outcome, not a fault of ours
+class EventUnreadable(Coded[Literal["event-unreadable", "event-type-unknown"]]):
     """The bytes in an envelope are no event that we know; ``code`` says why and nothing of them is shown."""
-
-    def __init__(self, code: Literal["event-unreadable", "event-type-unknown"]) -> None:
-        """Take the stable ``code``."""
-        super().__init__(code)
-        self.code = code
 
 
 def decode(body: bytes) -> LifeEvent | ReceiptGiven | ReportTaken:

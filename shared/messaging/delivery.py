@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Generic, TypeVar
 from uuid import UUID
 
+from shared.contracts.coded import Coded
 from shared.uuids import uuid_of
 from shared.values import dataclass
 
@@ -68,22 +69,16 @@ class Heard(Generic[What_co]):
     """Ids by which its span can be found: of a message, a referral, a conversation."""
 
 
-class Unreadable(Exception):  # noqa: N818 - an outcome, not a fault
+class Unreadable(Coded[str]):
     """The message cannot be read or is not allowed: it is parked under ``code``, and nothing of it is shown."""
 
-    def __init__(self, code: str) -> None:
-        """Take the stable reason ``code``."""
-        super().__init__(code)
-        self.code = code
 
-
-class Later(Exception):  # noqa: N818 - an outcome, not a fault
+class Later(Coded[str]):
     """The message cannot be dealt with yet, though nothing is wrong with it: it is tried again, later and later."""
 
     def __init__(self, code: str, *, ours: bool = False) -> None:
         """Take the stable reason ``code``; what is ``ours`` to mend is waited for as long as that takes."""
         super().__init__(code)
-        self.code = code
         self.ours = ours
 
 

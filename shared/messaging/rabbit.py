@@ -15,6 +15,7 @@ from aiormq.abc import DeliveredMessage
 from faststream import AckPolicy
 from faststream.rabbit import Channel, RabbitBroker, RabbitQueue
 
+from shared.contracts.coded import Coded
 from shared.messaging.channels import StraightBroker
 from shared.storage.pool import pause
 from shared.telemetry.logs import get_logger
@@ -24,13 +25,8 @@ HEARTBEAT_SECONDS = 10
 log = get_logger(__name__)
 
 
-class BrokerError(Exception):
+class BrokerError(Coded[str]):
     """The broker is not as it must be; ``code`` says how: ``broker-refused-login``, ``broker-topology-missing``."""
-
-    def __init__(self, code: str, name: str) -> None:
-        """Take the stable ``code`` and the ``name`` of the user, queue or exchange."""
-        super().__init__(f"{code}: {name}")
-        self.code = code
 
 
 def make_broker(url: str, *, description: str) -> RabbitBroker:

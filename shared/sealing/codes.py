@@ -5,7 +5,8 @@ same codes for those who write another implementation.
 """
 
 from enum import StrEnum
-from typing import Final
+
+from shared.contracts.coded import Coded
 
 
 class EnvelopeCode(StrEnum):
@@ -118,12 +119,8 @@ class ReceiptCode(StrEnum):
     """No key that the recipient had published for receipts at that time has signed it."""
 
 
-class SealingError(Exception):
+class SealingError(Coded[StrEnum]):
     """Something sealed or signed is refused. Carries the code, and nothing of what was refused."""
-
-    def __init__(self, code: StrEnum) -> None:
-        super().__init__(str(code))
-        self.code: Final = code
 
 
 class EnvelopeError(SealingError):

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 
+from shared.contracts.coded import Coded
 from shared.storage.pool import Connection
 from shared.values import dataclass
 
@@ -19,13 +20,8 @@ ADVISORY_LOCK = 0x52454C41
 """Any number, the same everywhere: "RELA"."""
 
 
-class MigrationError(Exception):
+class MigrationError(Coded[str]):
     """A schema cannot be brought up to date; ``code`` says why."""
-
-    def __init__(self, code: str, file: str) -> None:
-        """Take the stable ``code`` and the name of the ``file``."""
-        super().__init__(f"{code}: {file}")
-        self.code = code
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,19 +11,15 @@ from uuid import UUID
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from shared.contracts.coded import Coded
 from shared.values import dataclass
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
 
 
-class VaultError(Exception):
+class VaultError(Coded[str]):
     """A stored document cannot be opened; ``code`` says why: ``vault-unknown-epoch`` or ``vault-altered``."""
-
-    def __init__(self, code: str) -> None:
-        """Take the stable ``code``."""
-        super().__init__(code)
-        self.code = code
 
 
 class CaseCipher:
