@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.referral.domain.cases import Case
 from services.referral.domain.clocks import overdue, running
@@ -41,7 +41,7 @@ from shared.contracts.ids import (
     StaffId,
     public_number,
 )
-from shared.contracts.personal import Language, Personal
+from shared.contracts.personal import Language, Moment, Personal
 
 
 class Shown(BaseModel):
@@ -206,7 +206,7 @@ class GrantAsked(Personal):
     recipient: Organisation
     categories: frozenset[Category] = Field(min_length=1)
     purposes: frozenset[Purpose] = Field(default=frozenset({Purpose.SUPPORT}), min_length=1)
-    until: AwareDatetime | None = None
+    until: Moment | None = None
     form: GrantForm
     language: Language
     given_by: GrantedBy
@@ -239,7 +239,7 @@ class AcceptAsked(Personal):
     """The person is taken in."""
 
     meeting: Meeting
-    expected: AwareDatetime | None = None
+    expected: Moment | None = None
 
 
 class WithdrawAsked(Personal):

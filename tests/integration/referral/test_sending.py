@@ -140,6 +140,19 @@ async def test_who_it_is_stays_until_the_partner_has_accepted(desk: DeskAtWork) 
     assert (disclosed.status_code, disclosed.json()["code"]) == (409, "transition-not-in-table")
 
 
+async def test_staff_date_nothing_beyond_what_can_be_kept(desk: DeskAtWork) -> None:
+    case, beyond = await desk.new_case(), "9999-12-31T23:59:59-14:00"
+    asked = {"recipient": desk.partner.id, "categories": ["summary"], "form": "written", "language": "tgl"}
+    refused = await desk.post(
+        f"/cases/{case}/grants", {**asked, "given_by": "person", "explained": True, "until": beyond}
+    )
+    assert refused.status_code == 422
+    assert [(each["pointer"], each["code"]) for each in refused.json()["fields"]] == [("/until", "time-out-of-range")]
+    offer = await desk.was_offered()
+    late = {"meeting": meeting().model_dump(mode="json", exclude_none=True), "expected": beyond}
+    assert (await desk.post(f"/referrals/{offer.referral}/accept", late)).status_code == 422
+
+
 async def test_a_child_needs_a_guardian(desk: DeskAtWork) -> None:
     case = await desk.new_case()
     child = summary().model_copy(update={"age_band": AgeBand.IN_DOUBT})
