@@ -14,7 +14,7 @@ from typing import Final
 from shared.contracts.event import Event, encode
 from shared.contracts.ids import MessageId, OrganisationId
 from shared.messaging.outbox import Letter
-from shared.sealing.codes import DirectoryError
+from shared.sealing.codes import DirectoryError, KeyringError
 from shared.sealing.directory import Directory
 from shared.sealing.envelope import Dispatch, parse, seal
 from shared.sealing.header import CONTENT_TYPE, ce_headers
@@ -77,6 +77,18 @@ class Sealer:
         For what may be left out, such as a receipt: what is not sealed takes no number.
         """
         return [each for each in outgoing if self._has_key(each.to, at)]
+
+    def hindrance(self, recipient: OrganisationId, at: datetime) -> str | None:
+        """Return why nothing can be sealed for ``recipient`` now, or ``None`` when it can.
+
+        It is the code of what they or we lack: :class:`DirectoryCode` or ``keyring-key-missing``.
+        """
+        try:
+            self._directory.book.inbox_key(recipient, at)
+            self._keyring.signing_key(self._purpose, at)
+        except (DirectoryError, KeyringError) as refused:
+            return refused.code
+        return None
 
     def _has_key(self, recipient: OrganisationId, at: datetime) -> bool:
         try:

@@ -1,6 +1,6 @@
-"""What cannot be sealed is left out before it takes a number, and the log says for whom."""
+"""What cannot be sealed is known before it takes a number, and the log says for whom."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
 from uuid import uuid4
@@ -30,3 +30,15 @@ def test_a_partner_without_a_key_to_seal_to_is_left_out_and_said(tmp_path: Path)
     said = stream.getvalue()
     assert said.count('"event": "envelope.unsealed"') == 2
     assert '"recipient": "accueil-fr", "reason": "organisation-unknown"' in said
+
+
+def test_what_hinders_sealing_is_a_key_of_theirs_or_of_ours(tmp_path: Path) -> None:
+    us, partner = (Organisation.make(tmp_path, OrganisationId(name)) for name in ("abri-be", "ccem-fr"))
+    us.agree_with(partner)
+    sealer = Sealer(us.id, us.keyring(Holder.REFERRAL), us.directory, KeyPurpose.SIGNING)
+    at = datetime.now(UTC)
+    assert sealer.hindrance(partner.id, at) is None
+    assert sealer.hindrance(OrganisationId("accueil-fr"), at) == "organisation-unknown"
+    assert sealer.hindrance(partner.id, at + timedelta(days=3_000)) == "key-unknown"
+    elsewhere = Sealer(us.id, us.keyring(Holder.INTAKE), us.directory, KeyPurpose.SIGNING)
+    assert elsewhere.hindrance(partner.id, at) == "keyring-key-missing"
