@@ -1,261 +1,117 @@
-"""What ``relais audit`` does: verify a node's logs, write one to a file, check such a file, keep checkpoints.
+"""``relais audit``: verify a node's logs, export one, check an export, and keep checkpoints."""
 
-A log's public key comes from the organisation's key document, which its identity key has signed, and never from the
-database whose log is checked. Nothing here writes to a database.
-"""
-
-import os
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Sequence
 from pathlib import Path
-from tempfile import NamedTemporaryFile
-from typing import IO, Final, Self
-from uuid import UUID
+from typing import Annotated
 
-import asyncpg
+from cyclopts import App, Parameter
 
-from shared.audit import export as exports
-from shared.audit.cases import CaseEntries
-from shared.audit.inspection import Report
-from shared.audit.log import EntryCipher
-from shared.audit.merkle import leaf_hash, root
-from shared.audit.note import Verifier
-from shared.audit.reading import newest_checkpoint
-from shared.audit.verify import verify
-from shared.contracts.coded import Told
-from shared.contracts.ids import OrganisationId
+from deploy.cli.audit_log import (
+    Node,
+    export_log,
+    facts,
+    newest_checkpoints,
+    sentences,
+    summary,
+    verify_node,
+)
+from deploy.cli.console import FAILED, answering, say
+from deploy.cli.finding import HERE, Where
+from shared.audit.export import verify_export
 from shared.contracts.services import Service
-from shared.sealing.directory import Directory
-from shared.sealing.documents import note_verifier
-from shared.sealing.keyring import Holder, read_keyring
-from shared.sealing.keys import VerifyKey, audit_purpose
-from shared.storage.pool import Connection
-from shared.storage.vault import CaseCipher, Vault, VaultError, WrappedKey
+
+app = App(name="audit", help="Say whether anybody changed what was written down.")
+
+Checkpoints = Annotated[tuple[Path, ...], Parameter(name="--checkpoint", negative="")]
 
 
-class AuditCode(StrEnum):
-    """Why a log cannot be looked at."""
-
-    NOT_TOLD = "audit-not-told"
-    """A variable that says where the node is, is missing."""
-    KEY_UNKNOWN = "audit-key-unknown"
-    """The organisation's key document has no key for the log."""
-    CHECKPOINT_OF_NONE = "audit-checkpoint-of-none"
-    """A checkpoint that was kept is of none of the logs that are verified."""
-
-
-class AuditError(Told[AuditCode]):
-    """A log cannot be looked at."""
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """Where a node is, as its own services are told."""
-
-    organisation: OrganisationId
-    folder: Path
-    """Holds the identity's public key, ``partners/`` and the keyrings."""
-    databases: Mapping[Service, str] = field(repr=False)
-    """The address of the database as each service's own role."""
-    passphrase: str | None = field(default=None, repr=False)
-    """Opens ``referral.keys``, and with it entries of cases; without it they count by their commitments."""
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Read the variables that the services read: ``RELAIS_ORGANISATION``, ``RELAIS_FOLDER``, ``RELAIS_*_DATABASE``.
-
-        Raises:
-            AuditError: ``audit-not-told``.
-        """
-
-        def told(name: str) -> str:
-            if not environment.get(name):
-                raise AuditError(AuditCode.NOT_TOLD, f"{name} is not set; it says where the node is")
-            return environment[name]
-
-        return cls(
-            OrganisationId(told("RELAIS_ORGANISATION")),
-            Path(told("RELAIS_FOLDER")),
-            {service: told(f"RELAIS_{service.upper()}_DATABASE") for service in Service},
-            environment.get("RELAIS_REFERRAL_PASSPHRASE") or None,
-        )
-
-    def verifiers(self, service: Service) -> list[Verifier]:
-        """Return the public keys of a log, the newest first.
-
-        Raises:
-            AuditError: ``audit-key-unknown``.
-            DirectoryError: the key document is missing, or not signed by the identity.
-        """
-        purpose = audit_purpose(service)
-        document = Directory(self.folder).book.documents[self.organisation]
-        published = sorted(
-            (each for each in document.keys if each.purpose is purpose), key=lambda each: each.valid_from, reverse=True
-        )
-        keys = [each.key for each in published]
-        verifiers = [note_verifier(self.organisation, purpose, key) for key in keys if isinstance(key, VerifyKey)]
-        if not verifiers:
-            raise AuditError(
-                AuditCode.KEY_UNKNOWN, f"the key document of {self.organisation} has no key for {purpose}; publish one"
-            )
-        return verifiers
-
-    @asynccontextmanager
-    async def connected(self, service: Service) -> AsyncIterator[Connection]:
-        """Connect for a while as a service's role, with its schema as the search path."""
-        connection = await asyncpg.connect(
-            self.databases[service],
-            server_settings={"search_path": service.value, "application_name": "relais-audit"},
-        )
-        try:
-            yield connection
-        finally:
-            await connection.close(timeout=5)
-
-    async def cipher(self, service: Service, connection: Connection) -> EntryCipher | None:
-        """Return what opens the entries of cases, where the log has any and the passphrase is known.
-
-        Raises:
-            KeyringError: the passphrase is wrong, or the keyring is missing or damaged.
-        """
-        if service is not Service.REFERRAL or self.passphrase is None:
-            return None
-        keyring = read_keyring(self.folder, Holder.REFERRAL, self.passphrase)
-        return CaseEntries(await read_case_keys(connection, Vault(keyring.storage_keys())))
-
-
-_CASE_KEYS: Final = "SELECT id, epoch, wrapped FROM folder"
-
-
-async def read_case_keys(connection: Connection, vault: Vault) -> Mapping[UUID, CaseCipher]:
-    """Return the cipher of every case whose key still opens; an altered key is left out, as a destroyed one is."""
-    ciphers: dict[UUID, CaseCipher] = {}
-    for row in await connection.fetch(_CASE_KEYS):
-        try:
-            ciphers[row["id"]] = vault.case(row["id"], WrappedKey(row["epoch"], row["wrapped"]))
-        except VaultError:
-            continue
-    return ciphers
-
-
-async def verify_node(
-    node: Node, services: Sequence[Service] = tuple(Service), *, checkpoints: Sequence[str] = ()
-) -> dict[Service, Report]:
-    """Verify the logs of a node.
+@app.command
+async def verify(service: Service | None = None, *, checkpoints: Checkpoints = (), where: Where = HERE) -> int:
+    """Verify a node's logs.
 
     Args:
-        node: whose.
-        services: which logs.
-        checkpoints: signed notes that were kept elsewhere, of any of these logs.
-
-    Raises:
-        AuditError: ``audit-key-unknown``, or ``audit-checkpoint-of-none``.
-        NoteRefusedError, CheckpointRefusedError: a checkpoint is not signed by its log.
-        DirectoryError, KeyringError: the node's own keys cannot be read.
-        asyncpg.PostgresError, OSError: the database is away.
+        service: intake, referral or notify; all three when it is left out.
+        checkpoints: a file with a checkpoint that was kept elsewhere; may be given several times.
+        where: which node.
     """
-    verifiers = {service: node.verifiers(service) for service in services}
-    kept = _sort(checkpoints, {service: keys[0] for service, keys in verifiers.items()})
-    reports = {}
-    for service, (newest, *former) in verifiers.items():
-        async with node.connected(service) as connection:
-            cipher = await node.cipher(service, connection)
-            reports[service] = await verify(connection, newest, cipher, former=former, anchors=kept[service])
-    return reports
+    with answering(as_json=where.as_json):
+        node = Node.from_environment(where.environment())
+        reports = await verify_node(node, _services(service), checkpoints=_read(checkpoints))
+    said = "\n".join(sentences(report) for report in reports.values())
+    say(summary(reports), said, as_json=where.as_json)
+    return 0 if all(report.verified for report in reports.values()) else FAILED
 
 
-def _sort(checkpoints: Sequence[str], logs: Mapping[Service, Verifier]) -> dict[Service, list[str]]:
-    """Give each checkpoint to the log that its first line names."""
-    kept: dict[Service, list[str]] = {service: [] for service in logs}
-    for note in checkpoints:
-        named = [service for service, verifier in logs.items() if note.startswith(f"{verifier.name}\n")]
-        if not named:
-            raise AuditError(AuditCode.CHECKPOINT_OF_NONE, "a checkpoint is of none of the logs that are verified")
-        kept[named[0]].append(note)
-    return kept
+@app.command
+async def export(
+    service: Service, path: Path, *, opened: Annotated[bool, Parameter(negative="")] = False, where: Where = HERE
+) -> None:
+    """Write a log to a file that anybody can verify.
 
-
-async def newest_checkpoints(node: Node, services: Sequence[Service] = tuple(Service)) -> dict[Service, str]:
-    """Return the newest checkpoint of each log that has one, to be kept where the node's keeper cannot reach it."""
-    notes = {}
-    for service in services:
-        async with node.connected(service) as connection:
-            note = await newest_checkpoint(connection)
-        if note is not None:
-            notes[service] = note
-    return notes
-
-
-async def export_log(node: Node, service: Service, path: Path, *, opened: bool) -> int:
-    """Write a log to ``path``, readable by its owner alone, and return how many leaves it has.
-
-    A file that is there already is replaced in one step, when the export is complete.
-
-    Raises:
-        AuditError, DirectoryError, KeyringError, asyncpg.PostgresError, OSError: as for ``verify_node``.
+    Args:
+        service: intake, referral or notify.
+        path: the file; one that is there is replaced.
+        opened: write what can be read of the entries, and not their commitments alone.
+        where: which node.
     """
-    origin = node.verifiers(service)[0].name
-    async with node.connected(service) as connection:
-        cipher = await node.cipher(service, connection) if opened else None
-        with _replacing(path) as out:
-            return await exports.export(connection, origin, out, opened=opened, cipher=cipher)
+    with answering(as_json=where.as_json):
+        node = Node.from_environment(where.environment())
+        entries = await export_log(node, service, path, opened=opened)
+        key = str(node.verifiers(service)[0])
+    say(
+        {"entries": entries, "path": str(path), "key": key},
+        f"{path}: {entries} entries; to verify it: relais audit verify-export {path} --key {key}",
+        as_json=where.as_json,
+    )
 
 
-@contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as out:
-        try:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-            Path(out.name).replace(path)
-        except BaseException:
-            Path(out.name).unlink(missing_ok=True)
-            raise
+@app.command(name="verify-export")
+def check_export(
+    path: Path,
+    *,
+    keys: Annotated[tuple[str, ...], Parameter(name="--key", negative="")],
+    checkpoints: Checkpoints = (),
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> int:
+    """Verify an export. It needs neither the node nor its database.
 
-
-def summary(reports: Mapping[Service, Report]) -> dict[str, object]:
-    """Return what was found in a node's logs, for programs.
-
-    ``root`` stands for all of them: the root of one log, or that of the tree whose leaves are the logs' roots in the
-    order of the services' names. Roots are in hexadecimal.
+    Args:
+        path: the file.
+        keys: the log's verifier key, from somewhere else than the file; may be given again for each former one.
+        checkpoints: a file with a checkpoint that was kept elsewhere; may be given several times.
+        as_json: answer for a program.
     """
-    roots = [reports[service].root for service in sorted(reports)]
-    together = roots[0] if len(roots) == 1 else root([leaf_hash(each) for each in roots])
-    return {
-        "entries": sum(report.entries for report in reports.values()),
-        "root": together.hex(),
-        "verified": all(report.verified for report in reports.values()),
-        "logs": {service.value: facts(reports[service]) for service in sorted(reports)},
-    }
+    with answering(as_json=as_json):
+        report = verify_export(path, keys[0], former=keys[1:], anchors=_read(checkpoints))
+    say(facts(report), sentences(report), as_json=as_json)
+    return 0 if report.verified else FAILED
 
 
-def facts(report: Report) -> dict[str, object]:
-    """Return what was found in one log, for programs."""
-    return {
-        "origin": report.origin,
-        "entries": report.entries,
-        "opened": report.opened,
-        "closed": report.closed,
-        "checkpoints": report.checkpoints,
-        "pending": report.pending,
-        "root": report.root.hex(),
-        "verified": report.verified,
-        "problems": [{"code": problem.code.value, "position": problem.position} for problem in report.problems],
-        "problem_count": report.problem_count,
-    }
+@app.command
+async def checkpoint(service: Service | None = None, *, into: Path | None = None, where: Where = HERE) -> None:
+    """Show the newest checkpoint of each log, to be kept where whoever keeps the node cannot reach it.
+
+    Args:
+        service: intake, referral or notify; all three when it is left out.
+        into: a folder to write them to, one file a log.
+        where: which node.
+    """
+    with answering(as_json=where.as_json):
+        node = Node.from_environment(where.environment())
+        notes = await newest_checkpoints(node, _services(service))
+        for each, note in notes.items() if into else ():
+            (into or Path()).joinpath(f"{node.organisation}-{each}.checkpoint").write_text(note, encoding="utf-8")
+    text = "\n".join(notes.values()).rstrip("\n")
+    say(
+        {each.value: note for each, note in notes.items()},
+        f"written to {into}: {', '.join(notes) or 'nothing: no log has a checkpoint yet'}" if into else text,
+        as_json=where.as_json,
+    )
 
 
-def sentences(report: Report) -> str:
-    """Return what was found in one log, for people: one line, and one for each problem."""
-    head = "verified" if report.verified else "NOT VERIFIED"
-    entries = f"{report.entries} entries ({report.opened} opened, {report.closed} closed, {report.pending} pending)"
-    lines = [f"{report.origin}: {head}: {entries}, {report.checkpoints} checkpoints, root {report.root.hex()}"]
-    for problem in report.problems:
-        place = "" if problem.position is None else f" at {problem.position}"
-        lines.append(f"  {problem.code}{place}")
-    if report.problem_count > len(report.problems):
-        lines.append(f"  {report.problem_count - len(report.problems)} more")
-    return "\n".join(lines)
+def _services(service: Service | None) -> Sequence[Service]:
+    return tuple(Service) if service is None else (service,)
+
+
+def _read(checkpoints: Sequence[Path]) -> list[str]:
+    return [path.read_text(encoding="utf-8") for path in checkpoints]

@@ -12,7 +12,7 @@ from typing import Final
 
 import asyncpg
 
-from deploy.cli.audit import AuditCode, AuditError
+from deploy.cli.audit_log import AuditCode, AuditError
 from deploy.local.errors import LocalError
 from shared.audit.checkpoint import CheckpointRefusedError
 from shared.audit.note import NoteRefusedError

@@ -2,13 +2,13 @@
 
 from cyclopts import App
 
-from deploy.cli import auditing, demo, parked, updown
+from deploy.cli import audit, demo, parked, updown
 
 app = App(name="relais", help="Hand a person over between organisations, safely and provably.")
 app.command(demo.demo, name="demo")
 app.command(updown.up, name="up")
 app.command(updown.down, name="down")
-app.command(auditing.app)
+app.command(audit.app)
 app.command(parked.app)
 
 

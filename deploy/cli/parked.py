@@ -20,7 +20,7 @@ from uuid import UUID
 
 from cyclopts import App, Parameter
 
-from deploy.cli.audit import Node
+from deploy.cli.audit_log import Node
 from deploy.cli.console import CliCode, CliError, answering, say
 from deploy.cli.finding import HERE, Where
 from shared.audit import log as audit

@@ -10,8 +10,8 @@ from typing import Any, Final
 import asyncpg
 import httpx
 
-from deploy.cli.audit import Node as AuditedNode
-from deploy.cli.audit import summary, verify_node
+from deploy.cli.audit_log import Node as AuditedNode
+from deploy.cli.audit_log import summary, verify_node
 from deploy.local.databases import DatabaseRole
 from deploy.local.network import ABRI, CCEM, NODES, Network, Node
 from deploy.local.staff import LOOK_SECONDS, DemoError

@@ -8,7 +8,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from deploy.cli.audit import (
+from deploy.cli.audit_log import (
     AuditCode,
     AuditError,
     Node,

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from deploy.cli.audit import Node
+from deploy.cli.audit_log import Node
 from deploy.compose.launch import read_environment, write_environment
 from deploy.local.databases import DatabaseRole
 from deploy.nodes import make_node, migrate_node
