@@ -79,7 +79,7 @@ async def build(settings: ReferralSettings) -> AsyncIterator[Parts]:
             ],
             rounds=[Round("watch", Watch(base.pool, base.clock, shell, directory).step, WATCH_SECONDS)],
         )
-        office = Office(us, base.pool, base.clock, shell, directory, Referrals(us, vault), hours)
+        office = Office(us, base.pool, shell, directory, Referrals(us, vault), hours)
         yield Parts(base.staff, runtime, {"office": office})
 
 

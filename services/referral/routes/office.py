@@ -22,7 +22,6 @@ from services.referral.loading import What
 from services.referral.store import papers
 from services.referral.store.papers import KeptPaper
 from services.referral.store.referrals import Referrals
-from shared.clock import Clock
 from shared.contracts.codes import RecipientKind
 from shared.contracts.ids import OrganisationId, ReferralId
 from shared.messaging.decision import Refusal
@@ -109,7 +108,6 @@ class Office:
 
     us: OrganisationId
     pool: Pool
-    clock: Clock
     shell: Shell[What, Files]
     directory: Directory
     referrals: Referrals

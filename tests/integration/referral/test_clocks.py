@@ -24,8 +24,7 @@ def overdue(desk: DeskAtWork, referral: UUID) -> list[str]:
 async def looked_at(desk: DeskAtWork, referral: UUID) -> bool:
     """Whether no clock of the referral is due any more."""
     query = "SELECT due_at IS NULL OR due_at > $2 FROM referral WHERE id = $1"
-    now: datetime = desk.app.state.office.clock.now()
-    return bool(await desk.owner.fetchval(query, referral, now))
+    return bool(await desk.owner.fetchval(query, referral, desk.settings.clock().now()))
 
 
 async def test_what_is_overdue_is_said_once_by_however_many_services(desk: DeskAtWork, own_clock: None) -> None:
