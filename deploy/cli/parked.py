@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from os import urandom
 from pathlib import Path
 from typing import Annotated, Final
 from uuid import UUID
@@ -142,7 +141,7 @@ class Lot:
         async with self.connected() as connection, connection.transaction():
             if not await _DEEDS[code](connection, message.id, at):
                 raise _not_parked(self.service)
-            await audit.append(connection, [audit.prepare(entry, urandom(audit.SALT_BYTES))], None)
+            await audit.record(connection, entry)
 
 
 async def _drop(connection: Connection, message: UUID, _: datetime) -> bool:

@@ -1,7 +1,5 @@
 """Looks, every few seconds, whether something that a partner numbered has not come."""
 
-from os import urandom
-
 from services.intake.domain.sequence import look, missing
 from services.intake.store import arrivals
 from shared.audit import log as audit
@@ -29,7 +27,7 @@ class GapWatch:
             looked = {stream: look(stream, noted, at) for stream, noted in came.items()}
             await arrivals.reach(connection, looked)
             entries = [entry for each in looked.values() for entry in each.entries]
-            await audit.append(connection, [audit.prepare(entry, urandom(audit.SALT_BYTES)) for entry in entries])
+            await audit.record(connection, *entries)
         metrics.SEQUENCE_GAPS.add(missing(entries), service="intake")
         for entry in entries:
             log.warning("sequence.odd", code=entry.code, sender=entry.actor)

@@ -5,7 +5,6 @@ for: unknown and forbidden are the same because there is nothing to tell apart.
 """
 
 from collections.abc import AsyncGenerator, Sequence
-from os import urandom
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -85,7 +84,7 @@ class Reading:
             read = await notifications.read(connection, member.id, place, at)
             if read is not None and read.now_first:
                 entry = Entry("notification.read", member.id, read.subject, at, {"fact": str(read.fact)})
-                await audit.append(connection, [audit.prepare(entry, urandom(audit.SALT_BYTES))])
+                await audit.record(connection, entry)
         return read is not None
 
     async def start(self, member: StaffMember, after: Place | None) -> Start:

@@ -12,6 +12,7 @@ happen: a change without its entry, an entry of a case in clear, or a leaf that 
 from collections.abc import Sequence
 from dataclasses import field
 from hashlib import sha256
+from os import urandom
 from pathlib import Path
 from typing import Final, NewType, Protocol
 from uuid import UUID
@@ -106,6 +107,16 @@ async def append(connection: Connection, leaves: Sequence[Leaf], cipher: EntryCi
         return
     contents = [_content(leaf, cipher) for leaf in leaves]
     await connection.execute(_APPEND, [leaf.commitment for leaf in leaves], [leaf.case for leaf in leaves], contents)
+
+
+async def record(connection: Connection, *entries: Entry) -> None:
+    """Write ``entries``, none of which belongs to a case, in the caller's transaction and in the order given.
+
+    Raises:
+        EntryRefusedError: ``entry-malformed``.
+        ClearCaseError: an entry belongs to a case.
+    """
+    await append(connection, [prepare(entry, urandom(SALT_BYTES)) for entry in entries])
 
 
 def _content(leaf: Leaf, cipher: EntryCipher | None) -> bytes:

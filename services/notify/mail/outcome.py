@@ -6,7 +6,6 @@ consumer ``mail``, where an operator lists, replays or drops it with the same co
 
 from collections.abc import Sequence
 from datetime import datetime
-from os import urandom
 from random import random
 from typing import Final
 
@@ -105,4 +104,4 @@ class Outcomes:
     async def _record(self, connection: Connection, code: str, mail: Mail, at: datetime, **detail: str) -> None:
         said = {"mail": str(mail.id), "staff": mail.staff, **detail}
         entry = Entry(code, self._organisation, mail.subject, at, said)
-        await audit.append(connection, [audit.prepare(entry, urandom(audit.SALT_BYTES))])
+        await audit.record(connection, entry)
