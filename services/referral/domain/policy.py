@@ -2,7 +2,8 @@
 
 No category leaves without a grant of the person that names this recipient, this category and this purpose and is in
 force now. Two bases may stand in for a grant, and both are recorded by name: the protection of a child, and a risk to
-life. Whatever the gate does not recognise stays: it lists reasons to let go, never reasons to keep back.
+life. These two are rules only so far: no route records such a decision, so that nothing leaves on them yet. Whatever
+the gate does not recognise stays: it lists reasons to let go, never reasons to keep back.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -11,6 +11,7 @@ from services.referral.domain.cases import Actor, Case
 from services.referral.domain.grants import Grant
 from services.referral.domain.life import Side
 from shared.contracts.codes import Category
+from shared.contracts.event import EventId
 from shared.contracts.exchange import ReferralEvent
 from shared.contracts.ids import CaseId, OrganisationId, ReferralId, ReportId
 from shared.contracts.personal import Personal, Text
@@ -86,7 +87,11 @@ class Ruling(Decision[State], Generic[State]):
     grant: Grant | None = None
     """A grant to record, or to mark as taken back."""
     also: tuple["Ruling[Referral]", ...] = ()
-    """What follows for other referrals of the case, in the same transaction; what cannot be said now is left undone."""
+    """What follows for other referrals of the case, in the same transaction."""
+    unsaid: tuple[Tell, ...] = ()
+    """What cannot be said now, and is kept to be said later."""
+    said: tuple[EventId, ...] = ()
+    """What was left unsaid before, and is among what is said now."""
 
     @classmethod
     def refused(cls, code: str, **detail: str) -> "Ruling[State]":

@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from deploy.local.databases import DatabaseRole
-from services.referral.store import cases, folders, papers, proofs, referrals, reports
+from services.referral.store import cases, folders, papers, proofs, referrals, reports, unsaid
 from services.referral.store.rows import ReferralRow
 from services.referral.store.schema import SCHEMA
 from shared.contracts.codes import Step
@@ -46,6 +46,12 @@ GIVES: dict[ModuleType, dict[str, list[str]]] = {
         "DUE": ["id"],
     },
     reports: {"LOCK": REPORT, "SAVE": [], "FIND": REPORT, "PAGE": REPORT},
+    unsaid: {
+        "OF_REFERRAL": ["event", "recipient", "body"],
+        "FORGET": [],
+        "RECIPIENTS": ["recipient"],
+        "DUE": ["referral"],
+    },
 }
 
 

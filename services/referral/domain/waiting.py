@@ -1,0 +1,74 @@
+"""What cannot be said yet, because a partner has no key to seal to, or we have none to sign with.
+
+What has happened, and what ends access, is true whether or not the partner can be told: it is kept at once, left
+unsaid, and said when it can be; the clock that waits for its receipt tells staff meanwhile. What discloses rests on
+what the person allows when it leaves, and a question or a meeting is nothing while nobody hears it: those are refused,
+to be decided again.
+
+What must never happen: what protects the person is refused, or a part of it dropped, because a partner cannot be told.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final, TypeVar
+
+from services.referral.domain.referral import Referral
+from services.referral.domain.ruling import Act, Ruling, Tell
+from services.referral.domain.telling import entry
+from shared.contracts.codes import Step
+from shared.contracts.ids import OrganisationId
+from shared.messaging.decision import Entry
+
+State = TypeVar("State")
+
+PATIENT: Final = frozenset(
+    {
+        Step.OPENED,
+        Step.DECLINED,
+        Step.REDIRECTED,
+        Step.ARRIVED,
+        Step.MISSED,
+        Step.CLOSED,
+        Step.WITHDRAWN,
+        Step.CONSENT_WITHDRAWN,
+    }
+)
+"""What has happened, and what ends access."""
+
+
+def put_off(ruling: Ruling[State], why: Mapping[OrganisationId, str]) -> Ruling[State]:
+    """Return ``ruling`` with what cannot be said now left unsaid, or refuse it where that may not wait.
+
+    ``why`` gives the reason for each partner that cannot be told. What was left unsaid before is refused: it waits on.
+    """
+    unsaid = tuple(said for said in ruling.says if isinstance(said, Tell) and said.to in why)
+    also = tuple(put_off(each, why) for each in ruling.also)
+    refused = [why[tell.to] for tell in unsaid if tell.event.step not in PATIENT or ruling.said]
+    refused += [each.refusal.code for each in also if each.refusal is not None]
+    if refused:
+        return Ruling.refused(refused[0])
+    return replace(
+        ruling,
+        says=tuple(said for said in ruling.says if not isinstance(said, Tell) or said.to not in why),
+        entries=(*ruling.entries, *(_left_unsaid(tell, why[tell.to], ruling.entries[0]) for tell in unsaid)),
+        unsaid=unsaid,
+        also=also,
+    )
+
+
+def _left_unsaid(tell: Tell, reason: str, step: Entry) -> Entry:
+    """Return the audit trail's line that goes with the line of the step itself."""
+    return replace(step, code="referral.unsaid", detail=_which(tell) | {"reason": reason})
+
+
+def say_now(referral: Referral, unsaid: Sequence[Tell], act: Act) -> Ruling[Referral]:
+    """Say what was left unsaid about a referral, in its order."""
+    return Ruling(
+        says=tuple(unsaid),
+        said=tuple(tell.event.id for tell in unsaid),
+        entries=tuple(entry(referral, "said", act, **_which(tell)) for tell in unsaid),
+    )
+
+
+def _which(tell: Tell) -> dict[str, str]:
+    return {"step": tell.event.step.value, "n": str(tell.event.n)}
