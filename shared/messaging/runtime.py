@@ -1,8 +1,8 @@
 """One service's moving parts, started in order and stopped in the opposite one.
 
-Start: the database, the broker, a look at the topology, then the loops, and only then the consumers. Stop: no new
-batch, the present one to its end, the letters on the wire, then the broker, and the database last: what was begun is
-finished, what was not stays with the broker.
+Start: the broker, a look at the topology, then the loops, and only then the consumers. Stop: no new batch, the present
+one to its end, the letters on the wire, and then the broker: what was begun is finished, what was not stays with the
+broker. Who opened the database has done so before, and closes it after.
 """
 
 import asyncio
@@ -97,7 +97,6 @@ class Runtime:
                 await self.post.drain()
         for connected in self.connections.values():
             await connected.broker.stop()
-        await self.pool.close()
         log.info("service.stopped", service=self.service)
 
     async def ready(self) -> dict[str, bool]:

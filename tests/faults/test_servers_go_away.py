@@ -47,6 +47,7 @@ async def test_nothing_is_lost_or_doubled_when_database_and_broker_are_killed_in
         assert await bench.total(parcel) == 300
         assert await bench.count("audit_leaf") == 300
         await bench.runtime.stop()
+        await bench.pool.close()
         await _close(bench.sender)
         await _close(bench.listener)
 

@@ -118,6 +118,7 @@ async def bench(rabbitmq: Rabbit, fresh_database: FreshDatabase, tmp_path: Path)
     bench = await make_bench(pair, fresh_database, tmp_path)
     yield bench
     await bench.runtime.stop()
+    await bench.pool.close()
     await bench.sender.close()
     await bench.listener.close()
     pair.remove()
