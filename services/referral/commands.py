@@ -7,6 +7,7 @@ from uuid import UUID
 from services.referral.domain.cases import CLOCK, Actor
 from services.referral.domain.expiring import expire
 from services.referral.domain.ruling import Act, Ruling
+from services.referral.domain.waiting import say_now
 from services.referral.known import About, Known
 from shared.contracts.ids import CaseId, ReferralId, StaffId
 from shared.values import dataclass
@@ -26,6 +27,8 @@ class Command:
     """Whether the rule looks at grants, at the case's documents and at its other referrals."""
     beside: CaseId | None = None
     """Another case that it names, which must be there as well."""
+    unsaid: bool = False
+    """Whether the rule looks at what could not be said so far."""
     makes: ReferralId | None = None
     """The referral that the rule makes, where the key names the case that it starts from."""
 
@@ -49,3 +52,8 @@ class NewCase:
 
 LOOK_AT_CLOCKS: Final = Command(CLOCK, About.REFERRAL, lambda known, act: expire(known.thing, act))
 """The clock looks at one referral."""
+
+SAY_WHAT_WAITS: Final = Command(
+    CLOCK, About.REFERRAL, lambda known, act: say_now(known.thing, known.unsaid, act), unsaid=True
+)
+"""What was decided about one referral, and could not be said, is said."""

@@ -6,7 +6,6 @@ Messages are opened in ``opening.py``, what they are about is loaded in ``loadin
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, assert_never
 from uuid import UUID
@@ -18,6 +17,7 @@ from services.referral.domain.casework import open_case
 from services.referral.domain.clocks import Hours
 from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import Act, Ruling, Tell
+from services.referral.domain.waiting import put_off
 from services.referral.keeping import keep, kept
 from services.referral.known import NO_FILES, About, Files, Kept, Known
 from services.referral.loading import Loading, What
@@ -37,7 +37,6 @@ from shared.messaging.delivery import Delivery, Heard, Unreadable
 from shared.messaging.desk import Desk, Said
 from shared.messaging.outbox import JSON, Letter
 from shared.messaging.sealer import Outgoing, Place, Sealer
-from shared.sealing.codes import DirectoryError
 from shared.sealing.directory import Directory
 from shared.sealing.keyring import Keyring
 from shared.storage.pool import Connection
@@ -167,23 +166,15 @@ class ReferralDesk(Desk[What, Files]):
         *,
         proof: tuple[MessageId, str] | None = None,
     ) -> Decision[Files]:
-        """Return ``ruling`` as a decision that can be kept, or refuse it where a partner cannot be told of it."""
-        if unreachable := self._unreachable(ruling, at):
-            return Decision.refused(unreachable)
-        if ruling.also:
-            also = tuple(each for each in ruling.also if not self._unreachable(each, at))
-            ruling = replace(ruling, also=also)
-        return kept(files, about, known, ruling, proof)
+        """Return ``ruling`` as a decision that can be kept; what a partner cannot be told now waits, or is refused."""
+        hindered = self._hindered(ruling, at)
+        return kept(files, about, known, put_off(ruling, hindered) if hindered else ruling, proof)
 
-    def _unreachable(self, ruling: Ruling[Any], at: datetime) -> str | None:
-        """Return why a partner that ``ruling`` tells something cannot be told, or ``None`` when each can."""
-        try:
-            for said in ruling.says:
-                if isinstance(said, Tell):
-                    self._directory.book.inbox_key(said.to, at)
-        except DirectoryError as refused:
-            return refused.code
-        return None
+    def _hindered(self, ruling: Ruling[Any], at: datetime) -> dict[OrganisationId, str]:
+        """Return which partners cannot be told now what ``ruling`` tells them, and why."""
+        told = {said.to for each in (ruling, *ruling.also) for said in each.says if isinstance(said, Tell)}
+        hindrances = {to: self._sealer.hindrance(to, at) for to in told}
+        return {to: why for to, why in hindrances.items() if why is not None}
 
     def repeated(self, state: Files | None, heard: Heard[What], at: datetime) -> Decision[Files]:  # noqa: ARG002
         """Say that the same has been here before: nothing follows, and a command is answered with what there is."""

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from services.referral.domain.casefile import CaseFile
 from services.referral.domain.cases import Case
-from services.referral.domain.ruling import Ruling
+from services.referral.domain.ruling import Ruling, Tell
 from shared.contracts.ids import CaseId, MessageId
 from shared.messaging.decision import Decision
 from shared.storage.vault import CaseCipher, WrappedKey
@@ -62,6 +62,8 @@ class Known(Generic[Thing_co]):
     """Another case that the command names, if it is there."""
     sent: Mapping[MessageId, Sent] = field(default_factory=lambda: NOTHING_SENT)
     """Those of its messages that receipts have come for."""
+    unsaid: tuple[Tell, ...] = ()
+    """What was decided about it and could not be said, for the command that says it."""
 
 
 Files: TypeAlias = Mapping[About, Known[Any]]

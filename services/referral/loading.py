@@ -12,7 +12,7 @@ from services.referral.commands import Command, NewCase
 from services.referral.domain.casefile import CaseFile
 from services.referral.known import About, Files, Known
 from services.referral.opening import Message, Receipted
-from services.referral.store import cases, folders, papers, proofs, reports
+from services.referral.store import cases, folders, papers, proofs, reports, unsaid
 from services.referral.store.referrals import Referrals
 from shared.contracts.ids import MessageId
 from shared.storage.pool import Connection
@@ -79,6 +79,9 @@ class Loading:
                 found[key][command.about] = replace(known, beside=beside)
             elif command.whole:
                 found[key][command.about] = replace(known, file=await self._file(connection, known, key))
+            elif command.unsaid:
+                waiting = await unsaid.of_referral(connection, key, known.folder)
+                found[key][command.about] = replace(known, unsaid=waiting)
 
     async def _file(self, connection: Connection, known: Known[Any], key: UUID) -> CaseFile:
         return CaseFile(
