@@ -40,16 +40,16 @@ class Loading:
         return {message: referral for message, (referral, _) in (await proofs.find(connection, messages)).items()}
 
     async def load(self, connection: Connection, keys: Sequence[UUID], whats: Sequence[What]) -> dict[UUID, Files]:
-        """Return what there is for each key."""
+        """Return what there is for each key. A command is always alone in its batch."""
         found: dict[UUID, Found] = {}
         kinds = {what.about for what in whats}
         for about in About:
             if about in kinds:
                 for key, known in (await self._of(about, connection, keys)).items():
                     found.setdefault(key, {})[about] = known
-        match whats:
-            case [Command() as command]:
-                await self._complete(connection, command, found)
+        match whats, keys:
+            case [Command(about=about) as command], [key] if key in found:
+                found[key][about] = await self._complete(connection, command, key, found[key][about])
             case _:
                 await self._add_sent(connection, _receipted(whats), found)
         return dict(found)
@@ -71,17 +71,16 @@ class Loading:
             case _:
                 assert_never(about)
 
-    async def _complete(self, connection: Connection, command: Command, found: dict[UUID, Found]) -> None:
-        """Add what a command looks at besides what its key names; a command is always alone."""
-        for key, known in [(key, files[command.about]) for key, files in found.items()]:
-            if command.beside is not None:
-                beside = (await cases.lock(connection, [command.beside])).get(command.beside)
-                found[key][command.about] = replace(known, beside=beside)
-            elif command.whole:
-                found[key][command.about] = replace(known, file=await self._file(connection, known, key))
-            elif command.unsaid:
-                waiting = await unsaid.of_referral(connection, key, known.folder)
-                found[key][command.about] = replace(known, unsaid=waiting)
+    async def _complete(self, connection: Connection, command: Command, key: UUID, known: Known[Any]) -> Known[Any]:
+        """Add what a command looks at besides what its key names."""
+        beside, file, waiting = known.beside, known.file, known.unsaid
+        if command.beside is not None:
+            beside = (await cases.lock(connection, [command.beside])).get(command.beside)
+        if command.whole:
+            file = await self._file(connection, known, key)
+        if command.unsaid:
+            waiting = await unsaid.of_referral(connection, key, known.folder)
+        return replace(known, beside=beside, file=file, unsaid=waiting)
 
     async def _file(self, connection: Connection, known: Known[Any], key: UUID) -> CaseFile:
         return CaseFile(
