@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -26,13 +27,15 @@ from shared.contracts.event import Event, EventId
 from shared.contracts.exchange import EVENTS, EventData, Meeting, OfferedData, ReferralEvent, ReferralOffered, Terms
 from shared.contracts.exchange import decode as decode_event
 from shared.contracts.facts import Fact
-from shared.contracts.ids import ConversationId, OrganisationId, ReferralId, StaffId
+from shared.contracts.ids import ConversationId, MessageId, OrganisationId, ReferralId, StaffId
 from shared.contracts.packet import Packet
+from shared.contracts.receipt import ReceiptGiven, ReceiptGivenData
 from shared.messaging import places
 from shared.messaging.schema import sources
 from shared.sealing.envelope import Envelope, open_body, parse
 from shared.sealing.keyring import Holder, Keyring
 from shared.sealing.keys import KeyPurpose
+from shared.sealing.receipts import Receipt, make_receipt
 from shared.staff import Role, StaffBook, StaffMember, new_token, token_digest
 from shared.storage.migrate import migrate
 from tests.support.partners import PASSPHRASE, Organisation, Sealed, Sender
@@ -142,6 +145,11 @@ class DeskAtWork:
         sealed = (by or self.partner.voice).seal(event.model_dump_json(exclude_none=True).encode())
         await self.bring(sealed)
         return sealed
+
+    async def take_receipt(self, envelope: Envelope) -> None:
+        """Let the partner's intake give a receipt for an envelope that has come to it."""
+        sealed = sha256(raw_of(self.partner, envelope)).digest()
+        await self.hear(given(self.partner, receipt(self.partner, self, envelope.header.id, sealed)), self.partner.door)
 
     async def parked(self, sealed: Sealed) -> str:
         """Wait until an envelope is kept back, and return why."""
@@ -289,6 +297,24 @@ def further(first: ReferralEvent, data: EventData, n: int, seen: int, **changes:
         "data": data,
     }
     return model.model_validate({**said, **changes})
+
+
+def raw_of(partner: Partner, envelope: Envelope) -> bytes:
+    """Return the bytes of an envelope that has come to ``partner``."""
+    return next(message.body for message in partner.came if envelope.ciphertext in message.body)
+
+
+def receipt(partner: Partner, desk: DeskAtWork, message: MessageId, sealed: bytes) -> Receipt:
+    """Return what ``partner`` proves: that it holds a message of ours whose SHA-256 is ``sealed``."""
+    return Receipt(desk.us.id, partner.id, message, sealed, datetime.now(UTC).replace(microsecond=0), bytes(32))
+
+
+def given(partner: Partner, said: Receipt) -> ReceiptGiven:
+    """Return a receipt as ``partner`` signs and sends it."""
+    note = make_receipt(said, partner.organisation.key(KeyPurpose.RECEIPT))
+    return ReceiptGiven(
+        id=EventId(uuid4()), at=datetime.now(UTC), data=ReceiptGivenData(message=said.message, note=note)
+    )
 
 
 @asynccontextmanager

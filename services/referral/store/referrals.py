@@ -55,7 +55,7 @@ ORDER BY offered_at DESC, id DESC LIMIT $4
 
 OF_CASE: Final = f"SELECT {COLUMNS} FROM referral WHERE case_id = $1 ORDER BY offered_at, id"
 
-DUE: Final = "SELECT id FROM referral WHERE due_at <= $1 ORDER BY due_at LIMIT $2"
+DUE: Final = "SELECT id FROM referral WHERE due_at <= $1 AND id <> ALL($2::uuid[]) ORDER BY due_at LIMIT $3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +86,9 @@ async def save(connection: Connection, referrals: Sequence[Referral]) -> None:
             raise ContendedError
 
 
-async def due(connection: Connection, at: datetime, limit: int) -> list[ReferralId]:
-    """Return the referrals whose clocks must be looked at by ``at``."""
-    return [ReferralId(row["id"]) for row in await connection.fetch(DUE, at, limit)]
+async def due(connection: Connection, at: datetime, but: Collection[UUID], limit: int) -> list[ReferralId]:
+    """Return the referrals whose clocks must be looked at by ``at``, but for those of ``but``, longest due first."""
+    return [ReferralId(row["id"]) for row in await connection.fetch(DUE, at, list(but), limit)]
 
 
 def _changing(row: ReferralRow) -> tuple[object, ...]:

@@ -4,10 +4,14 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import pytest
+
+from services.referral import watch
 from shared.contracts.codes import Purpose, Status, Step
 from shared.contracts.exchange import DisclosedData, MissedData, Terms
+from shared.telemetry import metrics
 from tests.support.desk import DeskAtWork, further, run
-from tests.support.referrals import CANARY, packet
+from tests.support.referrals import BY_STEP, CANARY, packet
 from tests.support.wait import until
 
 
@@ -45,6 +49,60 @@ async def test_what_is_overdue_is_said_once_by_however_many_services(desk: DeskA
     ]
     shown = (await desk.get(f"/referrals/{referral}")).json()
     assert (shown["status"], shown["overdue"]) == ("offered", True)
+
+
+def missing() -> float:
+    """Return how many receipts the metrics count as missing."""
+    labels = {"service": "referral", "outcome": "missing"}
+    return metrics.REGISTRY.get_sample_value("relais_receipts_total", labels) or 0.0
+
+
+async def test_a_withdrawal_that_was_swallowed_is_noticed_once_and_its_late_receipt_counts(
+    desk: DeskAtWork, own_clock: None
+) -> None:
+    assert own_clock is None
+    before = missing()
+    offer = await desk.was_offered()
+    await desk.do(offer.referral, "decline", BY_STEP[Step.DECLINED])
+    envelope, _ = await desk.partner.told(offer.referral, Step.DECLINED)
+    async with AsyncExitStack() as stack:
+        await run(desk.settings, stack)
+        desk.move_clock(timedelta(minutes=6))
+        await until(lambda: len(overdue(desk, offer.referral)) == 2, seconds=10, what="the receipt that is missing")
+        desk.move_clock(timedelta(minutes=12))
+        await until(lambda: looked_at(desk, offer.referral))
+    async with AsyncExitStack() as stack:
+        await run(desk.settings, stack)
+        assert await looked_at(desk, offer.referral), "a service that starts anew knows what has rung"
+    assert overdue(desk, offer.referral) == ["receipt.missing caseworkers", "receipt.missing operator"]
+    assert missing() == before + 1
+    assert (await desk.get(f"/referrals/{offer.referral}")).json()["overdue"] is True
+    await desk.take_receipt(envelope)
+
+    async def settled() -> bool:
+        return (await desk.get(f"/referrals/{offer.referral}")).json()["overdue"] is False
+
+    await until(settled, seconds=10, what="the late receipt counted")
+
+
+async def test_a_referral_that_cannot_be_moved_holds_up_no_other(
+    desk: DeskAtWork, own_clock: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert own_clock is None
+    monkeypatch.setattr(watch, "AT_ONCE", 1)
+    broken = [await desk.offered() for _ in range(3)]
+    kept = await desk.owner.fetch("SELECT id, course FROM referral WHERE id = ANY($1::uuid[])", broken)
+    for referral in broken:
+        await desk.partner.told(referral, Step.OFFERED)
+    whole = await desk.offered()
+    await desk.owner.execute("UPDATE referral SET course = '[]' WHERE id = ANY($1::uuid[])", broken)
+    try:
+        desk.move_clock(timedelta(minutes=6))
+        await until(lambda: len(overdue(desk, whole)) == 2, seconds=10, what="the clock of the referral that is whole")
+        assert [overdue(desk, each) for each in broken] == [[]] * 3
+    finally:
+        for row in kept:
+            await desk.owner.execute("UPDATE referral SET course = $2 WHERE id = $1", row["id"], row["course"])
 
 
 async def test_a_person_who_does_not_come_is_missed_by_the_clock(desk: DeskAtWork, own_clock: None) -> None:

@@ -20,31 +20,15 @@ from shared.contracts.exchange import (
     WithdrawnData,
 )
 from shared.contracts.ids import MessageId, ReferralId, ReportId
-from shared.contracts.receipt import ReceiptGiven, ReceiptGivenData
+from shared.contracts.receipt import ReceiptGivenData
 from shared.contracts.report import ReportTaken, ReportTakenData, Screening
-from shared.sealing.envelope import Envelope
 from shared.sealing.keys import KeyPurpose
-from shared.sealing.receipts import Receipt, make_receipt
-from tests.support.desk import DeskAtWork, Partner, an_offer, further, meeting
+from shared.sealing.receipts import Receipt
+from tests.support.desk import DeskAtWork, an_offer, further, given, meeting, raw_of, receipt
 from tests.support.partners import Organisation, Sender
 from tests.support.referrals import BY_STEP, CANARY
 from tests.support.reports import report
 from tests.support.wait import until
-
-
-def raw_of(partner: Partner, envelope: Envelope) -> bytes:
-    return next(message.body for message in partner.came if envelope.ciphertext in message.body)
-
-
-def receipt(partner: Partner, desk: DeskAtWork, message: MessageId, sealed: bytes) -> Receipt:
-    return Receipt(desk.us.id, partner.id, message, sealed, datetime.now(UTC).replace(microsecond=0), bytes(32))
-
-
-def given(partner: Partner, said: Receipt) -> ReceiptGiven:
-    note = make_receipt(said, partner.organisation.key(KeyPurpose.RECEIPT))
-    return ReceiptGiven(
-        id=EventId(uuid4()), at=datetime.now(UTC), data=ReceiptGivenData(message=said.message, note=note)
-    )
 
 
 async def proofs(desk: DeskAtWork, referral: UUID) -> list[dict[str, object]]:
