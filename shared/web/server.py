@@ -44,6 +44,8 @@ class Served:
     app: FastAPI
     host: str
     port: int
+    proxies: Sequence[str] = ("127.0.0.1",)
+    """Addresses and networks whose word is believed on where a caller is (``X-Forwarded-For``)."""
 
 
 class _Server(uvicorn.Server):
@@ -93,7 +95,7 @@ async def _serve(services: Sequence[tuple[Served, socket.socket]]) -> None:
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signum, stop.set)
-    servers = [_Server(_config(served), served.app) for served, _ in services]
+    servers = [_Server(uvicorn_config(served), served.app) for served, _ in services]
     running = [
         asyncio.create_task(server.serve([listening])) for server, (_, listening) in zip(servers, services, strict=True)
     ]
@@ -124,13 +126,15 @@ def _listen(served: Served) -> socket.socket:
     return listening
 
 
-def _config(served: Served) -> uvicorn.Config:
+def uvicorn_config(served: Served) -> uvicorn.Config:
+    """Return what uvicorn is told: to log nothing, to say nothing of itself, and whom to believe."""
     return uvicorn.Config(
         served.app,
         log_config=None,
         access_log=False,
         server_header=False,
         date_header=False,
+        forwarded_allow_ips=list(served.proxies),
         timeout_graceful_shutdown=10,
         lifespan="on",
     )
