@@ -1,13 +1,14 @@
 """A partner's intake over HTTP: docs/protocol/http.md. The envelope says who speaks: nobody signs in."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from http import HTTPStatus
 
 import httpx
 
-from . import receipts
+from . import moments, receipts
 from .envelope import CONTENT_TYPE, read
 from .outcomes import Later, Outcome, Receipted, Rejected, Taken
 from .store import Outgoing
@@ -20,6 +21,11 @@ LONGEST_PAUSE = 300.0
 MEDIA_TYPE = {"Content-Type": CONTENT_TYPE}
 STILL_WAITS = "message-not-taken"
 """It came before, and may have no receipt yet only because it waits: it is asked for again."""
+NOT_RECOGNISED = "sender-not-recognised"
+"""Our keys, or the agreement, may be new and not have reached the partner yet."""
+NEWS_TAKES = timedelta(days=1)
+"""How long after it was sealed an envelope goes again because of that: docs/protocol/http.md, section 2."""
+NEWS_PAUSE = 60.0
 AGAIN = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
 
@@ -28,10 +34,12 @@ class WebLink:
     """A way to one partner's intake."""
 
     client: httpx.AsyncClient
+    clock: Callable[[], datetime] = moments.now
 
     async def send(self, made: Outgoing) -> Outcome:
         """Post an envelope, and say what the intake answers."""
-        headers = {**MEDIA_TYPE, **read(made.envelope).header.labels()}
+        header = read(made.envelope).header
+        headers = {**MEDIA_TYPE, **header.labels()}
         try:
             answer = await self.client.post("/events", content=made.envelope, headers=headers)
         except httpx.HTTPError:
@@ -44,6 +52,8 @@ class WebLink:
         code = _code(answer)
         if answer.status_code in AGAIN or answer.is_server_error or code == STILL_WAITS:
             return Later(code, _pause(answer))
+        if code == NOT_RECOGNISED and self.clock() < header.time + NEWS_TAKES:
+            return Later(code, NEWS_PAUSE)
         return Rejected(code)
 
 

@@ -9,7 +9,8 @@ from shared.web.server import Served
 def served() -> Served:
     """Return the service, as the environment says."""
     settings = IntakeSettings()
-    return Served(SERVICE, create_app(settings), settings.intake_host, settings.intake_port)
+    proxies = [str(network) for network in settings.intake_trusted_proxies]
+    return Served(SERVICE, create_app(settings), settings.intake_host, settings.intake_port, proxies)
 
 
 if __name__ == "__main__":

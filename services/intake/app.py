@@ -83,7 +83,10 @@ async def build(settings: IntakeSettings) -> AsyncIterator[Parts]:
             ],
         )
         paces = Paces(
-            events_a_second=settings.intake_events_a_second, reports_a_minute=settings.intake_reports_a_minute
+            events_a_second=settings.intake_events_a_second,
+            reports_a_minute=settings.intake_reports_a_minute,
+            all_events_a_second=settings.intake_all_events_a_second,
+            all_reports_a_minute=settings.intake_all_reports_a_minute,
         )
-        entrance = Entrance(base.pool, base.clock, door, heard, taken, settings.remit, paces)
+        entrance = Entrance(base.pool, base.clock, heard, taken, settings.remit, paces)
         yield Parts(base.staff, runtime, {"entrance": entrance})

@@ -8,6 +8,7 @@ stands in the audit log; one bad message keeps the ones behind it waiting.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -40,13 +41,13 @@ from shared.messaging.desk import Desk, Said
 from shared.messaging.outbox import JSON, Letter
 from shared.messaging.sealer import Outgoing, Place, Sealer
 from shared.sealing.book import Book
-from shared.sealing.codes import DirectoryCode, EnvelopeError
+from shared.sealing.codes import DirectoryCode, EnvelopeCode, EnvelopeError
 from shared.sealing.directory import Directory
 from shared.sealing.envelope import Envelope, parse
 from shared.sealing.header import CONTENT_TYPE, check_ce_headers
 from shared.sealing.key_document import PublishedKey
 from shared.sealing.keyring import Keyring
-from shared.sealing.keys import KeyPurpose, VerifyKey
+from shared.sealing.keys import KeyPurpose, SigningKey, VerifyKey
 from shared.sealing.receipts import Receipt, make_receipt
 from shared.storage.pool import Connection
 from shared.telemetry import metrics
@@ -57,6 +58,20 @@ HTTP: Final = "http"
 
 VERDICT: Final = "relais-verdict"
 VERIFIED: Final = "verified"
+
+NOBODY: Final = SigningKey.generate().public
+"""Has signed nothing, and never will: its other half is gone."""
+
+UNRECOGNISED: Final = frozenset(
+    {
+        DirectoryCode.ORGANISATION_UNKNOWN,
+        DirectoryCode.KEY_UNKNOWN,
+        DirectoryCode.KEY_WRONG_PURPOSE,
+        EnvelopeCode.UNSIGNED,
+        EnvelopeCode.ALTERED,
+    }
+)
+"""Why ``Door.read`` does not know who speaks. Said to somebody who has signed nothing, each would tell whom we know."""
 
 SPEAKERS: Final = {KeyPurpose.SIGNING: Speaker.REFERRAL, KeyPurpose.RECEIPT: Speaker.INTAKE}
 
@@ -85,11 +100,9 @@ class Door(Desk[Arrival, Given]):
         try:
             envelope = parse(delivery.body)
             check_ce_headers(envelope.header, delivery.headers)
-            published, key = _key(book, envelope)
-            envelope.verify(key)
         except EnvelopeError as refused:
             raise Unreadable(refused.code) from None
-        arrival = _arrival(delivery, envelope, published, book)
+        arrival = _arrival(delivery, envelope, _signed_with(book, envelope), book)
         ids = {"message_id": arrival.id}
         return Heard(arrival.inbox, arrival.digest, arrival.inbox, arrival, attributes=ids)
 
@@ -189,17 +202,32 @@ class Door(Desk[Arrival, Given]):
         return Outgoing(to, event, Place("exchange", places.from_exchange(self._us), to, labelled=True))
 
 
-def _key(book: Book, envelope: Envelope) -> tuple[PublishedKey, VerifyKey]:
-    """Return the key that the header names, as its owner has published it."""
-    sender = envelope.header.source
-    published = book.keys.get((sender, envelope.header.key_id))
+def _signed_with(book: Book, envelope: Envelope) -> PublishedKey:
+    """Return the key that signed the envelope, as its owner has published it.
+
+    A signature is checked whoever is named, so that the time that it takes tells nobody whom we know.
+    """
+    sender, number = envelope.header.source, envelope.header.key_id
+    published = book.keys.get((sender, number))
+    key = published.key if published is not None else None
+    fault = _fault(envelope, key if isinstance(key, VerifyKey) else replace(NOBODY, id=number))
     if published is None:
         if sender in book.documents or sender in book.agreements:
             raise Later(DirectoryCode.KEY_UNKNOWN)
         raise Unreadable(DirectoryCode.ORGANISATION_UNKNOWN)
-    if not isinstance(published.key, VerifyKey):
+    if not isinstance(key, VerifyKey):
         raise Unreadable(DirectoryCode.KEY_WRONG_PURPOSE)
-    return published, published.key
+    if fault is not None:
+        raise Unreadable(fault)
+    return published
+
+
+def _fault(envelope: Envelope, key: VerifyKey) -> str | None:
+    try:
+        envelope.verify(key)
+    except EnvelopeError as refused:
+        return refused.code
+    return None
 
 
 def _arrival(delivery: Delivery, envelope: Envelope, published: PublishedKey, book: Book) -> Arrival:

@@ -1,10 +1,15 @@
 """What intake is told at its start."""
 
-from pydantic import Field, SecretStr
+from ipaddress import IPv4Network, IPv6Network
+from typing import Final
+
+from pydantic import Field, IPvAnyNetwork, SecretStr
 
 from services.intake.domain.screening import EXPLOITATION_BY_WORK, Remit
 from shared.contracts.codes import Exploitation
 from shared.settings import BrokerAddress, NodeSettings
+
+LOOPBACK: Final = (IPv4Network("127.0.0.1"), IPv6Network("::1"))
 
 
 class IntakeSettings(NodeSettings):
@@ -24,6 +29,12 @@ class IntakeSettings(NodeSettings):
     """How many envelopes one partner, and one address, may bring over HTTP in the long run."""
     intake_reports_a_minute: float = Field(default=20.0, gt=0)
     """How many reports one address may make in the long run."""
+    intake_all_events_a_second: float = Field(default=200.0, gt=0)
+    """How many envelopes may come over HTTP in the long run, from all addresses together."""
+    intake_all_reports_a_minute: float = Field(default=60.0, gt=0)
+    """How many reports may come in the long run, from all addresses together."""
+    intake_trusted_proxies: tuple[IPvAnyNetwork, ...] = LOOPBACK
+    """Whose word on where a caller is (``X-Forwarded-For``) is believed: addresses and networks, as a JSON list."""
     intake_forms: frozenset[Exploitation] = EXPLOITATION_BY_WORK
     """The forms of exploitation that the organisation takes on, as a JSON list; reports are screened by them."""
 

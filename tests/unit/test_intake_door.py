@@ -1,6 +1,6 @@
 """What is brought to the door and is no honest envelope: always a code, never a crash, never let in."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given
@@ -13,7 +13,7 @@ from shared.messaging.sealer import Sealer
 from shared.sealing.codes import DirectoryCode, EnvelopeCode
 from shared.sealing.envelope import SIZES
 from shared.sealing.keyring import Holder
-from shared.sealing.keys import KeyPurpose
+from shared.sealing.keys import KeyPurpose, SigningKey, VerifyKey
 from tests.support.partners import Organisation, Sealed, Sender
 
 CODES = {*map(str, EnvelopeCode), *map(str, DirectoryCode)}
@@ -90,3 +90,34 @@ def test_a_part_of_another_envelope_does_not_fit(knocked: Knocked) -> None:
     other = knocked.sender.seal().envelope
     for cut in (12, 500, 2_000, 4_000):
         assert knocked.refusal(knocked.sealed.envelope[:cut] + other[cut:]) in CODES
+
+
+def test_whoever_is_named_a_signature_is_checked(knocked: Knocked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long the door takes must not tell whom it knows, so that its work is the same."""
+    checked: list[bool] = []
+    holds = VerifyKey.holds
+
+    def counted(key: VerifyKey, signature: bytes, signed: bytes) -> bool:
+        checked.append(holds(key, signature, signed))
+        return checked[-1]
+
+    monkeypatch.setattr(VerifyKey, "holds", counted)
+    them = knocked.sender.organisation
+    stranger = replace(knocked.sender, organisation=replace(them, id=OrganisationId("inconnu-fr")))
+    audit = them.key(KeyPurpose.AUDIT_INTAKE)
+    inbox = replace(audit, public=replace(audit.public, id=them.inbox_key(them.id).id))
+    expected = {
+        "": knocked.sender.seal(),
+        "envelope-altered": altered(knocked.sender.seal()),
+        "organisation-unknown": stranger.seal(),
+        "key-unknown": knocked.sender.seal(signer=SigningKey.generate()),
+        "key-wrong-purpose": knocked.sender.seal(signer=inbox),
+    }
+    for code, sealed in expected.items():
+        checked.clear()
+        assert knocked.refusal(sealed.envelope, sealed.headers) == code
+        assert checked == [not code]
+
+
+def altered(sealed: Sealed) -> Sealed:
+    return replace(sealed, envelope=sealed.envelope[:-1] + bytes([sealed.envelope[-1] ^ 1]))

@@ -2,10 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.intake.domain.pace import Limit, Pace
+from services.intake.domain.pace import Limit, Pace, caller_at
 
 NOW = datetime(2026, 11, 24, 10, 20, tzinfo=UTC)
 
@@ -21,6 +22,26 @@ def test_a_burst_is_allowed_and_then_the_pace() -> None:
 def test_one_caller_does_not_slow_another() -> None:
     pace = Pace(Limit(burst=1, a_second=1))
     assert [pace.wait(caller, NOW) for caller in ("a", "a", "b")] == [0, 1, 0]
+
+
+def test_looking_counts_nothing() -> None:
+    pace = Pace(Limit(burst=1, a_second=1))
+    assert [pace.look("a", NOW) for _ in range(3)] == [0, 0, 0]
+    assert (pace.wait("a", NOW), pace.look("a", NOW), pace.wait("a", NOW)) == (0, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "callers"),
+    [
+        (("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", "2001:0DB8:1:2::"), 1),
+        (("2001:db8:1:2::1", "2001:db8:1:3::1"), 2),
+        (("192.0.2.1", "192.0.2.2"), 2),
+        (("192.0.2.1", "::ffff:192.0.2.1"), 1),
+        (("", "door"), 2),
+    ],
+)
+def test_an_ipv6_address_is_its_64_and_no_more(hosts: tuple[str, ...], callers: int) -> None:
+    assert len({caller_at(host) for host in hosts}) == callers
 
 
 def test_quiet_callers_are_forgotten() -> None:

@@ -13,7 +13,7 @@ import services
 import shared
 from services.intake.domain.admission import REUSED as INTAKE_REUSED
 from services.intake.report_desk import OVER_HTTP_ONLY
-from services.intake.routes.events import NOT_TAKEN
+from services.intake.routes.events import NOT_RECOGNISED, NOT_TAKEN
 from services.intake.routes.reports import KEY_REUSED
 from services.notify.bell import TooManyStreamsError
 from services.referral.domain.policy import Withheld
@@ -23,7 +23,7 @@ from shared.contracts.problem import FieldCode, ProblemCode
 from shared.messaging.consumer import GIVEN_UP
 from shared.messaging.desk import REUSED
 from shared.messaging.shell import EARLY, FAILED
-from shared.sealing.codes import DirectoryCode, EnvelopeCode, ReceiptCode
+from shared.sealing.codes import DirectoryCode, EnvelopeCode, KeyringCode, ReceiptCode
 from shared.web.frame import LOCALE as FRAME
 from shared.words import Words
 
@@ -43,6 +43,7 @@ LISTED: dict[str, tuple[str, ...]] = {
         *FieldCode,
         *EnvelopeCode,
         *DirectoryCode,
+        KeyringCode.KEY_MISSING,
         REUSED,
         EARLY,
         FAILED,
@@ -51,6 +52,7 @@ LISTED: dict[str, tuple[str, ...]] = {
     "intake": (
         INTAKE_REUSED,
         NOT_TAKEN,
+        NOT_RECOGNISED,
         KEY_REUSED,
         OVER_HTTP_ONLY,
         *(f"verdict-{verdict}" for verdict in Verdict),

@@ -1,4 +1,4 @@
-"""How fast one caller may go: a token bucket for each, in memory, forgotten when it is full again.
+"""How fast callers may go: a token bucket for each, in memory, forgotten when it is full again.
 
 It keeps a flood from one side from filling our disk or wearing out our staff. It is no accounting: another process has
 buckets of its own, and a restart fills them all.
@@ -8,6 +8,7 @@ What must never happen: the buckets grow without limit; a caller that waits as l
 
 from collections import OrderedDict
 from datetime import datetime
+from ipaddress import IPv6Address, IPv6Network, ip_address
 
 from shared.values import dataclass
 
@@ -33,16 +34,34 @@ class Pace:
 
     def wait(self, caller: str, at: datetime) -> int:
         """Count one more for ``caller`` at ``at`` and return 0; or count nothing and return the seconds to wait."""
+        seconds = self.look(caller, at)
+        if not seconds:
+            self._buckets[caller] = (self._tokens(caller, at) - 1, at)
+            self._buckets.move_to_end(caller)
+            if len(self._buckets) > self._most:
+                self._buckets.popitem(last=False)
+        return seconds
+
+    def look(self, caller: str, at: datetime) -> int:
+        """Return how many seconds ``caller`` would have to wait at ``at``, and count nothing."""
         tokens = self._tokens(caller, at)
-        if tokens < 1 - ROUNDING:
-            return max(1, -int(-(1 - tokens) // self._limit.a_second))
-        self._buckets[caller] = (tokens - 1, at)
-        self._buckets.move_to_end(caller)
-        if len(self._buckets) > self._most:
-            self._buckets.popitem(last=False)
-        return 0
+        return 0 if tokens >= 1 - ROUNDING else max(1, -int(-(1 - tokens) // self._limit.a_second))
 
     def _tokens(self, caller: str, at: datetime) -> float:
         tokens, since = self._buckets.get(caller, (float(self._limit.burst), at))
         gained = max(0.0, (at - since).total_seconds()) * self._limit.a_second
         return min(float(self._limit.burst), tokens + gained)
+
+
+def caller_at(host: str) -> str:
+    """Return who counts as one caller: an IPv4 address, or the /64 of an IPv6 address, all of which one line has.
+
+    RFC 6177: a home gets at least a /64, so that whoever changes the second half of an address is nobody new.
+    """
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    if not isinstance(address, IPv6Address):
+        return str(address)
+    return str(address.ipv4_mapped or IPv6Network((int(address) >> 64 << 64, 64)))

@@ -14,10 +14,9 @@ from typing import Final
 from fastapi import Request
 
 from services.intake.domain.admission import Arrival, Given
-from services.intake.domain.pace import Limit, Pace
+from services.intake.domain.pace import Limit, Pace, caller_at
 from services.intake.domain.screening import Remit
 from services.intake.domain.taking import TakeReport
-from services.intake.hears import Door
 from shared.clock import Clock
 from shared.contracts.ids import ReportId
 from shared.contracts.problem import ProblemCode
@@ -29,15 +28,25 @@ from shared.web.problem import Problem
 PATIENCE_SECONDS: Final = 10.0
 """How long a caller waits for the database before it is told to come again."""
 
+EVERYBODY: Final = ""
+"""The one caller of what is counted for all together."""
+
 
 class Paces:
-    """How fast callers may come: by address, and partners by name."""
+    """How fast envelopes and reports may come: from one address, from all together, and from one partner."""
 
-    def __init__(self, *, events_a_second: float, reports_a_minute: float) -> None:
+    def __init__(
+        self,
+        *,
+        events_a_second: float,
+        reports_a_minute: float,
+        all_events_a_second: float,
+        all_reports_a_minute: float,
+    ) -> None:
         """Take the rates in the long run; some seconds' worth may come at once."""
-        self._events = Pace(Limit(max(1, round(5 * events_a_second)), events_a_second))
-        self._partners = Pace(Limit(max(1, round(5 * events_a_second)), events_a_second))
-        self._reports = Pace(Limit(max(1, round(reports_a_minute / 2)), reports_a_minute / 60))
+        self._events, self._all_events = Pace(_events(events_a_second)), Pace(_events(all_events_a_second))
+        self._reports, self._all_reports = Pace(_reports(reports_a_minute)), Pace(_reports(all_reports_a_minute))
+        self._partners = Pace(_events(events_a_second))
         self._salt = urandom(16)
 
     def count_event(self, request: Request, clock: Clock) -> None:
@@ -46,15 +55,7 @@ class Paces:
         Raises:
             Problem: 429 ``too-many-requests``.
         """
-        _let_pass(self._events, self._address(request), clock)
-
-    def count_partner(self, sender: str, clock: Clock) -> None:
-        """Count one more envelope from this partner.
-
-        Raises:
-            Problem: 429 ``too-many-requests``.
-        """
-        _let_pass(self._partners, sender, clock)
+        self._count(request, clock, self._events, self._all_events)
 
     def count_report(self, request: Request, clock: Clock) -> None:
         """Count one more report from this address.
@@ -62,11 +63,27 @@ class Paces:
         Raises:
             Problem: 429 ``too-many-requests``.
         """
-        _let_pass(self._reports, self._address(request), clock)
+        self._count(request, clock, self._reports, self._all_reports)
 
-    def _address(self, request: Request) -> str:
-        host = request.client.host if request.client else ""
-        return blake2b(host.encode(), key=self._salt, digest_size=16).hexdigest()
+    def check_partner(self, sender: str, clock: Clock) -> None:
+        """Look whether this partner may bring one more envelope, and count nothing yet.
+
+        Anybody who has seen an envelope can bring it again. Only one that is new is the partner's own doing.
+
+        Raises:
+            Problem: 429 ``too-many-requests``.
+        """
+        _let_pass(self._partners.look(sender, clock.now()))
+
+    def count_partner(self, sender: str, clock: Clock) -> None:
+        """Count one more envelope of this partner, which was new."""
+        self._partners.wait(sender, clock.now())
+
+    def _count(self, request: Request, clock: Clock, by_address: Pace, in_all: Pace) -> None:
+        caller = caller_at(request.client.host if request.client else "")
+        hidden = blake2b(caller.encode(), key=self._salt, digest_size=16).hexdigest()
+        _let_pass(by_address.wait(hidden, clock.now()))
+        _let_pass(in_all.wait(EVERYBODY, clock.now()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +92,6 @@ class Entrance:
 
     pool: Pool
     clock: Clock
-    door: Door
     events: Shell[Arrival, Given]
     reports: Shell[TakeReport, ReportId]
     remit: Remit
@@ -104,7 +120,14 @@ def check_media_type(request: Request, expected: str) -> None:
         raise Problem(415, ProblemCode.MEDIA_TYPE, headers={"Accept": expected})
 
 
-def _let_pass(pace: Pace, caller: str, clock: Clock) -> None:
-    seconds = pace.wait(caller, clock.now())
+def _let_pass(seconds: int) -> None:
     if seconds:
         raise Problem(429, ProblemCode.TOO_MANY, headers={"Retry-After": str(seconds)})
+
+
+def _events(a_second: float) -> Limit:
+    return Limit(max(1, round(5 * a_second)), a_second)
+
+
+def _reports(a_minute: float) -> Limit:
+    return Limit(max(1, round(a_minute / 2)), a_minute / 60)

@@ -13,12 +13,13 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Request, Response
 
 from services.intake.domain.admission import REUSED, Arrival, Given, GiveReceipt, Speaker
-from services.intake.hears import HTTP
+from services.intake.hears import HTTP, UNRECOGNISED
 from services.intake.routes.entrance import PATIENCE_SECONDS, Entrance, check_media_type, entrance
 from services.intake.store import receipts
 from shared.messaging.decision import Decision
-from shared.messaging.delivery import Delivery, Heard, Later, Unreadable
-from shared.sealing.codes import DirectoryCode, EnvelopeCode
+from shared.messaging.delivery import Delivery, Heard
+from shared.messaging.shell import FAILED
+from shared.sealing.codes import DirectoryCode, EnvelopeCode, KeyringCode
 from shared.sealing.envelope import SIZES
 from shared.sealing.header import CONTENT_TYPE, TYPE
 from shared.web.body import read_body
@@ -31,20 +32,22 @@ RECEIPT_TYPE: Final = "application/vnd.relais.receipt"
 NOT_TAKEN: Final = "message-not-taken"
 """It was here before and was refused, or waits for something: it has no receipt."""
 
+NOT_RECOGNISED: Final = "sender-not-recognised"
+"""Nobody whom we know has signed this. To say more would tell anybody who asks with whom we work."""
+
 STATUSES: Final[dict[str, int]] = {
     EnvelopeCode.OVERSIZED: 413,
     EnvelopeCode.POSTDATED: 503,
-    DirectoryCode.ORGANISATION_UNKNOWN: 403,
-    DirectoryCode.KEY_UNKNOWN: 503,
     DirectoryCode.KEY_EXPIRED: 403,
     DirectoryCode.KEY_WRONG_PURPOSE: 403,
     DirectoryCode.AGREEMENT_NONE: 403,
     DirectoryCode.AGREEMENT_EXPIRED: 403,
+    KeyringCode.KEY_MISSING: 503,
     REUSED: 409,
 }
 """The HTTP status of each refusal; every other one is 400, and our own fault 500."""
 
-COME_AGAIN_SECONDS: Final[dict[str, int]] = {EnvelopeCode.POSTDATED: 600, DirectoryCode.KEY_UNKNOWN: 60}
+COME_AGAIN_SECONDS: Final[dict[str, int]] = {EnvelopeCode.POSTDATED: 600, KeyringCode.KEY_MISSING: 600}
 
 CE_HEADERS: Final = (
     "specversion",
@@ -91,12 +94,15 @@ async def bring(request: Request, here: Annotated[Entrance, Depends(entrance)]) 
     """Take an envelope, and answer with the receipt."""
     check_media_type(request, CONTENT_TYPE)
     here.paces.count_event(request, here.clock)
-    delivery = Delivery(await read_body(request, SIZES[-1]), dict(request.headers), HTTP)
-    heard = _read(here, delivery)
-    here.paces.count_partner(heard.what.sender, here.clock)
-    kept = Delivery(delivery.body, _beside(delivery), HTTP)
+    read = here.events.read(Delivery(await read_body(request, SIZES[-1]), _beside(request), HTTP))
+    heard = read.heard
+    if not isinstance(heard, Heard):
+        raise _unread(heard.code)
+    here.paces.check_partner(heard.what.sender, here.clock)
     async with asyncio.timeout(PATIENCE_SECONDS):
-        (decision,) = await here.events.take([here.events.read(kept)])
+        (decision,) = await here.events.take([read])
+        if decision.says or decision.refusal:
+            here.paces.count_partner(heard.what.sender, here.clock)
         if decision.refusal is not None:
             raise _refused(decision.refusal.code)
         async with here.pool.acquire() as connection:
@@ -104,17 +110,9 @@ async def bring(request: Request, here: Annotated[Entrance, Depends(entrance)]) 
     return _answer(heard, decision, given)
 
 
-def _read(here: Entrance, delivery: Delivery) -> Heard[Arrival]:
-    """Read the envelope before anything of it is kept."""
-    try:
-        return here.door.read(delivery)
-    except (Unreadable, Later) as refused:
-        raise _refused(refused.code) from None
-
-
-def _beside(delivery: Delivery) -> dict[str, str]:
+def _beside(request: Request) -> dict[str, str]:
     """Return the headers that belong to the message: the others say who the caller is, and are not kept."""
-    return {name: value for name, value in delivery.headers.items() if name.startswith("ce-")}
+    return {name: value for name, value in request.headers.items() if name.startswith("ce-")}
 
 
 def _answer(heard: Heard[Arrival], decision: Decision[Given], given: Given | None) -> Response:
@@ -126,7 +124,12 @@ def _answer(heard: Heard[Arrival], decision: Decision[Given], given: Given | Non
     return Response(given.note, 202 if fresh else 200, media_type=RECEIPT_TYPE)
 
 
+def _unread(code: str) -> Problem:
+    """Return the answer to somebody whose signature does not hold: the same, whether we know whom it names or not."""
+    return Problem(403, NOT_RECOGNISED) if code in UNRECOGNISED else _refused(code)
+
+
 def _refused(code: str) -> Problem:
     seconds = COME_AGAIN_SECONDS.get(code)
-    status = STATUSES.get(code, 500 if code == "decision-failed" else 400)
+    status = STATUSES.get(code, 500 if code == FAILED else 400)
     return Problem(status, code, headers={"Retry-After": str(seconds)} if seconds else {})

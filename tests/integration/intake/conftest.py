@@ -216,6 +216,8 @@ def settings_of(pair: BrokerPair, us: Organisation, database: NodeDatabase, cloc
         intake_passphrase=SecretStr(PASSPHRASE),
         intake_events_a_second=1_000,
         intake_reports_a_minute=6_000,
+        intake_all_events_a_second=1_000,
+        intake_all_reports_a_minute=6_000,
     )
 
 
@@ -252,3 +254,11 @@ async def listen(door: AtWork, pair: BrokerPair, stack: AsyncExitStack) -> None:
     )
     partner = pair.exchange_url(door.partner, BrokerRole.INTAKE)
     await collect(partner, places.to_queue(door.partner), door.receipts.append)
+
+
+def is_problem(answer: httpx.Response, status: int, code: str) -> bool:
+    """Tell whether ``answer`` is the problem with this status and code, and has words."""
+    said = answer.json()
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert said["title"] not in ("", code)
+    return (answer.status_code, said["status"], said["code"]) == (status, status, code)

@@ -1,32 +1,19 @@
-"""The door over HTTP: the same envelopes by the same rules, reports, and what an operator sees."""
+"""The door over HTTP: the same envelopes by the same rules, and what an operator sees."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from io import StringIO
-from typing import Any
-from uuid import UUID, uuid4
 
-import asyncpg
-import httpx
 import pytest
 
-from deploy.local.databases import DatabaseRole, role_name
-from services.intake.routes import events, reports
-from services.intake.routes.entrance import Paces
-from shared.contracts.report import ReportTaken
-from shared.sealing.envelope import open_body, parse
-from shared.sealing.keyring import Holder
-from shared.sealing.keys import KeyPurpose, SigningKey
+from shared.contracts.ids import KeyId
+from shared.sealing.envelope import Envelope, parse
+from shared.sealing.keys import KeyPurpose, SigningKey, VerifyKey
 from shared.sealing.receipts import verify_receipt
 from shared.staff import Role
-from shared.telemetry import metrics
-from tests.integration.intake.conftest import AtWork, Knocking
+from tests.integration.intake.conftest import AtWork, Knocking, is_problem
 from tests.support.partners import DAY, Sealed, Sender
-from tests.support.reports import SILENT, report_json
 from tests.support.wait import until
 
 CANARY = "Canary Name"
@@ -36,14 +23,6 @@ CANARY = "Canary Name"
 def sender(knocking: Knocking) -> Sender:
     """The partner's referral service."""
     return Sender.of(knocking.partner, knocking.us)
-
-
-def is_problem(answer: httpx.Response, status: int, code: str) -> bool:
-    """Tell whether ``answer`` is the problem with this status and code, and has words."""
-    said = answer.json()
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert said["title"] not in ("", code)
-    return (answer.status_code, said["status"], said["code"]) == (status, status, code)
 
 
 async def test_an_envelope_is_answered_with_its_receipt(door: AtWork, knocking: Knocking, sender: Sender) -> None:
@@ -88,12 +67,10 @@ def flipped(sealed: Sealed) -> Sealed:
 
 
 REFUSED: dict[str, tuple[int, str, Callable[[Sender, Knocking], Sealed]]] = {
-    "altered": (400, "envelope-altered", lambda sender, _: flipped(sender.seal())),
     "empty": (400, "envelope-truncated", lambda sender, _: Sealed(sender.seal().id, b"", {})),
     "no headers": (400, "envelope-mislabelled", lambda sender, _: Sealed((s := sender.seal()).id, s.envelope, {})),
     "expired": (400, "envelope-expired", lambda sender, _: sender.seal(at=datetime.now(UTC) - 2 * DAY)),
     "misaddressed": (400, "envelope-not-for-us", lambda sender, them: sender.seal(to=them.stranger.id)),
-    "unknown": (403, "organisation-unknown", lambda _, them: Sender.of(them.stranger, them.us).seal()),
     "former": (403, "agreement-expired", lambda _, them: Sender.of(them.former, them.us).seal()),
     "coming": (403, "agreement-none", lambda _, them: Sender.of(them.coming, them.us).seal()),
     "audit key": (
@@ -101,7 +78,7 @@ REFUSED: dict[str, tuple[int, str, Callable[[Sender, Knocking], Sealed]]] = {
         "key-wrong-purpose",
         lambda sender, them: sender.seal(signer=them.partner.key(KeyPurpose.AUDIT_INTAKE)),
     ),
-    "no key yet": (503, "key-unknown", lambda sender, _: sender.seal(signer=SigningKey.generate())),
+    "ahead": (503, "envelope-postdated", lambda sender, _: sender.seal(at=datetime.now(UTC) + DAY)),
 }
 
 
@@ -117,12 +94,49 @@ async def test_what_is_refused_is_said_with_its_code(
     assert door.handed_on(sealed) == []
 
 
-async def test_what_nobody_has_signed_is_not_kept(door: AtWork, knocking: Knocking, sender: Sender) -> None:
+def unsigned(sealed: Sealed) -> Sealed:
+    """Take the signature away."""
+    return Sealed(sealed.id, sealed.envelope.replace(parse(sealed.envelope).signature, bytes(64)), dict(sealed.headers))
+
+
+def naming(sender: Sender, key: KeyId) -> Sealed:
+    """Name a key that did not sign."""
+    return sender.seal(signer=replace(sender.signer, public=replace(sender.signer.public, id=key)))
+
+
+async def test_whoever_has_signed_nothing_learns_nothing_of_whom_we_know(
+    door: AtWork, knocking: Knocking, sender: Sender
+) -> None:
+    them = knocking.partner
+    unrecognised = [
+        Sender.of(knocking.stranger, knocking.us).seal(),
+        sender.seal(signer=SigningKey.generate()),
+        naming(sender, them.inbox_key(them.id).id),
+        naming(sender, them.key(KeyPurpose.RECEIPT).id),
+        flipped(sender.seal()),
+        unsigned(sender.seal()),
+    ]
     before = await door.count("held")
-    await door.post(flipped(sender.seal()))
-    await door.post(Sender.of(knocking.stranger, knocking.us).seal())
-    await door.post(sender.seal(signer=SigningKey.generate()))
+    answers = [await door.post(each) for each in unrecognised]
+    assert all(is_problem(answer, 403, "sender-not-recognised") for answer in answers)
+    assert len({(answer.content, tuple(sorted(answer.headers.items()))) for answer in answers}) == 1
     assert await door.count("held") == before
+
+
+async def test_an_envelope_is_read_and_verified_once(
+    door: AtWork, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verified: list[Envelope] = []
+    verify = Envelope.verify
+
+    def counted(envelope: Envelope, key: VerifyKey) -> None:
+        verified.append(envelope)
+        verify(envelope, key)
+
+    monkeypatch.setattr(Envelope, "verify", counted)
+    sealed = sender.seal()
+    assert (await door.post(sealed)).status_code == 202
+    assert [each.header.id for each in verified] == [sealed.id]
 
 
 async def test_what_a_partner_signed_and_may_not_say_is_kept_as_evidence(door: AtWork, sender: Sender) -> None:
@@ -164,183 +178,6 @@ async def test_what_is_too_large_is_not_read_to_its_end(declared: bool, door: At
     assert read <= 6 * 65_536
 
 
-@pytest.fixture
-def slow(door: AtWork) -> Iterator[None]:
-    """Let a caller make two reports at once, and then wait."""
-    before = door.app.state.entrance
-    door.app.state.entrance = replace(before, paces=Paces(events_a_second=1_000, reports_a_minute=4))
-    yield
-    door.app.state.entrance = before
-
-
-@pytest.mark.usefixtures("slow")
-async def test_a_caller_that_comes_too_fast_is_told_when_to_come_again(door: AtWork) -> None:
-    answers = [await door.report(SILENT) for _ in range(3)]
-    assert [answer.status_code for answer in answers] == [201, 201, 429]
-    assert is_problem(answers[2], 429, "too-many-requests")
-    assert int(answers[2].headers["retry-after"]) >= 1
-
-
-TOLD = report_json(
-    reporter={"kind": "neighbour", "name": CANARY, "telephone": "+33612345678"},
-    person={"name": CANARY, "nationality": "MA", "age_band": "12_14"},
-    situation={"forms": ["domestic_servitude"], "account": f"{CANARY} never leaves the house.", "ongoing": "yes"},
-    criteria={"exorbitant_workload": "yes", "confiscated_papers": "yes"},
-)
-"""A report that is urgent, and full of what must never be seen."""
-
-
-async def taken(door: AtWork, knocking: Knocking, report: str) -> ReportTaken:
-    """Wait for a report at referral, and read it as our own referral service does."""
-
-    def look() -> ReportTaken | None:
-        found = (read_own(message.body, knocking) for message in door.forwarded)
-        return next((each for each in found if each and str(each.report) == report), None)
-
-    return await until(look, what="the report at referral")
-
-
-def read_own(envelope: bytes, knocking: Knocking) -> ReportTaken | None:
-    """Return what our own intake said in an envelope; ``None`` for what came from elsewhere."""
-    read = parse(envelope)
-    us = knocking.us
-    if (read.header.source, read.header.recipient) != (us.id, us.id):
-        return None
-    read.verify(us.directory.book.verify_key(us.id, read.header.key_id, datetime.now(UTC), {KeyPurpose.RECEIPT}))
-    key = us.keyring(Holder.REFERRAL).inbox_key(read.header.inbox_keys)
-    return ReportTaken.model_validate_json(open_body(read, key))
-
-
-async def test_a_report_is_screened_and_sealed_for_referral(door: AtWork, knocking: Knocking) -> None:
-    answer = await door.report(TOLD, **{"accept-language": "fr"})
-    assert answer.status_code == 201
-    said = answer.json()
-    assert (said["verdict"], said["criteria_met"], said["indicators_met"]) == ("urgent", 2, 0)
-    assert said["reasons"][0] == "child_still_exploited"
-    assert [(each["to"], each["lines"][0]["number"]) for each in said["turn_to"]] == [("child_protection", "119")]
-    assert said["title"].startswith("Merci")
-    event = await taken(door, knocking, said["report"])
-    assert event.by == knocking.us.id
-    assert event.data.report.person.name == CANARY
-    assert event.data.screening.verdict.value == "urgent"
-    (entry,) = [each for each in await door.entries("report.taken") if said["report"] in each]
-    assert json.loads(entry)["detail"] == {"verdict": "urgent"}
-
-
-async def test_whoever_is_sent_elsewhere_is_told_where(door: AtWork, knocking: Knocking) -> None:
-    answer = await door.report(report_json(criteria={"no_or_insufficient_pay": "yes"}), **{"accept-language": "en"})
-    said = answer.json()
-    assert said["verdict"] == "out_of_scope"
-    assert [each["to"] for each in said["turn_to"]] == ["labour_inspectorate", "trade_union"]
-    assert said["turn_to"][0]["title"].startswith("Rights at work")
-    event = await taken(door, knocking, said["report"])
-    assert str(event.data.screening.reorientation) == "labour_inspectorate"
-
-
-async def test_nothing_of_a_report_is_kept_or_logged_in_clear(
-    door: AtWork, knocking: Knocking, lines: StringIO
-) -> None:
-    answer = await door.report(TOLD, **{"idempotency-key": str(uuid4())})
-    assert answer.status_code == 201
-    await taken(door, knocking, answer.json()["report"])
-    assert CANARY not in answer.text
-    assert CANARY not in lines.getvalue()
-    tables = await door.owner.fetch("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")
-    assert len(tables) >= 10
-    for table in tables:
-        rows = await door.owner.fetch(f"SELECT * FROM {table['tablename']}")  # noqa: S608 - the schema's own names
-        kept = b"".join(value if isinstance(value, bytes) else str(value).encode() for row in rows for value in row)
-        assert CANARY.encode() not in kept
-        assert b"+33612345678" not in kept
-
-
-WRONG: dict[str, tuple[dict[str, Any], set[tuple[str, str]]]] = {
-    "a person without an age": (
-        {**TOLD, "person": {"sex": "female"}},
-        {("/person/age_band", "missing")},
-    ),
-    "an answer that is none": (
-        report_json(criteria={"confiscated_papers": CANARY}),
-        {("/criteria/confiscated_papers", "not-in-list")},
-    ),
-    "a field of somebody's own": (report_json(person={CANARY: CANARY}), {("/person", "unknown-field")}),
-    "a contradiction": (
-        report_json(reporter={"kind": "anonymous", "name": CANARY}),
-        {
-            ("/reporter/kind", "anonymous-with-contact"),
-            ("/reporter/name", "anonymous-with-contact"),
-            ("/reporter/telephone", "anonymous-with-contact"),
-            ("/reporter/email", "anonymous-with-contact"),
-        },
-    ),
-    "danger that may wait": (
-        report_json(immediate_danger="yes"),
-        {("/immediate_danger", "danger-without-urgency"), ("/urgency", "danger-without-urgency")},
-    ),
-    "several at once": (
-        {**report_json(situation={"country": "XX"}), "consents_to_record": False, "urgency": None},
-        {
-            ("/situation/country", "country-unknown"),
-            ("/consents_to_record", "not-in-list"),
-            ("/urgency", "not-in-list"),
-        },
-    ),
-}
-"""What is wrong with a report, and every field that must be named."""
-
-
-@pytest.mark.parametrize("kind", WRONG)
-@pytest.mark.parametrize("language", ["fr", "en"])
-async def test_every_field_that_is_wrong_is_named(kind: str, language: str, door: AtWork) -> None:
-    said, named = WRONG[kind]
-    answer = await door.report(said, **{"accept-language": language})
-    assert is_problem(answer, 422, "fields-invalid")
-    fields = answer.json()["fields"]
-    assert {(field["pointer"], field["code"]) for field in fields} == named
-    assert all(field["title"] != field["code"] for field in fields)
-    assert CANARY not in answer.text
-    assert answer.headers["content-language"] == language
-
-
-@pytest.mark.parametrize(
-    "body", [b"", b"{", b"[" * 50_000, b'{"person":' * 5_000, b"\xff\xfe", b"null", b'"text"', b"NaN"]
-)
-async def test_what_is_no_report_at_all_is_refused(body: bytes, door: AtWork) -> None:
-    answer = await door.client.post("/reports", content=body, headers={"content-type": "application/json"})
-    assert answer.status_code in (400, 422)
-    assert answer.json()["code"] in ("request-malformed", "fields-invalid")
-
-
-async def test_a_report_that_is_too_large_is_refused(door: AtWork) -> None:
-    answer = await door.report({**TOLD, "more": "x" * reports.LARGEST_BYTES})
-    assert is_problem(answer, 413, "request-too-large")
-
-
-async def test_a_report_of_another_type_is_refused(door: AtWork) -> None:
-    answer = await door.client.post("/reports", content=b"<a/>", headers={"content-type": "text/xml"})
-    assert is_problem(answer, 415, "media-type-unsupported")
-
-
-def urgent_reports() -> float:
-    """Return how many reports were taken as urgent, as the metrics have it."""
-    labels = {"service": "intake", "verdict": "urgent"}
-    return metrics.REGISTRY.get_sample_value("relais_reports_total", labels) or 0.0
-
-
-async def test_a_report_that_is_made_twice_is_taken_once(door: AtWork, knocking: Knocking) -> None:
-    key, before = {"idempotency-key": str(uuid4())}, urgent_reports()
-    first, again = await door.report(TOLD, **key), await door.report(TOLD, **key)
-    assert (first.status_code, again.status_code) == (201, 201)
-    assert urgent_reports() == before + 1
-    assert again.json() == first.json()
-    other = await door.report(SILENT, **key)
-    assert is_problem(other, 409, "idempotency-key-reused")
-    apart = await door.report(TOLD)
-    await taken(door, knocking, apart.json()["report"])
-    events_taken = [read_own(message.body, knocking) for message in door.forwarded]
-    assert [str(each.report) for each in events_taken if each].count(first.json()["report"]) == 1
-
-
 async def test_an_operator_sees_why_and_never_what(door: AtWork, sender: Sender) -> None:
     bad = flipped(sender.seal(CANARY.encode()))
     await door.bring(bad)
@@ -374,48 +211,6 @@ def bearer(door: AtWork, role: Role) -> dict[str, str]:
     return {"authorization": f"Bearer {door.tokens[role]}"}
 
 
-@asynccontextmanager
-async def without_database(door: AtWork) -> AsyncIterator[None]:
-    """Take the database away from the service, and give it back."""
-    admin = await asyncpg.connect(door.database.admin_dsn)
-    role = role_name(door.database.organisation, DatabaseRole.INTAKE)
-    try:
-        await admin.execute(f"ALTER ROLE {role} CONNECTION LIMIT 0")
-        await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", role)
-        yield
-    finally:
-        await admin.execute(f"ALTER ROLE {role} CONNECTION LIMIT -1")
-        await admin.close()
-
-
-async def test_while_the_database_is_away_callers_come_again_and_nothing_is_lost(
-    door: AtWork, knocking: Knocking, sender: Sender, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for route in (events, reports):
-        monkeypatch.setattr(route, "PATIENCE_SECONDS", 0.3)
-    posted, brought = sender.seal(), sender.seal()
-    async with without_database(door):
-        for answer in (await door.post(posted), await door.report(TOLD)):
-            assert is_problem(answer, 503, "try-again")
-            assert int(answer.headers["retry-after"]) >= 1
-        await door.bring(brought)
-        assert door.handed_on(brought) == []
-    await door.went_through(brought)
-    monkeypatch.undo()
-    assert (await door.post(posted)).status_code in (200, 202)
-    await door.went_through(posted)
-    answer = await door.report(TOLD)
-    await taken(door, knocking, answer.json()["report"])
-
-
 async def test_the_door_says_whether_it_can_work(door: AtWork) -> None:
     answer = await door.client.get("/health/ready")
     assert answer.json() == {"node": True, "exchange": True, "consumers": True, "database": True}
-
-
-async def test_reports_come_side_by_side(door: AtWork, knocking: Knocking) -> None:
-    answers = await asyncio.gather(*(door.report(TOLD) for _ in range(8)))
-    numbers = {UUID(answer.json()["report"]) for answer in answers}
-    assert len(numbers) == 8
-    for number in numbers:
-        await taken(door, knocking, str(number))

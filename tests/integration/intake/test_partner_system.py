@@ -11,14 +11,14 @@ import pytest
 import uvicorn
 
 from deploy.broker.topology import BrokerRole
-from examples.partner_system import amqp
+from examples.partner_system import amqp, moments
 from examples.partner_system.envelope import read
 from examples.partner_system.folder import Folder
 from examples.partner_system.keys import Kind
 from examples.partner_system.outcomes import Confirmed, Later, Receipted, Rejected, Taken
 from examples.partner_system.run import Journal, Run, Ways
 from examples.partner_system.store import Outgoing
-from examples.partner_system.web import WebLink
+from examples.partner_system.web import NEWS_PAUSE, NEWS_TAKES, WebLink
 from shared.contracts.ids import MessageId, OrganisationId
 from shared.sealing.suites import KeyKind
 from tests.integration.intake.conftest import AtWork, Knocking
@@ -94,11 +94,15 @@ async def test_the_door_takes_a_receipt_over_http(
     await door.went_through(sealed(receipt))
 
 
-async def test_a_refusal_over_http_is_its_code(door: AtWork, knocking: Knocking, centre: Centre) -> None:
+async def test_an_envelope_that_is_not_recognised_goes_again_for_a_day(
+    door: AtWork, knocking: Knocking, centre: Centre
+) -> None:
     made = offer(centre, knocking.us)
     altered = replace(made, envelope=made.envelope[:-1] + bytes([made.envelope[-1] ^ 1]))
-    assert await WebLink(door.client).send(altered) == Rejected("envelope-altered")
-    assert isinstance(await WebLink(door.client).send(made), Receipted)
+    assert await WebLink(door.client).send(altered) == Later("sender-not-recognised", NEWS_PAUSE)
+    tomorrow = WebLink(door.client, lambda: moments.now() + NEWS_TAKES)
+    assert await tomorrow.send(altered) == Rejected("sender-not-recognised")
+    assert isinstance(await tomorrow.send(made), Receipted)
 
 
 @pytest.fixture
