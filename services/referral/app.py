@@ -65,7 +65,7 @@ async def build(settings: ReferralSettings) -> AsyncIterator[Parts]:
         exchange = make_broker(settings.referral_exchange_broker.get_secret_value(), description="What referral says")
         post = base.post({"node": node, "exchange": exchange})
         hours = Hours(ZoneInfo(settings.referral_time_zone))
-        desk = make_desk(us, base.keyring, directory, hours)
+        desk, sealer = make_desk(us, base.keyring, directory, hours), make_sealer(us, base.keyring, directory)
         shell = base.shell(desk, post)
         runtime = base.runtime(
             connections={
@@ -77,7 +77,7 @@ async def build(settings: ReferralSettings) -> AsyncIterator[Parts]:
                 Consumer(node, QUEUE, shell, description="Sealed envelopes that intake has let in"),
                 Consumer(node, PARKED, shell, description="Envelopes that the broker gave up on", parked=True),
             ],
-            rounds=[Round("watch", Watch(base.pool, base.clock, shell, directory).step, WATCH_SECONDS)],
+            rounds=[Round("watch", Watch(base.pool, base.clock, shell, directory, sealer).step, WATCH_SECONDS)],
         )
         office = Office(us, base.pool, shell, directory, Referrals(us, vault), hours)
         yield Parts(base.staff, runtime, {"office": office})
@@ -89,7 +89,12 @@ def make_desk(us: OrganisationId, keyring: Keyring, directory: Directory, hours:
         us,
         directory=directory,
         keyring=keyring,
-        sealer=Sealer(us, keyring, directory, KeyPurpose.SIGNING),
+        sealer=make_sealer(us, keyring, directory),
         vault=Vault(keyring.storage_keys()),
         hours=hours,
     )
+
+
+def make_sealer(us: OrganisationId, keyring: Keyring, directory: Directory) -> Sealer:
+    """Return what seals in the name of the organisation ``us``, and says whether it can."""
+    return Sealer(us, keyring, directory, KeyPurpose.SIGNING)

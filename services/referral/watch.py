@@ -1,21 +1,23 @@
-"""What comes round by itself: referrals whose clocks ring, and partners whose documents have changed.
+"""What comes round by itself: clocks that ring, what could not be said before, partners whose documents have changed.
 
-What must never happen: a referral that cannot be moved now holds up the clocks of another.
+What must never happen: a referral that cannot be moved now holds up another.
 """
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Final
 
-from services.referral.commands import LOOK_AT_CLOCKS, Command
+from services.referral.commands import LOOK_AT_CLOCKS, SAY_WHAT_WAITS, Command
 from services.referral.domain.clocks import Clock as Awaited
 from services.referral.known import Files
 from services.referral.loading import What
-from services.referral.store import referrals
+from services.referral.store import referrals, unsaid
 from shared.clock import Clock
 from shared.contracts.ids import ReferralId
 from shared.messaging import places
 from shared.messaging.decision import Decision, Entry
 from shared.messaging.delivery import Heard
+from shared.messaging.sealer import Sealer
 from shared.messaging.shell import Shell
 from shared.sealing.directory import Directory
 from shared.storage.pool import UNAVAILABLE, Pool
@@ -31,47 +33,72 @@ log = get_logger(__name__)
 
 
 class Watch:
-    """Looks at clocks and at the folder of partners. Any number of processes may: a clock rings once."""
+    """Looks at clocks, at what is unsaid and at the folder of partners.
 
-    def __init__(self, pool: Pool, clock: Clock, shell: Shell[What, Files], directory: Directory) -> None:
-        """Take where referrals are, what time it is, who decides, and the folder."""
+    Any number of processes may: a clock rings once, and what was unsaid is said once.
+    """
+
+    def __init__(
+        self, pool: Pool, clock: Clock, shell: Shell[What, Files], directory: Directory, sealer: Sealer
+    ) -> None:
+        """Take where referrals are, what time it is, who decides, the folder, and what seals."""
         self._pool = pool
         self._clock = clock
         self._shell = shell
         self._directory = directory
-        self._stuck: dict[ReferralId, datetime] = {}
+        self._sealer = sealer
+        self._stuck: dict[Command, dict[ReferralId, datetime]] = {LOOK_AT_CLOCKS: {}, SAY_WHAT_WAITS: {}}
 
     async def step(self) -> bool:
-        """Ring the clocks that are due, and say whether more may be.
+        """Ring the clocks that are due, say what can be said now, and tell whether there may be more of either.
 
         Raises:
             OSError, asyncpg.PostgresError: the database is away.
         """
         self._directory.refresh()
         now = self._clock.now()
-        self._stuck = {referral: until for referral, until in self._stuck.items() if now < until}
+        rang, said = await self._ring(now), await self._say(now)
+        return rang or said
+
+    async def _ring(self, now: datetime) -> bool:
+        stuck = self._still_stuck(LOOK_AT_CLOCKS, now)
         async with self._pool.acquire() as connection:
-            due = await referrals.due(connection, now, self._stuck, AT_ONCE)
+            due = await referrals.due(connection, now, stuck, AT_ONCE)
         for referral in due:
-            rung = await self._act(referral, LOOK_AT_CLOCKS)
-            if rung is None:
-                self._stuck[referral] = now + LEFT_FOR
-            elif lost := sum(_is_missing_receipt(entry) for entry in rung.entries):
+            rung = await self._act(referral, LOOK_AT_CLOCKS, now)
+            if lost := sum(_is_missing_receipt(entry) for entry in rung.entries):
                 metrics.RECEIPTS.add(lost, service=places.REFERRAL, outcome=metrics.Receipt.MISSING)
         return len(due) == AT_ONCE
 
-    async def _act(self, referral: ReferralId, command: Command) -> Decision[Files] | None:
-        """Return what was decided about ``referral``, or ``None`` where that changed nothing."""
+    async def _say(self, now: datetime) -> bool:
+        stuck = self._still_stuck(SAY_WHAT_WAITS, now)
+        async with self._pool.acquire() as connection:
+            waiting = await unsaid.recipients(connection)
+            told = [each for each in waiting if self._sealer.hindrance(each, now) is None]
+            due = await unsaid.due(connection, told, stuck, AT_ONCE) if told else []
+        for referral in due:
+            await self._act(referral, SAY_WHAT_WAITS, now)
+        return len(due) == AT_ONCE
+
+    def _still_stuck(self, command: Command, now: datetime) -> Collection[ReferralId]:
+        """Return what is left alone by ``command``, and forget what has been for long enough."""
+        self._stuck[command] = {each: until for each, until in self._stuck[command].items() if now < until}
+        return self._stuck[command]
+
+    async def _act(self, referral: ReferralId, command: Command, now: datetime) -> Decision[Files]:
+        """Return what was decided about ``referral``; leave it alone for a while where that changed nothing."""
         try:
             decision = await self._shell.act(Heard(None, b"", referral, command))
         except UNAVAILABLE:
             raise
         except Exception as error:  # noqa: BLE001 - one that cannot be moved must not hold up the others
             log.warning("referral.stuck", referral_id=referral, error=type(error).__name__)
-            return None
+            decision = Decision()
         if decision.refusal is not None:
             log.warning("referral.stuck", referral_id=referral, reason=decision.refusal.code)
-        return decision if decision.entries and decision.refusal is None else None
+        if not decision.entries:
+            self._stuck[command][referral] = now + LEFT_FOR
+        return decision
 
 
 def _is_missing_receipt(entry: Entry) -> bool:
