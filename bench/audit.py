@@ -26,6 +26,7 @@ from shared.audit.log import MIGRATIONS, SALT_BYTES, Leaf, append, prepare
 from shared.audit.note import Signer
 from shared.audit.sequencer import integrate
 from shared.audit.verify import verify
+from shared.contracts.entries import EntryCode
 from shared.contracts.ids import OrganisationId
 from shared.messaging.decision import Entry
 from shared.storage.migrate import migrate
@@ -41,7 +42,7 @@ def some_leaves(count: int) -> list[Leaf]:
     """Return new leaves of the usual length."""
     at = datetime.now(UTC)
     details = {"conversation": str(uuid4()), "kind": "transfer"}
-    entries = (Entry("referral.accepted", "abri-be", uuid4(), at, details) for _ in range(count))
+    entries = (Entry(EntryCode.REFERRAL_ACCEPTED, "abri-be", uuid4(), at, details) for _ in range(count))
     return [prepare(entry, urandom(SALT_BYTES)) for entry in entries]
 
 

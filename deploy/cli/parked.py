@@ -24,6 +24,7 @@ from deploy.cli.console import CliCode, CliError, answering, say
 from deploy.cli.finding import HERE, Where
 from shared.audit import log as audit
 from shared.clock import Clock
+from shared.contracts.entries import EntryCode
 from shared.contracts.ids import StaffId
 from shared.contracts.services import Service
 from shared.messaging import held
@@ -32,9 +33,6 @@ from shared.staff import STAFF_FILE, Role, StaffBook, StaffError
 from shared.storage.pool import Connection
 
 app = App(name="parked", help="Look after messages that were set aside.")
-
-REPLAYED: Final = "parked.replayed"
-DROPPED: Final = "parked.dropped"
 
 _OPERATOR: Final = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 _LOGIN: Final = re.compile(r"[A-Za-z0-9._-]{1,40}")
@@ -124,7 +122,7 @@ class Lot:
             raise _not_parked(self.service)
         return found[0]
 
-    async def settle(self, message: held.Parked, code: str, operator: Operator) -> None:
+    async def settle(self, message: held.Parked, code: EntryCode, operator: Operator) -> None:
         """Replay or drop a message, and write down who did.
 
         Raises:
@@ -148,9 +146,9 @@ async def _drop(connection: Connection, message: UUID, _: datetime) -> bool:
     return await held.drop(connection, message)
 
 
-_DEEDS: Final[Mapping[str, Callable[[Connection, UUID, datetime], Awaitable[bool]]]] = {
-    REPLAYED: held.replay,
-    DROPPED: _drop,
+_DEEDS: Final[Mapping[EntryCode, Callable[[Connection, UUID, datetime], Awaitable[bool]]]] = {
+    EntryCode.PARKED_REPLAYED: held.replay,
+    EntryCode.PARKED_DROPPED: _drop,
 }
 
 
@@ -203,7 +201,7 @@ async def replay(
         yes: do not ask.
         where: which node.
     """
-    await _settle(message, REPLAYED, where, service, operator, yes=yes)
+    await _settle(message, EntryCode.PARKED_REPLAYED, where, service, operator, yes=yes)
 
 
 @app.command
@@ -219,18 +217,19 @@ async def drop(
         yes: do not ask.
         where: which node.
     """
-    await _settle(message, DROPPED, where, service, operator, yes=yes)
+    await _settle(message, EntryCode.PARKED_DROPPED, where, service, operator, yes=yes)
 
 
-async def _settle(message: UUID, code: str, where: Where, service: Service, operator: str | None, *, yes: bool) -> None:
+async def _settle(
+    message: UUID, code: EntryCode, where: Where, service: Service, operator: str | None, *, yes: bool
+) -> None:
     with answering(as_json=where.as_json):
         lot = Lot.of(where, service)
         who = Operator.of(operator, lot.node.folder)
         found = await lot.find(message)
         if not yes:
-            _confirm(
-                f"{_line(found)}\n{'Try it again' if code == REPLAYED else 'Throw it away for good'}, as {who.name}?"
-            )
+            deed = "Try it again" if code is EntryCode.PARKED_REPLAYED else "Throw it away for good"
+            _confirm(f"{_line(found)}\n{deed}, as {who.name}?")
         await lot.settle(found, code, who)
     done = code.partition(".")[2]
     said = {"held": str(found.id), "done": done, "operator": who.name, "login": who.login}

@@ -17,6 +17,7 @@ from services.notify.store.notifications import Notification, Place
 from services.notify.voice import Voice
 from shared.audit import log as audit
 from shared.clock import Clock
+from shared.contracts.entries import EntryCode
 from shared.messaging.decision import Entry
 from shared.staff import StaffBook, StaffMember
 from shared.storage.pool import UNAVAILABLE, Pool
@@ -83,7 +84,7 @@ class Reading:
         async with self._pool.acquire() as connection, connection.transaction():
             read = await notifications.read(connection, member.id, place, at)
             if read is not None and read.now_first:
-                entry = Entry("notification.read", member.id, read.subject, at, {"fact": str(read.fact)})
+                entry = Entry(EntryCode.NOTIFICATION_READ, member.id, read.subject, at, {"fact": str(read.fact)})
                 await audit.record(connection, entry)
         return read is not None
 

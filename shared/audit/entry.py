@@ -16,11 +16,11 @@ from typing import Final
 from pydantic_core import to_json
 
 from shared.contracts.coded import Coded
+from shared.contracts.entries import EntryCode
 from shared.messaging.decision import Entry
 
 VERSION: Final = 1
 
-_CODE: Final = re.compile(r"[a-z-]+(\.[a-z-]+)+")
 _WORD: Final = re.compile(r"[\x21-\x7e]{1,200}")
 """A code or an id, whoever made it: printable ASCII without a space."""
 _VALUE: Final = re.compile(r"[\x21-\x7e]{0,200}|(?=.{1,1000}\Z)[a-z0-9._-]{1,64}( [a-z0-9._-]{1,64})+")
@@ -31,7 +31,7 @@ class EntryFault(StrEnum):
     """Why an entry is not written down."""
 
     MALFORMED = "entry-malformed"
-    """Its code is no code, its time has no time zone, or a detail is no code and no id."""
+    """Its code is none of ours, its time has no time zone, or a detail is no code and no id."""
 
 
 class EntryRefusedError(Coded[EntryFault]):
@@ -58,7 +58,7 @@ def encode_entry(entry: Entry) -> bytes:
 
 def _is_sound(entry: Entry) -> bool:
     return (
-        _CODE.fullmatch(entry.code) is not None
+        isinstance(entry.code, EntryCode)
         and entry.at.tzinfo is not None
         and all(map(_WORD.fullmatch, (entry.actor, *entry.detail)))
         and all(map(_VALUE.fullmatch, entry.detail.values()))

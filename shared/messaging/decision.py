@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Generic, TypeVar
 from uuid import UUID
 
+from shared.contracts.entries import EntryCode
 from shared.values import dataclass
 
 State = TypeVar("State")
@@ -21,8 +22,7 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 class Entry:
     """One line of the audit trail: codes and ids, never prose and never personal data."""
 
-    code: str
-    """A namespaced code in the past tense, such as ``referral.accepted``."""
+    code: EntryCode
     actor: str
     """A member of staff, an organisation, or ``clock``."""
     subject: UUID

@@ -13,6 +13,7 @@ from shared.audit.inspection import Filed, Finding, Inspection, Leaves, Report
 from shared.audit.log import Leaf, prepare
 from shared.audit.merkle import Frontier, leaf_hash, root
 from shared.audit.note import KeyName, Signer
+from shared.contracts.entries import EntryCode
 from shared.messaging.decision import Entry
 
 ORIGIN = KeyName("ccem-fr/audit/referral")
@@ -24,7 +25,7 @@ STRANGER = Signer(ORIGIN, Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33
 BEGIN = datetime(2026, 11, 24, 9, 0, 0, tzinfo=UTC)
 
 
-def make_entry(number: int, *, case: UUID | None = None, code: str = "referral.opened") -> Entry:
+def make_entry(number: int, *, case: UUID | None = None, code: EntryCode = EntryCode.REFERRAL_OPENED) -> Entry:
     """Return one of any number of entries."""
     return Entry(
         code, "advocate.one", UUID(int=number), BEGIN + timedelta(seconds=number), {"number": str(number)}, case

@@ -14,6 +14,7 @@ from shared.audit.checkpoint import Checkpoint
 from shared.audit.entry import encode_entry
 from shared.audit.log import Leaf, prepare
 from shared.audit.merkle import consistency_proof, inclusion_proof, leaf_hash, root
+from shared.contracts.entries import EntryCode
 from shared.messaging.decision import Entry
 from tests.support.audit import BEGIN, ORIGIN, SIGNER, STRANGER
 
@@ -45,7 +46,7 @@ def entries() -> list[Entry]:
         ("referral.arrived", "abri-be", case, {}),
     ]
     return [
-        Entry(code, actor, referral, BEGIN + timedelta(hours=hour, microseconds=hour), detail, of_case)
+        Entry(EntryCode(code), actor, referral, BEGIN + timedelta(hours=hour, microseconds=hour), detail, of_case)
         for hour, (code, actor, of_case, detail) in enumerate(steps)
     ]
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+from shared.contracts.entries import EntryCode
 from shared.messaging.decision import Decision, Early, Entry
 from shared.messaging.delivery import Delivery, Heard, Later, Unreadable
 from shared.messaging.desk import Desk, Said
@@ -89,7 +90,7 @@ class ParcelDesk(Desk[Add, Parcel]):
             return Early(add.parcel)
         self.decided.append(add.amount)
         parcel = Parcel(state.total + add.amount, (*state.steps, add.amount))
-        entry = Entry("parcel.added", "ccem-fr", add.parcel, at, {"amount": str(add.amount)})
+        entry = Entry(EntryCode.CASE_WRITTEN, "ccem-fr", add.parcel, at, {"amount": str(add.amount)})
         return Decision(parcel, (("total", add.parcel, parcel.total),), (entry,))
 
     async def keep(

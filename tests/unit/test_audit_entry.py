@@ -1,9 +1,11 @@
 """An entry's bytes are for ever, and a leaf says nothing of them."""
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
+from typing import cast
 from uuid import UUID
 
 import pytest
@@ -13,6 +15,8 @@ from hypothesis import strategies as st
 from shared.audit.cases import CaseEntries
 from shared.audit.entry import EntryFault, EntryRefusedError, encode_entry
 from shared.audit.log import SALT_BYTES, ClearCaseError, Commitment, append, prepare
+from shared.contracts.codes import Step
+from shared.contracts.entries import EntryCode
 from shared.messaging.decision import Entry
 from shared.storage.vault import CaseCipher, VaultError
 
@@ -23,11 +27,10 @@ SALT = bytes(range(32))
 
 words = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=200)
 lists = st.lists(st.from_regex(r"\A[a-z0-9._-]{1,40}\Z"), max_size=12).map(" ".join)
-codes = st.from_regex(r"\A[a-z-]{1,12}(\.[a-z-]{1,12}){1,3}\Z")
 offsets = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 entries = st.builds(
     Entry,
-    code=codes,
+    code=st.sampled_from(EntryCode),
     actor=words,
     subject=st.uuids(),
     at=st.datetimes(datetime(1970, 1, 2), datetime(2200, 1, 1), timezones=offsets),  # noqa: DTZ001
@@ -36,8 +39,10 @@ entries = st.builds(
 )
 
 
-def entry(code: str = "referral.accepted", actor: str = "abri-be", detail: Mapping[str, str] | None = None) -> Entry:
-    return Entry(code, actor, SUBJECT, AT, detail or {}, CASE)
+def entry(
+    code: str = EntryCode.REFERRAL_ACCEPTED, actor: str = "abri-be", detail: Mapping[str, str] | None = None
+) -> Entry:
+    return Entry(cast("EntryCode", code), actor, SUBJECT, AT, detail or {}, CASE)
 
 
 def test_the_bytes_of_an_entry_are_these_for_ever() -> None:
@@ -47,7 +52,7 @@ def test_the_bytes_of_an_entry_are_these_for_ever() -> None:
         b'"code":"referral.accepted","detail":{"conversation":"c-1","kind":"transfer"},'
         b'"subject":"8f14e45f-ceea-467f-ab1c-3d2f5a6b7c8d","v":1}'
     )
-    bare = Entry("report.taken", "clock", SUBJECT, AT.astimezone(timezone(timedelta(hours=2))))
+    bare = Entry(EntryCode.REPORT_TAKEN, "clock", SUBJECT, AT.astimezone(timezone(timedelta(hours=2))))
     assert encode_entry(bare) == (
         b'{"actor":"clock","at":"2026-11-24T09:05:00.000000Z","code":"report.taken",'
         b'"subject":"8f14e45f-ceea-467f-ab1c-3d2f5a6b7c8d","v":1}'
@@ -68,11 +73,8 @@ def test_every_entry_is_read_back_whole_and_in_one_order(given_entry: Entry) -> 
 @pytest.mark.parametrize(
     "given_entry",
     [
-        entry(code="accepted"),
-        entry(code="Referral.Accepted"),
-        entry(code="referral.accepted.v1"),
-        entry(code="referral..accepted"),
-        entry(code="referral.accepted\n"),
+        entry(code="referral.acepted"),
+        entry(code="referral.accepted"),
         entry(actor=""),
         entry(actor="somebody with a name"),
         entry(actor="zoé"),
@@ -88,7 +90,7 @@ def test_every_entry_is_read_back_whole_and_in_one_order(given_entry: Entry) -> 
         entry(detail={"note": " ".join(["x" * 60] * 17)}),
         entry(detail={"a note": "code"}),
         entry(detail={"": "code"}),
-        Entry("referral.accepted", "abri-be", SUBJECT, datetime(2026, 11, 24)),  # noqa: DTZ001
+        Entry(EntryCode.REFERRAL_ACCEPTED, "abri-be", SUBJECT, datetime(2026, 11, 24)),  # noqa: DTZ001
     ],
 )
 def test_prose_is_not_written_down(given_entry: Entry) -> None:
@@ -96,6 +98,11 @@ def test_prose_is_not_written_down(given_entry: Entry) -> None:
         encode_entry(given_entry)
     assert refused.value.code is EntryFault.MALFORMED
     assert str(refused.value) == "entry-malformed"
+
+
+def test_a_code_is_two_words_for_ever_and_every_step_has_one() -> None:
+    assert [code for code in EntryCode if re.fullmatch(r"[a-z]+\.[a-z]+(-[a-z]+)*", code) is None] == []
+    assert {EntryCode.of(step).value for step in Step} == {f"referral.{step}" for step in Step}
 
 
 def test_a_leaf_commits_to_salt_and_entry_and_shows_neither() -> None:

@@ -15,6 +15,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from uuid import UUID
 
+from shared.contracts.entries import EntryCode
 from shared.contracts.ids import KeyId, MessageId, OrganisationId
 from shared.messaging.decision import Decision, Entry, Refusal
 from shared.sealing.codes import DirectoryCode, EnvelopeCode
@@ -144,7 +145,7 @@ def admit(arrival: Arrival, us: OrganisationId, at: datetime) -> Admission | Wai
     forward = Forward(arrival.inbox, arrival.envelope)
     return Admission(
         says=(forward, GiveReceipt(arrival, at)) if speaks else (forward,),
-        entries=(_entry("message.received" if speaks else "receipt.received", arrival, at),),
+        entries=(_entry(EntryCode.MESSAGE_RECEIVED if speaks else EntryCode.RECEIPT_RECEIVED, arrival, at),),
         numbered=_number(arrival, us, at),
     )
 
@@ -160,7 +161,7 @@ def refuse(arrival: Arrival, us: OrganisationId, code: str, at: datetime) -> Adm
     """Refuse a message for the reason ``code``, and write down that it was there."""
     return Admission(
         refusal=Refusal(code),
-        entries=(_entry("message.refused", arrival, at, reason=code),),
+        entries=(_entry(EntryCode.MESSAGE_REFUSED, arrival, at, reason=code),),
         numbered=_number(arrival, us, at),
     )
 
@@ -189,7 +190,7 @@ def _number(arrival: Arrival, us: OrganisationId, at: datetime) -> Numbered | No
     return Numbered(arrival.sender, arrival.speaker, arrival.sequence, arrival.inbox, at)
 
 
-def _entry(code: str, arrival: Arrival, at: datetime, **detail: str) -> Entry:
+def _entry(code: EntryCode, arrival: Arrival, at: datetime, **detail: str) -> Entry:
     """Return the audit entry of an arrival: who, which message, which bytes."""
     said = {"digest": arrival.digest.hex(), "key": arrival.key, **detail}
     return Entry(code, actor=arrival.sender, subject=arrival.id, at=at, detail=MappingProxyType(said))

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from uuid import UUID
 
 from services.intake.domain.admission import Speaker
+from shared.contracts.entries import EntryCode
 from shared.contracts.ids import OrganisationId
 from shared.messaging.decision import Entry
 from shared.values import dataclass
@@ -64,18 +65,18 @@ def look(stream: Stream, noted: Sequence[Noted], at: datetime) -> Looked:
     """
     reached = stream.reached
     ordered, wild = _tamed(reached, sorted(noted, key=lambda one: (one.sequence, one.at)))
-    entries = [_entry("sequence.wild", stream, each.sequence, each.sequence, at) for each in wild]
+    entries = [_entry(EntryCode.SEQUENCE_WILD, stream, each.sequence, each.sequence, at) for each in wild]
     done = [each.message for each in wild]
     here_since = list(accumulate((each.at for each in reversed(ordered)), min))[::-1]
     for each, since in zip(ordered, here_since, strict=True):
         if each.sequence <= stream.reached:
-            entries.append(_entry("sequence.late", stream, each.sequence, each.sequence, at))
+            entries.append(_entry(EntryCode.SEQUENCE_LATE, stream, each.sequence, each.sequence, at))
         elif each.sequence <= reached:
-            entries.append(_entry("sequence.repeated", stream, each.sequence, each.sequence, at))
+            entries.append(_entry(EntryCode.SEQUENCE_REPEATED, stream, each.sequence, each.sequence, at))
         elif each.sequence > reached + 1 and at - since < PATIENCE:
             break
         elif each.sequence > reached + 1:
-            entries.append(_entry("sequence.gap", stream, reached + 1, each.sequence - 1, at))
+            entries.append(_entry(EntryCode.SEQUENCE_GAP, stream, reached + 1, each.sequence - 1, at))
         reached = max(reached, each.sequence)
         done.append(each.message)
     return Looked(reached, tuple(entries), tuple(done))
@@ -92,9 +93,9 @@ def _tamed(reached: int, ordered: Sequence[Noted]) -> tuple[Sequence[Noted], Seq
 
 def missing(entries: Iterable[Entry]) -> int:
     """Return how many gaps there are among ``entries``; a wild number hides one, or is a fault."""
-    return sum(entry.code in ("sequence.gap", "sequence.wild") for entry in entries)
+    return sum(entry.code in (EntryCode.SEQUENCE_GAP, EntryCode.SEQUENCE_WILD) for entry in entries)
 
 
-def _entry(code: str, stream: Stream, first: int, last: int, at: datetime) -> Entry:
+def _entry(code: EntryCode, stream: Stream, first: int, last: int, at: datetime) -> Entry:
     detail = {"voice": stream.speaker.value, "first": str(first), "last": str(last)}
     return Entry(code, actor=stream.sender, subject=stream.id, at=at, detail=MappingProxyType(detail))

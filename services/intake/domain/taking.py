@@ -8,6 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from services.intake.domain.screening import Screened
+from shared.contracts.entries import EntryCode
 from shared.contracts.event import EventId
 from shared.contracts.ids import OrganisationId, ReportId
 from shared.contracts.report import Report, ReportTaken, ReportTakenData, Screening
@@ -47,5 +48,5 @@ def take_report(command: TakeReport, us: OrganisationId, at: datetime) -> Decisi
         ),
     )
     detail = MappingProxyType({"verdict": found.verdict.value})
-    entry = Entry("report.taken", actor=REPORTER, subject=command.id, at=at, detail=detail)
+    entry = Entry(EntryCode.REPORT_TAKEN, actor=REPORTER, subject=command.id, at=at, detail=detail)
     return Decision(state=command.id, says=(taken,), entries=(entry,))

@@ -12,6 +12,7 @@ from services.notify.domain.retention import cutoffs
 from services.notify.domain.when import mail_due
 from services.notify.domain.who import Person, on_duty, who
 from shared.contracts.codes import Urgency
+from shared.contracts.entries import EntryCode
 from shared.contracts.facts import Audience, Fact
 from shared.contracts.ids import FactId, OrganisationId, StaffId
 from shared.messaging.decision import Decision, Entry
@@ -74,4 +75,4 @@ def tell_parked(held: UUID, people: Sequence[Person], at: datetime) -> tuple[Tel
 def _made(telling: Telling, organisation: OrganisationId, at: datetime) -> Entry:
     channels = "bell" if telling.mail_due is None else "bell,mail"
     detail = {"fact": str(telling.fact), "staff": telling.staff, "channels": channels}
-    return Entry("notification.made", organisation, telling.subject, at, detail)
+    return Entry(EntryCode.NOTIFICATION_MADE, organisation, telling.subject, at, detail)

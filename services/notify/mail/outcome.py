@@ -16,6 +16,7 @@ from services.notify.store import mails, notifications
 from services.notify.store.mails import Mail, MailState
 from shared.audit import log as audit
 from shared.clock import Clock
+from shared.contracts.entries import EntryCode
 from shared.contracts.ids import OrganisationId
 from shared.messaging import held
 from shared.messaging.decision import Entry
@@ -52,7 +53,7 @@ class Outcomes:
         at = self._clock.now()
         async with self._pool.acquire() as connection, connection.transaction():
             if await mails.settle(connection, mail.id, MailState.SENT, at):
-                await self._record(connection, "notification.sent", mail, at, attempt=str(mail.attempts))
+                await self._record(connection, EntryCode.NOTIFICATION_SENT, mail, at, attempt=str(mail.attempts))
         metrics.NOTIFICATIONS.add(channel="mail", code=mail.matter)
         log.info("mail.sent", notification_id=mail.id, attempt=mail.attempts)
 
@@ -89,7 +90,7 @@ class Outcomes:
             if await mails.settle(connection, mail.id, MailState.PARKED, at):
                 await held.keep(connection, CONSUMER, [hold])
                 await notifications.keep(connection, tell_parked(mail.id, self._people, at), at)
-                await self._record(connection, "notification.parked", mail, at, reason=reason)
+                await self._record(connection, EntryCode.NOTIFICATION_PARKED, mail, at, reason=reason)
         metrics.MESSAGES_HANDLED.add(service=SERVICE, outcome=metrics.Outcome.PARKED, code=reason)
         log.warning("mail.parked", notification_id=mail.id, attempt=mail.attempts, reason=reason)
 
@@ -101,7 +102,7 @@ class Outcomes:
             ids = [delivery.waited.id for delivery in replayed if delivery.waited]
             await mails.again(connection, sorted(await held.take(connection, ids)), at)
 
-    async def _record(self, connection: Connection, code: str, mail: Mail, at: datetime, **detail: str) -> None:
+    async def _record(self, connection: Connection, code: EntryCode, mail: Mail, at: datetime, **detail: str) -> None:
         said = {"mail": str(mail.id), "staff": mail.staff, **detail}
         entry = Entry(code, self._organisation, mail.subject, at, said)
         await audit.record(connection, entry)

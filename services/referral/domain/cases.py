@@ -7,6 +7,7 @@ personal belongs to one case and is encrypted under that case's key.
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
+from shared.contracts.entries import EntryCode
 from shared.contracts.ids import CaseId, OrganisationId, ReferralId, ReportId, StaffId
 from shared.messaging.decision import Entry
 from shared.values import dataclass
@@ -30,4 +31,4 @@ class Case:
 def opened(case: Case) -> Entry:
     """Return the audit trail's line for a case that is opened."""
     detail = {} if case.opened_for is None else {"for": str(case.opened_for)}
-    return Entry("case.opened", case.opened_by, case.id, case.opened_at, detail, case.id)
+    return Entry(EntryCode.CASE_OPENED, case.opened_by, case.id, case.opened_at, detail, case.id)

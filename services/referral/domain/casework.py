@@ -14,6 +14,7 @@ from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import Act, Paper, Ruling
 from services.referral.domain.sending import withdraw_consent
 from shared.contracts.codes import Category
+from shared.contracts.entries import EntryCode
 from shared.contracts.ids import GrantId
 from shared.contracts.personal import Personal
 from shared.messaging.decision import Entry
@@ -26,13 +27,13 @@ def open_case(case: Case) -> Ruling[Case]:
 
 def write_part(case: Case, act: Act, category: Category, content: Personal) -> Ruling[Case]:
     """Keep a new version of one category of a case."""
-    written = Entry("case.written", act.by, case.id, act.at, {"category": category.value}, case.id)
+    written = Entry(EntryCode.CASE_WRITTEN, act.by, case.id, act.at, {"category": category.value}, case.id)
     return Ruling(entries=(written,), papers=(Paper(case.id, case.id, category, content),))
 
 
 def record(grant: Grant) -> Ruling[Case]:
     """Keep a grant that was given."""
-    return Ruling(grant=grant, entries=(_entry("grant.recorded", grant, grant.recorded_by, grant.recorded_at),))
+    return Ruling(grant=grant, entries=(_entry(EntryCode.GRANT_RECORDED, grant, grant.recorded_by, grant.recorded_at),))
 
 
 def take_back(file: CaseFile, act: Act, grant: GrantId) -> Ruling[Case]:
@@ -53,11 +54,11 @@ def take_back(file: CaseFile, act: Act, grant: GrantId) -> Ruling[Case]:
     also = tuple(withdraw_consent(leg, act) for leg in affected)
     if given.withdrawn_at is not None:
         return Ruling(also=also)
-    entry = _entry("grant.withdrawn", given, act.by, act.at)
+    entry = _entry(EntryCode.GRANT_WITHDRAWN, given, act.by, act.at)
     return Ruling(grant=replace(given, withdrawn_at=act.at), entries=(entry,), also=also)
 
 
-def _entry(code: str, grant: Grant, actor: str, at: datetime) -> Entry:
+def _entry(code: EntryCode, grant: Grant, actor: str, at: datetime) -> Entry:
     detail = {
         "recipient": grant.recipient,
         "categories": " ".join(sorted(grant.categories)),

@@ -15,6 +15,7 @@ from services.referral.domain.referral import Referral
 from services.referral.domain.ruling import Act, Ruling
 from services.referral.domain.telling import entry, fact, receipt_facts
 from shared.contracts.codes import MissReason, Urgency
+from shared.contracts.entries import EntryCode
 from shared.contracts.exchange import MissedData
 from shared.contracts.facts import Fact, FactCode
 
@@ -35,8 +36,11 @@ def expire(referral: Referral, act: Act) -> Ruling[Referral]:
         says=(*missed.says, *(_overdue(told, clock, act) for clock in late), *receipt_facts(told, lost.values(), act)),
         entries=(
             *missed.entries,
-            *(entry(told, "overdue", act, clock=clock.value) for clock in late),
-            *(entry(told, "overdue", act, clock=Clock.RECEIPT.value, n=str(n), step=lost[n].value) for n in lost),
+            *(entry(told, EntryCode.REFERRAL_OVERDUE, act, clock=clock.value) for clock in late),
+            *(
+                entry(told, EntryCode.REFERRAL_OVERDUE, act, clock=Clock.RECEIPT.value, n=str(n), step=lost[n].value)
+                for n in lost
+            ),
         ),
     )
 

@@ -21,6 +21,7 @@ from services.referral.domain.saying import coded
 from services.referral.domain.standing import Course, standing_of
 from services.referral.domain.telling import conflict, entry, fact, step_facts
 from shared.contracts.codes import EVERY_KIND, ReferralKind, Step
+from shared.contracts.entries import EntryCode
 from shared.contracts.exchange import DisclosedData, ReferralEvent, ReferralOffered
 from shared.contracts.facts import FactCode
 from shared.contracts.ids import CaseId, OrganisationId
@@ -72,7 +73,7 @@ def hear_offer(
     return Ruling(
         state=referral,
         says=step_facts(referral, Step.OFFERED, act),
-        entries=(opened(file), entry(referral, Step.OFFERED.value, by_partner, kind=referral.kind.value)),
+        entries=(opened(file), entry(referral, EntryCode.REFERRAL_OFFERED, by_partner, kind=referral.kind.value)),
         papers=papers_of(event, case),
         opens=file,
     )
@@ -105,7 +106,7 @@ def hear_receipt(referral: Referral, act: Act, n: int = 1) -> Ruling[Referral]:
     return Ruling(
         state=known,
         says=(fact(known, FactCode.REFERRAL_RECEIPTED, act.at, act.ids),) if known.is_open else (),
-        entries=(entry(known, Step.RECEIVED.value, replace(act, by=referral.partner)),),
+        entries=(entry(known, EntryCode.REFERRAL_RECEIVED, replace(act, by=referral.partner)),),
     )
 
 
@@ -160,11 +161,11 @@ def _taken(referral: Referral, event: ReferralEvent, act: Act) -> Ruling[Referra
     by_partner = replace(act, by=referral.partner)
     says, entries = conflict(referral, heard, by_partner)
     if void:
-        lost = entry(heard, "superseded", by_partner, step=event.step.value, **coded(data))
+        lost = entry(heard, EntryCode.REFERRAL_SUPERSEDED, by_partner, step=event.step.value, **coded(data))
         return Ruling(state=heard, says=says, entries=(*entries, lost))
     return Ruling(
         state=heard,
         says=(*step_facts(heard, event.step, act), *says),
-        entries=(entry(heard, event.step.value, by_partner, **coded(data)), *entries),
+        entries=(entry(heard, EntryCode.of(event.step), by_partner, **coded(data)), *entries),
         papers=papers_of(event, heard.case),
     )

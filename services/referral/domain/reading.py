@@ -14,6 +14,7 @@ from services.referral.domain.reports import ReportFile
 from services.referral.domain.ruling import Act, Ruling
 from services.referral.domain.telling import entry
 from shared.contracts.codes import Status
+from shared.contracts.entries import EntryCode
 from shared.contracts.ids import StaffId
 from shared.messaging.decision import Entry
 
@@ -26,7 +27,7 @@ def read_packet(referral: Referral, act: Act) -> Ruling[Referral]:
     closed = closed_to_reader(referral, act.at)
     if closed is not None:
         return Ruling.refused(closed)
-    read = entry(referral, "read", act)
+    read = entry(referral, EntryCode.REFERRAL_READ, act)
     if referral.side is Side.SENDER or referral.status is not Status.RECEIVED:
         return Ruling(entries=(read,))
     first = read_first(referral, act, StaffId(act.by))
@@ -35,14 +36,14 @@ def read_packet(referral: Referral, act: Act) -> Ruling[Referral]:
 
 def read_case(case: Case, act: Act) -> Ruling[Case]:
     """Let a member of staff open what a case holds."""
-    return Ruling(entries=(Entry("case.read", act.by, case.id, act.at, case=case.id),))
+    return Ruling(entries=(Entry(EntryCode.CASE_READ, act.by, case.id, act.at, case=case.id),))
 
 
 def read_grants(case: Case, act: Act) -> Ruling[Case]:
     """Let a member of staff see what the person has allowed: to whom, and of what kinds."""
-    return Ruling(entries=(Entry("grant.read", act.by, case.id, act.at, case=case.id),))
+    return Ruling(entries=(Entry(EntryCode.GRANT_READ, act.by, case.id, act.at, case=case.id),))
 
 
 def read_report(report: ReportFile, act: Act) -> Ruling[ReportFile]:
     """Let a member of staff open a report."""
-    return Ruling(entries=(Entry("report.read", act.by, report.id, act.at, case=report.folder),))
+    return Ruling(entries=(Entry(EntryCode.REPORT_READ, act.by, report.id, act.at, case=report.folder),))

@@ -12,6 +12,7 @@ from services.referral.domain.cases import Case, opened
 from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import Act, Paper, Ruling, Words
 from shared.contracts.codes import Reorientation, Urgency, Verdict
+from shared.contracts.entries import EntryCode
 from shared.contracts.facts import Audience, Fact, FactCode
 from shared.contracts.ids import CaseId, FactId, OrganisationId, ReportId
 from shared.contracts.report import ReportTaken
@@ -63,7 +64,7 @@ def hear_report(
     return Ruling(
         state=report,
         says=(told,),
-        entries=(_entry("report.taken", report, act, verdict=screening.verdict.value),),
+        entries=(_entry(EntryCode.REPORT_TAKEN, report, act, verdict=screening.verdict.value),),
         papers=(Paper(folder, report.id, Words.REPORT, event.data),),
     )
 
@@ -74,7 +75,7 @@ def open_case(report: ReportFile, act: Act) -> Ruling[ReportFile]:
         return Ruling.refused(Refused.REPORT_SETTLED, status=report.status.value)
     settled = replace(report, status=ReportStatus.IN_CASE, case=report.folder)
     case = Case(report.folder, act.at, act.by, report.id)
-    linked = _entry("report.linked", settled, act, case=str(case.id))
+    linked = _entry(EntryCode.REPORT_LINKED, settled, act, case=str(case.id))
     return Ruling(state=settled, entries=(opened(case), linked), opens=case)
 
 
@@ -83,7 +84,7 @@ def link(report: ReportFile, act: Act, case: CaseId) -> Ruling[ReportFile]:
     if report.status is not ReportStatus.WAITING:
         return Ruling.refused(Refused.REPORT_SETTLED, status=report.status.value)
     settled = replace(report, status=ReportStatus.IN_CASE, case=case)
-    return Ruling(state=settled, entries=(_entry("report.linked", settled, act, case=str(case)),))
+    return Ruling(state=settled, entries=(_entry(EntryCode.REPORT_LINKED, settled, act, case=str(case)),))
 
 
 def reorient(report: ReportFile, act: Act, to: Reorientation) -> Ruling[ReportFile]:
@@ -91,8 +92,8 @@ def reorient(report: ReportFile, act: Act, to: Reorientation) -> Ruling[ReportFi
     if report.status is not ReportStatus.WAITING:
         return Ruling.refused(Refused.REPORT_SETTLED, status=report.status.value)
     settled = replace(report, status=ReportStatus.REORIENTED, reoriented_to=to)
-    return Ruling(state=settled, entries=(_entry("report.reoriented", settled, act, to=to.value),))
+    return Ruling(state=settled, entries=(_entry(EntryCode.REPORT_REORIENTED, settled, act, to=to.value),))
 
 
-def _entry(code: str, report: ReportFile, act: Act, **detail: str) -> Entry:
+def _entry(code: EntryCode, report: ReportFile, act: Act, **detail: str) -> Entry:
     return Entry(code, act.by, report.id, act.at, detail, report.folder)

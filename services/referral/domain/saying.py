@@ -14,6 +14,7 @@ from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import Act, Ruling, Tell
 from services.referral.domain.telling import entry
 from shared.contracts.codes import Step
+from shared.contracts.entries import EntryCode
 from shared.contracts.event import EventId
 from shared.contracts.exchange import LANE_LIMIT, DisclosedData, EventData, ReferralEvent
 
@@ -56,7 +57,7 @@ def say(referral: Referral, act: Act, model: type[ReferralEvent], data: EventDat
     return Ruling(
         state=said,
         says=(Tell(referral.partner, event),),
-        entries=(entry(said, model.step.value, act, **coded(data), **detail),),
+        entries=(entry(said, EntryCode.of(model.step), act, **coded(data), **detail),),
         papers=papers_of(event, referral.case),
     )
 

@@ -26,6 +26,7 @@ from services.referral.domain.standing import Course
 from services.referral.domain.telling import entry
 from services.referral.domain.terms import granted, narrowest, within
 from shared.contracts.codes import Category, Purpose, ReferralKind, Status, Step, Urgency, WithdrawReason
+from shared.contracts.entries import EntryCode
 from shared.contracts.event import EventId
 from shared.contracts.exchange import (
     AnsweredData,
@@ -254,7 +255,9 @@ def _offered(
     return Ruling(
         state=referral,
         says=(Tell(receiver, event),),
-        entries=(entry(referral, Step.OFFERED.value, act, receiver=receiver, kind=data.kind.value, **released),),
+        entries=(
+            entry(referral, EntryCode.REFERRAL_OFFERED, act, receiver=receiver, kind=data.kind.value, **released),
+        ),
         papers=papers_of(event, leg.case),
     )
 

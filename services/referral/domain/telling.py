@@ -11,6 +11,7 @@ from uuid import UUID
 from services.referral.domain.referral import Referral
 from services.referral.domain.ruling import Act
 from shared.contracts.codes import Step, Urgency
+from shared.contracts.entries import EntryCode
 from shared.contracts.facts import Audience, Fact, FactCode
 from shared.contracts.ids import FactId
 from shared.messaging.decision import Entry
@@ -70,9 +71,9 @@ def _urgency_of(step: Step, urgency: Urgency) -> Urgency:
     return urgency
 
 
-def entry(referral: Referral, word: str, act: Act, **detail: str) -> Entry:
-    """Return the audit trail's line ``referral.<word>``."""
-    return Entry(f"referral.{word}", act.by, referral.id, act.at, detail, referral.case)
+def entry(referral: Referral, code: EntryCode, act: Act, **detail: str) -> Entry:
+    """Return the audit trail's line about ``referral``."""
+    return Entry(code, act.by, referral.id, act.at, detail, referral.case)
 
 
 def newly_superseded(before: Referral, after: Referral) -> tuple[int, ...]:
@@ -89,4 +90,4 @@ def conflict(before: Referral, after: Referral, act: Act) -> tuple[tuple[Fact, .
     lane = after.lane(after.side)
     steps = " ".join(lane[number - 1].step.value for number in lost)
     told = fact(after, FactCode.REFERRAL_CONFLICTED, act.at, act.ids)
-    return (told,), (entry(after, "conflicted", act, superseded=steps),)
+    return (told,), (entry(after, EntryCode.REFERRAL_CONFLICTED, act, superseded=steps),)

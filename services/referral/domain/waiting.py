@@ -16,6 +16,7 @@ from services.referral.domain.referral import Referral
 from services.referral.domain.ruling import Act, Ruling, Tell
 from services.referral.domain.telling import entry
 from shared.contracts.codes import Step
+from shared.contracts.entries import EntryCode
 from shared.contracts.ids import OrganisationId
 from shared.messaging.decision import Entry
 
@@ -58,7 +59,7 @@ def put_off(ruling: Ruling[State], why: Mapping[OrganisationId, str]) -> Ruling[
 
 def _left_unsaid(tell: Tell, reason: str, step: Entry) -> Entry:
     """Return the audit trail's line that goes with the line of the step itself."""
-    return replace(step, code="referral.unsaid", detail=_which(tell) | {"reason": reason})
+    return replace(step, code=EntryCode.REFERRAL_UNSAID, detail=_which(tell) | {"reason": reason})
 
 
 def say_now(referral: Referral, unsaid: Sequence[Tell], act: Act) -> Ruling[Referral]:
@@ -66,7 +67,7 @@ def say_now(referral: Referral, unsaid: Sequence[Tell], act: Act) -> Ruling[Refe
     return Ruling(
         says=tuple(unsaid),
         said=tuple(tell.event.id for tell in unsaid),
-        entries=tuple(entry(referral, "said", act, **_which(tell)) for tell in unsaid),
+        entries=tuple(entry(referral, EntryCode.REFERRAL_SAID, act, **_which(tell)) for tell in unsaid),
     )
 
 
