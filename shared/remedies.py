@@ -27,6 +27,8 @@ REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
         "organisation-unreadable": "our own identity or key document in RELAIS_FOLDER is missing or refused",
         "staff-missing": "staff.json in RELAIS_FOLDER cannot be read",
         "staff-malformed": "staff.json in RELAIS_FOLDER is not a list of members of staff",
+        "staff-id-reserved": "an id in staff.json is clock, reporter, or looks like an organisation's (ana-fr):"
+        " choose another",
         "vkey-malformed": "this is no verifier key (C2SP signed-note)",
         "vkey-unsupported": "this kind of verifier key is not supported",
         "mail-server-address-malformed": "RELAIS_NOTIFY_SMTP is not the address of a mail server: smtp://…",

@@ -2,8 +2,11 @@
 
 They are read from ``staff.json`` in the node's folder. A member is recognised by a bearer token of which only the
 SHA-256 is kept.
+
+What must never happen: a member is called like somebody else whom the audit log names: nobody could tell who did it.
 """
 
+import re
 from collections.abc import Iterable
 from enum import StrEnum
 from hashlib import sha256
@@ -15,10 +18,13 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter, ValidationError
 
 from shared.contracts.coded import Coded
-from shared.contracts.ids import Staff, StaffId
+from shared.contracts.ids import ORGANISATION_PATTERN, Staff, StaffId
 
 STAFF_FILE: Final = "staff.json"
 """Its name in the node's folder."""
+
+RESERVED: Final = frozenset({"clock", "reporter"})
+"""Who acts besides members and organisations: time that has run out, and whoever makes a report."""
 
 
 class Role(StrEnum):
@@ -63,14 +69,17 @@ class StaffBook:
         """Read ``staff.json``: a list of members.
 
         Raises:
-            StaffError: ``staff-missing`` or ``staff-malformed``.
+            StaffError: ``staff-missing``, ``staff-malformed``, or ``staff-id-reserved``: an id that somebody else has.
         """
         try:
-            return cls(TypeAdapter(tuple[StaffMember, ...]).validate_json(path.read_bytes()))
+            members = TypeAdapter(tuple[StaffMember, ...]).validate_json(path.read_bytes())
         except OSError:
             raise StaffError("staff-missing") from None
         except ValidationError:
             raise StaffError("staff-malformed") from None
+        if any(is_reserved(member.id) for member in members):
+            raise StaffError("staff-id-reserved")
+        return cls(members)
 
     def save(self, path: Path) -> None:
         """Write ``staff.json``, readable by the node's own user only."""
@@ -86,6 +95,11 @@ class StaffBook:
     def member(self, staff: StaffId) -> StaffMember | None:
         """Return the member with the id ``staff``."""
         return self._by_id.get(staff)
+
+
+def is_reserved(staff: str) -> bool:
+    """Tell whether an id is another actor's, or has the form of an organisation's, which all may become partners."""
+    return staff in RESERVED or re.fullmatch(ORGANISATION_PATTERN, staff) is not None
 
 
 def new_token() -> str:

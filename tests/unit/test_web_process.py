@@ -23,7 +23,7 @@ CANARY = "kanarienvogel"
         DirectoryError(DirectoryCode.OURSELVES_UNREADABLE),
         *(BrokerError(code, CANARY) for code in ("broker-refused-login", "broker-topology-missing")),
         *(MigrationError(code, CANARY) for code in ("migration-missing", "migration-changed")),
-        *(StaffError(code) for code in ("staff-missing", "staff-malformed")),
+        *(StaffError(code) for code in ("staff-missing", "staff-malformed", "staff-id-reserved")),
         MailServerAddressError(),
         PortTakenError("intake"),
         asyncpg.InvalidPasswordError(CANARY),
