@@ -5,6 +5,7 @@ over the exchange, sealed. Staff on both sides act at random, without waiting fo
 """
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -110,6 +111,11 @@ class Node:
         )
         return not any(row["n"] for row in await self.owner.fetch(query))
 
+    async def all_proved(self) -> bool:
+        """Whether everything that it has said is proved to be held by the partner."""
+        courses = await self.owner.fetch("SELECT course FROM referral.referral")
+        return not any(json.loads(row["course"])["unproved"] for row in courses)
+
     async def audits(self) -> list[bool]:
         """Return whether the log of each service verifies."""
         document = self.organisation.directory.book.document(self.organisation.id)
@@ -206,4 +212,5 @@ async def test_whatever_staff_do_both_stores_agree_and_both_logs_verify(nodes: t
     assert story.keys() == set(referrals)
     assert len({status for status, _ in story.values()}) > 1, f"{seed=}: every referral ended alike"
     for node in nodes:
+        await until(node.all_proved, seconds=10, what=f"a receipt for everything that was said ({seed=})")
         assert await node.audits() == [True, True]
