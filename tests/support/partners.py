@@ -22,7 +22,7 @@ from shared.sealing.enrol import (
 from shared.sealing.envelope import Dispatch, parse, seal
 from shared.sealing.files import PUBLIC_MODE, write_atomically
 from shared.sealing.header import ce_headers
-from shared.sealing.key_document import publish, sign_key_document
+from shared.sealing.key_document import PublishedKey, publish, sign_key_document
 from shared.sealing.keyring import Cost, Holder, Keyring, read_keyring
 from shared.sealing.keys import InboxPublicKey, KeyPurpose, SigningKey
 
@@ -73,12 +73,23 @@ class Organisation:
     def publish(self, to: "Organisation", purpose: KeyPurpose, key: SigningKey) -> None:
         """Publish one more key, and let ``to`` have the new document."""
         now = datetime.now(UTC).replace(microsecond=0)
-        before = self.directory.book.document(self.id)
         added = publish(key.public, purpose, now - DAY, now + DAY)
-        document = before.model_copy(update={"serial": before.serial + 1, "issued": now, "keys": (*before.keys, added)})
+        self._publish((*self.directory.book.document(self.id).keys, added), self, to)
+
+    def publish_again(self, to: "Organisation", *, but: KeyPurpose | None = None) -> int:
+        """Let ``to`` have a new document with our keys, without those for one purpose, and return its serial."""
+        keys = self.directory.book.document(self.id).keys
+        return self._publish(tuple(key for key in keys if key.purpose is not but), to)
+
+    def _publish(self, keys: tuple[PublishedKey, ...], *to: "Organisation") -> int:
+        now = datetime.now(UTC).replace(microsecond=0)
+        known = [each.directory.book.document(self.id) for each in to]
+        serial = max(document.serial for document in known) + 1
+        document = known[0].model_copy(update={"serial": serial, "issued": now, "keys": keys})
         note = sign_key_document(document, self.identity.key).encode()
-        for folder in (self.folder, to.folder):
-            write_atomically(folder / PARTNERS_FOLDER / f"{self.id}{KEYS_SUFFIX}", note, PUBLIC_MODE)
+        for each in to:
+            write_atomically(each.folder / PARTNERS_FOLDER / f"{self.id}{KEYS_SUFFIX}", note, PUBLIC_MODE)
+        return serial
 
     def agree_with(
         self,
