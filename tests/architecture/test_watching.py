@@ -99,6 +99,8 @@ def fed_by_name(tree: ast.Module) -> Iterator[str]:
         match node:
             case ast.AnnAssign(target=ast.Name(id=name), value=ast.Call(func=function)) if kind(function) in KINDS:
                 yield name
+            case ast.ClassDef(bases=[ast.Name(id="StrEnum")], name=name, body=body):
+                yield from (f"{name}.{ast.unparse(each.targets[0])}" for each in body if isinstance(each, ast.Assign))
 
 
 def attributes(tree: ast.Module) -> Iterator[str]:
@@ -147,7 +149,7 @@ PUBLISHED: Final = Counter("relais_published_total", "Published.", "outcome")
 """,
     )
     write(tmp_path, "shared/post.py", "metrics.PUBLISHED.add(outcome=metrics.Sent.CONFIRMED)\n")
-    assert unfed(tmp_path) == {"HELD"}
+    assert unfed(tmp_path) == {"HELD", "Sent.LOST"}
 
 
 def test_every_alert_says_what_to_do() -> None:
