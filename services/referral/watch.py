@@ -13,6 +13,7 @@ from services.referral.known import Files
 from services.referral.loading import What
 from services.referral.store import referrals, unsaid
 from shared.clock import Clock
+from shared.contracts.entries import EntryCode
 from shared.contracts.ids import ReferralId
 from shared.messaging import places
 from shared.messaging.decision import Decision, Entry
@@ -102,4 +103,4 @@ class Watch:
 
 
 def _is_missing_receipt(entry: Entry) -> bool:
-    return entry.code == "referral.overdue" and entry.detail.get("clock") == Awaited.RECEIPT
+    return entry.code is EntryCode.REFERRAL_OVERDUE and entry.detail.get("clock") == Awaited.RECEIPT

@@ -18,6 +18,7 @@ from shared.contracts.codes import MissReason, Urgency
 from shared.contracts.entries import EntryCode
 from shared.contracts.exchange import MissedData
 from shared.contracts.facts import Fact, FactCode
+from shared.messaging.decision import Entry
 
 
 def expire(referral: Referral, act: Act) -> Ruling[Referral]:
@@ -27,20 +28,16 @@ def expire(referral: Referral, act: Act) -> Ruling[Referral]:
         return Ruling()
     told = rung(referral, ringing, act.at)
     missed = _missed(told, ringing, act)
-    late = [
-        clock for clock in ringing if clock is not Clock.RECEIPT and (clock is not Clock.ARRIVAL or not missed.says)
-    ]
+    told_otherwise = {Clock.RECEIPT, Clock.ARRIVAL} if missed.says else {Clock.RECEIPT}
+    late = [clock for clock in ringing if clock not in told_otherwise]
     lost = {n: told.lane(told.side)[n - 1].step for n in sorted(told.missing - referral.missing)}
     return replace(
         missed,
         says=(*missed.says, *(_overdue(told, clock, act) for clock in late), *receipt_facts(told, lost.values(), act)),
         entries=(
             *missed.entries,
-            *(entry(told, EntryCode.REFERRAL_OVERDUE, act, clock=clock.value) for clock in late),
-            *(
-                entry(told, EntryCode.REFERRAL_OVERDUE, act, clock=Clock.RECEIPT.value, n=str(n), step=lost[n].value)
-                for n in lost
-            ),
+            *(_line(told, clock, act) for clock in late),
+            *(_line(told, Clock.RECEIPT, act, n=str(n), step=step.value) for n, step in lost.items()),
         ),
     )
 
@@ -52,6 +49,10 @@ def _missed(referral: Referral, ringing: Collection[Clock], act: Act) -> Ruling[
         if missed.refusal is None:
             return missed
     return Ruling(state=referral)
+
+
+def _line(referral: Referral, clock: Clock, act: Act, **detail: str) -> Entry:
+    return entry(referral, EntryCode.REFERRAL_OVERDUE, act, clock=clock.value, **detail)
 
 
 def _overdue(referral: Referral, clock: Clock, act: Act) -> Fact:
