@@ -2,14 +2,14 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from shared.contracts.codes import Category, Status, Step
-from shared.contracts.exchange import AcceptedData
+from shared.contracts.codes import Category, Purpose, Status, Step
+from shared.contracts.exchange import AcceptedData, DisclosedData, Terms
 from shared.sealing.keys import KeyPurpose
 from tests.support.desk import DeskAtWork, Partner, an_offer, further, meeting
-from tests.support.referrals import BY_STEP, CANARY
+from tests.support.referrals import BY_STEP, CANARY, packet
 from tests.support.wait import until
 
 EVERYTHING = [category.value for category in Category]
@@ -101,3 +101,25 @@ async def test_a_candidate_that_cannot_be_told_is_withdrawn_all_the_same(desk: D
         await desk.partner.told(offer.referral, Step.DISCLOSED)
         assert steps(desk.other, passed_over) == [Step.OFFERED]
     await desk.other.told(passed_over, Step.WITHDRAWN)
+
+
+async def test_staff_are_told_of_a_person_who_does_not_come_whoever_else_can_be(
+    desk: DeskAtWork, own_clock: None
+) -> None:
+    assert own_clock is None
+    offer = an_offer()
+    await desk.hear(offer, desk.other.voice)
+    await desk.stands(offer.referral, Status.RECEIVED)
+    soon = datetime.now(UTC) + timedelta(hours=2)
+    agreed = {"when": soon.isoformat(), "where": CANARY, "who": CANARY}
+    await desk.do(offer.referral, "accept", {"meeting": agreed, "expected": soon.isoformat()})
+    terms = Terms(purposes=frozenset({Purpose.SUPPORT}))
+    await desk.hear(further(offer, DisclosedData(packet=packet(), terms=terms), 2, 1), desk.other.voice)
+    await desk.stands(offer.referral, Status.DISCLOSED)
+    async with without_a_key(desk, desk.other):
+        desk.move_clock(timedelta(hours=4))
+        await desk.stands(offer.referral, Status.MISSED)
+        await desk.told_staff(offer.referral, "referral.missed")
+        assert Step.MISSED not in steps(desk.other, offer.referral)
+    await desk.other.told(offer.referral, Step.MISSED)
+    await until(nothing_waits(desk, offer.referral))
