@@ -79,6 +79,17 @@ ROWS: Final = (
             ),
             Panel("Is anything missing?", (rate("relais_sequence_gaps_total", "organisation"),)),
             Panel(
+                "How long do our keys last?",
+                (
+                    (
+                        f"relais_key_ends_timestamp_seconds{{{CHOSEN}}} - time()",
+                        legend("organisation", "service", "kind"),
+                    ),
+                ),
+                unit="s",
+                kind="stat",
+            ),
+            Panel(
                 "What waits?",
                 (
                     (level("relais_outbox_pending", "service")[0], "to be confirmed, {{service}}"),

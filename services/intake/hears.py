@@ -41,7 +41,7 @@ from shared.messaging.desk import Desk, Said
 from shared.messaging.outbox import JSON, Letter
 from shared.messaging.sealer import Outgoing, Place, Sealer
 from shared.sealing.book import Book
-from shared.sealing.codes import DirectoryCode, EnvelopeCode, EnvelopeError
+from shared.sealing.codes import DirectoryCode, EnvelopeCode, EnvelopeError, KeyringCode
 from shared.sealing.directory import Directory
 from shared.sealing.envelope import Envelope, parse
 from shared.sealing.header import CONTENT_TYPE, check_ce_headers
@@ -114,11 +114,13 @@ class Door(Desk[Arrival, Given]):
         """Let it in or refuse it.
 
         Raises:
-            Later: the sender's clock is ahead of ours.
+            Later: the sender's clock is ahead of ours; or our own key has run out, and no receipt can be given.
         """
         admission = admit(heard.what, self._us, at)
         if isinstance(admission, Wait):
             raise Later(admission.code)
+        if _gives_receipt(admission) and not self._keyring.holds(KeyPurpose.RECEIPT, at):
+            raise Later(KeyringCode.KEY_MISSING, ours=True)
         return admission
 
     def repeated(self, state: Given | None, heard: Heard[Arrival], at: datetime) -> Decision[Given]:  # noqa: ARG002
@@ -146,7 +148,7 @@ class Door(Desk[Arrival, Given]):
         A partner that has published no key to seal to gets no receipt over the exchange; the log says so.
 
         Raises:
-            KeyringError: ``keyring-key-missing``: our receipt key has run out.
+            KeyringError: ``keyring-key-missing``: our receipt key has run out; nothing that needs it is decided then.
         """
         given = {
             each.what.arrival.inbox: self._given(each.what, each.leaf)
@@ -249,6 +251,10 @@ def _arrival(delivery: Delivery, envelope: Envelope, published: PublishedKey, bo
         agreement=Period(agreement.valid_from, agreement.valid_until) if agreement else None,
         answered=delivery.source == HTTP,
     )
+
+
+def _gives_receipt(admission: Admission) -> bool:
+    return any(isinstance(each, GiveReceipt) for each in admission.says)
 
 
 def _within_the_node(said: Said) -> Iterator[Letter]:

@@ -61,6 +61,8 @@ class Runtime:
     post: PostOffice
     consumers: Sequence[Consumer[Any, Any]]
     rounds: Sequence[Round] = ()
+    can_sign: Callable[[], bool] = lambda: True
+    """Whether our own keys hold now; while they do not, nothing is said."""
     _working: list[asyncio.Task[None]] = field(default_factory=list)
     _coming_round: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -100,12 +102,13 @@ class Runtime:
         log.info("service.stopped", service=self.service)
 
     async def ready(self) -> dict[str, bool]:
-        """Say for the database and each broker whether it answers now, and whether every queue is heard."""
+        """Say whether the database and each broker answer now, every queue is heard, and our own keys hold."""
         answers = {name: await connected.broker.ping(READY_SECONDS) for name, connected in self.connections.items()}
         heard = await asyncio.gather(*(is_heard(consumer) for consumer in self.consumers))
         answers["consumers"] = (
             len(self._working) == len(heard) and all(heard) and not any(task.done() for task in self._working)
         )
+        answers["keys"] = self.can_sign()
         try:
             async with asyncio.timeout(READY_SECONDS), self.pool.acquire() as connection:
                 await connection.execute("SELECT 1")

@@ -72,11 +72,11 @@ class Sealer:
         self._purpose = purpose
 
     def sealable(self, outgoing: Iterable[Outgoing], at: datetime) -> list[Outgoing]:
-        """Return what can be sealed; of an organisation that has no key to seal to, the log says so.
+        """Return what can be sealed; of the rest the log says why not.
 
         For what may be left out, such as a receipt: what is not sealed takes no number.
         """
-        return [each for each in outgoing if self._has_key(each.to, at)]
+        return [each for each in outgoing if self._can_seal(each.to, at)]
 
     def hindrance(self, recipient: OrganisationId, at: datetime) -> str | None:
         """Return why nothing can be sealed for ``recipient`` now, or ``None`` when it can.
@@ -90,13 +90,11 @@ class Sealer:
             return refused.code
         return None
 
-    def _has_key(self, recipient: OrganisationId, at: datetime) -> bool:
-        try:
-            self._directory.book.inbox_key(recipient, at)
-        except DirectoryError as refused:
-            log.warning("envelope.unsealed", recipient=recipient, reason=refused.code)
-            return False
-        return True
+    def _can_seal(self, recipient: OrganisationId, at: datetime) -> bool:
+        reason = self.hindrance(recipient, at)
+        if reason is not None:
+            log.warning("envelope.unsealed", recipient=recipient, reason=reason)
+        return reason is None
 
     async def seal(self, connection: Connection, outgoing: Sequence[Outgoing], at: datetime) -> list[Letter]:
         """Return a letter for each event, in order, numbered in the transaction of ``connection``.

@@ -118,6 +118,22 @@ class Keyring:
             raise KeyringError(KeyringCode.KEY_MISSING)
         return max(signing, key=lambda pair: pair[0])[1]
 
+    def holds(self, purpose: KeyPurpose, at: datetime) -> bool:
+        """Tell whether there is a key for ``purpose`` that may be used at ``at``."""
+        return any(held.purpose is purpose and held.holds_at(at) for held in self.keys)
+
+    def can_sign(self, at: datetime) -> bool:
+        """Tell whether at ``at`` there is a key for all that the holder signs."""
+        signs = {held.purpose for held in self.keys if isinstance(held.key, SigningKey)}
+        return all(self.holds(purpose, at) for purpose in signs)
+
+    def ends(self) -> dict[KeyPurpose, datetime]:
+        """Return, for each purpose, when its last key runs out."""
+        ends: dict[KeyPurpose, datetime] = {}
+        for held in self.keys:
+            ends[held.purpose] = max(held.valid_until, ends.get(held.purpose, held.valid_until))
+        return ends
+
     def audit_signer(self, at: datetime) -> Signer:
         """Return what signs the checkpoints of the holder's audit log; the holder is a service.
 

@@ -192,6 +192,13 @@ NOTIFICATIONS: Final = Counter(
     "code",
 )
 
+KEY_ENDS: Final = Gauge(
+    "relais_key_ends_timestamp_seconds",
+    "When the last of our own keys of this kind runs out, in seconds since 1970.",
+    "service",
+    "kind",
+)
+
 HTTP_REQUESTS: Final = Counter(
     "relais_http_requests_total", "HTTP requests answered.", "service", "method", "route", "status"
 )

@@ -26,6 +26,7 @@ from shared.sealing.keyring import Holder, Keyring, read_keyring
 from shared.settings import NodeSettings
 from shared.staff import STAFF_FILE, StaffBook
 from shared.storage.pool import Pool, open_pool
+from shared.telemetry import metrics
 from shared.values import dataclass
 
 SEQUENCER_SECONDS: Final = 1.0
@@ -74,6 +75,7 @@ class Opened:
             post=post,
             consumers=consumers,
             rounds=[*rounds, Round("sequencer", sequencer.step, SEQUENCER_SECONDS)],
+            can_sign=lambda: self.keyring.can_sign(self.clock.now()),
         )
 
 
@@ -92,11 +94,13 @@ async def opened(
 
     Raises:
         KeyringError: the passphrase is wrong, or the keyring is missing or damaged.
-        StaffError: ``staff.json`` is not there, or is not a list of members.
+        StaffError: ``staff.json`` is not there, or no list of members, or a member has another actor's id.
         MigrationError: the schema is not up to date.
         asyncpg.PostgresError: as :func:`shared.storage.pool.open_pool`.
     """
     keyring = await asyncio.to_thread(read_keyring, settings.folder, Holder(service), passphrase.get_secret_value())
+    for purpose, end in keyring.ends().items():
+        metrics.KEY_ENDS.set(end.timestamp(), service=service, kind=purpose.partition("/")[0])
     staff = StaffBook.load(settings.folder / STAFF_FILE)
     pool = await open_pool(database.get_secret_value(), schema=service.value, application=service.value)
     try:

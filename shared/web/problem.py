@@ -19,11 +19,14 @@ from shared.contracts.problem import (
     field_problems,
     problem_type,
 )
+from shared.sealing.codes import KeyringCode, KeyringError
 from shared.storage.pool import UNAVAILABLE
 from shared.telemetry.logs import get_logger
 from shared.words import Words
 
 RETRY_SECONDS = 5
+KEY_RETRY_SECONDS = 600
+"""A key of ours that has run out is not replaced in a moment."""
 
 log = get_logger(__name__)
 
@@ -104,10 +107,12 @@ def install(app: FastAPI, words: Words) -> None:
                 answer = Problem(error.status_code, _BY_STATUS.get(error.status_code, ProblemCode.REFUSED))
             case _ if isinstance(error, UNAVAILABLE):
                 answer = Problem(503, ProblemCode.AWAY, headers={"Retry-After": str(RETRY_SECONDS)})
+            case KeyringError(code=KeyringCode.KEY_MISSING):
+                answer = Problem(503, error.code, headers={"Retry-After": str(KEY_RETRY_SECONDS)})
             case _:
                 log.error("request.failed", error=type(error).__name__)
                 answer = Problem(500, ProblemCode.FAILED)
         return render(request, words, answer)
 
-    for kind in (Problem, RequestValidationError, HTTPException, *UNAVAILABLE, Exception):
+    for kind in (Problem, RequestValidationError, HTTPException, KeyringError, *UNAVAILABLE, Exception):
         app.add_exception_handler(kind, problem)

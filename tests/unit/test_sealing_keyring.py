@@ -230,3 +230,11 @@ def test_secrets_do_not_show() -> None:
     shown = repr(RING)
     for secret in (SIGNING.secret, INBOX.secret, bytes(range(32))):
         assert repr(secret)[2:-1] not in shown
+
+
+def test_a_keyring_says_when_it_can_sign_and_when_its_keys_run_out() -> None:
+    assert RING.ends() == {KeyPurpose.SIGNING: AT + 3 * WEEK, KeyPurpose.INBOX: AT + WEEK}
+    moments = (AT - timedelta(seconds=1), AT, AT + 2 * WEEK, AT + 3 * WEEK)
+    assert [RING.holds(KeyPurpose.SIGNING, at) for at in moments] == [False, True, True, False]
+    assert [RING.can_sign(at) for at in moments] == [False, True, True, False]
+    assert not RING.holds(KeyPurpose.RECEIPT, AT)

@@ -24,7 +24,7 @@ from shared.sealing.envelope import SIZES
 from shared.sealing.header import CONTENT_TYPE, TYPE
 from shared.web.body import read_body
 from shared.web.documented import problems
-from shared.web.problem import Problem
+from shared.web.problem import KEY_RETRY_SECONDS, Problem
 
 RECEIPT_TYPE: Final = "application/vnd.relais.receipt"
 """A C2SP signed note: see docs/protocol/receipts.md."""
@@ -47,7 +47,10 @@ STATUSES: Final[dict[str, int]] = {
 }
 """The HTTP status of each refusal; every other one is 400, and our own fault 500."""
 
-COME_AGAIN_SECONDS: Final[dict[str, int]] = {EnvelopeCode.POSTDATED: 600, KeyringCode.KEY_MISSING: 600}
+COME_AGAIN_SECONDS: Final[dict[str, int]] = {
+    EnvelopeCode.POSTDATED: 600,
+    KeyringCode.KEY_MISSING: KEY_RETRY_SECONDS,
+}
 
 CE_HEADERS: Final = (
     "specversion",

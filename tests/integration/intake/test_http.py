@@ -213,4 +213,4 @@ def bearer(door: AtWork, role: Role) -> dict[str, str]:
 
 async def test_the_door_says_whether_it_can_work(door: AtWork) -> None:
     answer = await door.client.get("/health/ready")
-    assert answer.json() == {"node": True, "exchange": True, "consumers": True, "database": True}
+    assert answer.json() == {"node": True, "exchange": True, "consumers": True, "keys": True, "database": True}

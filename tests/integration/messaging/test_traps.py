@@ -169,7 +169,7 @@ async def test_9_a_service_is_ready_only_when_its_consumers_are(bench: Bench) ->
     await connect(bench.broker, "node")
     assert not all((await bench.runtime.ready()).values())
     await bench.runtime.start()
-    assert await bench.runtime.ready() == {"node": True, "consumers": True, "database": True}
+    assert await bench.runtime.ready() == {"node": True, "consumers": True, "keys": True, "database": True}
 
 
 async def test_10_stopping_finishes_the_batch_and_leaves_the_rest_to_the_broker(bench: Bench) -> None:
