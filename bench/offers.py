@@ -23,6 +23,7 @@ from shared.contracts.exchange import OfferedData, ReferralOffered, Terms
 from shared.contracts.ids import ConversationId, MessageId, OrganisationId, ReferralId
 from shared.contracts.packet import ExploitationRecord, Packet, Risk, Summary
 from shared.contracts.packet_codes import RiskLevel
+from shared.messaging import places
 from shared.sealing.directory import Directory
 from shared.sealing.envelope import Dispatch, seal
 from shared.sealing.keyring import Holder, read_keyring
@@ -31,7 +32,7 @@ from shared.sealing.keys import KeyPurpose
 BODY_BYTES: Final = 2_048
 LIVES: Final = timedelta(days=7)
 HEADERS: Final[Mapping[str, str]] = {
-    "relais-verdict": "verified",
+    places.VERDICT: places.VERIFIED,
     "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00",
 }
 """What intake says beside an envelope; the trace is one that is not kept."""

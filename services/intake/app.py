@@ -20,6 +20,7 @@ from shared.contracts.report import Report
 from shared.contracts.services import Service
 from shared.messaging import places
 from shared.messaging.consumer import Consumer
+from shared.messaging.places import Broker
 from shared.messaging.rabbit import make_broker
 from shared.messaging.runtime import Connected, Round
 from shared.messaging.sealer import Sealer
@@ -62,15 +63,15 @@ async def build(settings: IntakeSettings) -> AsyncIterator[Parts]:
         directory = Directory(settings.folder)
         node = make_broker(settings.intake_node_broker.get_secret_value(), description="What intake says in its node")
         exchange = make_broker(settings.intake_exchange_broker.get_secret_value(), description="What intake hears")
-        post = base.post({"node": node, "exchange": exchange})
+        post = base.post({Broker.NODE: node, Broker.EXCHANGE: exchange})
         sealer = Sealer(us, base.keyring, directory, KeyPurpose.RECEIPT)
         door = Door(us, directory, base.keyring, sealer)
         heard, taken = base.shell(door, post), base.shell(ReportDesk(us, sealer), post)
         queue, parked = places.to_queue(us), places.parked_queue(us)
         runtime = base.runtime(
             connections={
-                "node": Connected(node, exchanges=[places.NODE_EXCHANGE]),
-                "exchange": Connected(exchange, queues=[queue, parked], exchanges=[places.from_exchange(us)]),
+                Broker.NODE: Connected(node, exchanges=[places.NODE_EXCHANGE]),
+                Broker.EXCHANGE: Connected(exchange, queues=[queue, parked], exchanges=[places.from_exchange(us)]),
             },
             post=post,
             consumers=[

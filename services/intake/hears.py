@@ -14,7 +14,6 @@ from typing import Final
 from uuid import UUID
 
 from services.intake.domain.admission import (
-    REUSED,
     Admission,
     Arrival,
     Forward,
@@ -29,22 +28,21 @@ from services.intake.domain.admission import (
     refuse,
 )
 from services.intake.store import arrivals, receipts
-from shared.contracts.codes import Urgency
 from shared.contracts.event import EventId
-from shared.contracts.facts import Audience, Fact, FactCode
-from shared.contracts.ids import FactId, MessageId, OrganisationId
+from shared.contracts.facts import Fact
+from shared.contracts.ids import MessageId, OrganisationId
 from shared.contracts.receipt import ReceiptGiven, ReceiptGivenData
-from shared.messaging import places
 from shared.messaging.decision import Decision
 from shared.messaging.delivery import Delivery, Heard, Later, Unreadable, inbox_id
-from shared.messaging.desk import Desk, Said
-from shared.messaging.outbox import JSON, Letter
-from shared.messaging.sealer import Outgoing, Place, Sealer
+from shared.messaging.desk import REUSED, Desk, Said
+from shared.messaging.outbox import Letter
+from shared.messaging.sealer import Outgoing, Sealer, let_in
+from shared.messaging.telling import fact_letter, parked_fact
 from shared.sealing.book import Book
 from shared.sealing.codes import DirectoryCode, EnvelopeCode, EnvelopeError, KeyringCode
 from shared.sealing.directory import Directory
 from shared.sealing.envelope import Envelope, parse
-from shared.sealing.header import CONTENT_TYPE, check_ce_headers
+from shared.sealing.header import check_ce_headers
 from shared.sealing.key_document import PublishedKey
 from shared.sealing.keyring import Keyring
 from shared.sealing.keys import KeyPurpose, SigningKey, VerifyKey
@@ -55,9 +53,6 @@ from shared.uuids import random_uuid
 
 HTTP: Final = "http"
 """The source of what came over HTTP; whoever brought it waits for the answer."""
-
-VERDICT: Final = "relais-verdict"
-VERIFIED: Final = "verified"
 
 NOBODY: Final = SigningKey.generate().public
 """Has signed nothing, and never will: its other half is gone."""
@@ -167,16 +162,7 @@ class Door(Desk[Arrival, Given]):
 
     def parked(self, held: UUID, code: str, at: datetime) -> tuple[object, ...]:  # noqa: ARG002
         """Tell an operator that something is kept back."""
-        return (
-            Fact(
-                id=FactId(random_uuid()),
-                code=FactCode.MESSAGE_PARKED,
-                subject=held,
-                urgency=Urgency.STANDARD,
-                audience=Audience.OPERATOR,
-                at=at,
-            ),
-        )
+        return (parked_fact(held, at),)
 
     def _given(self, wanted: GiveReceipt, leaf: bytes) -> Given:
         arrival, at = wanted.arrival, wanted.at
@@ -195,13 +181,8 @@ class Door(Desk[Arrival, Given]):
                     continue
 
     def _receipt(self, to: OrganisationId, message: MessageId, given: Given, said: Said) -> Outgoing:
-        event = ReceiptGiven(
-            id=EventId(given.event),
-            at=given.at,
-            traceparent=said.traceparent,
-            data=ReceiptGivenData(message=message, note=given.note),
-        )
-        return Outgoing(to, event, Place("exchange", places.from_exchange(self._us), to, labelled=True))
+        data = ReceiptGivenData(message=message, note=given.note)
+        return Outgoing(to, ReceiptGiven(id=EventId(given.event), at=given.at, data=data), said.traceparent)
 
 
 def _signed_with(book: Book, envelope: Envelope) -> PublishedKey:
@@ -259,13 +240,10 @@ def _gives_receipt(admission: Admission) -> bool:
 
 def _within_the_node(said: Said) -> Iterator[Letter]:
     """Yield what is said inside the node: the bytes as they came, and facts."""
-    trace = {"traceparent": said.traceparent} if said.traceparent else {}
     match said.what:
         case Forward(id=id_, envelope=envelope):
-            headers = {VERDICT: VERIFIED, **trace}
-            yield Letter(id_, "node", places.NODE_EXCHANGE, places.REFERRAL, headers, CONTENT_TYPE, envelope)
+            yield let_in(id_, envelope, said.traceparent)
         case Fact() as fact:
-            body = fact.model_dump_json().encode()
-            yield Letter(fact.id, "node", places.NODE_EXCHANGE, places.NOTIFY, trace, JSON, body)
+            yield fact_letter(fact, said.traceparent)
         case _:
             return

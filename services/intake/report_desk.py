@@ -6,16 +6,14 @@ from typing import Final
 from uuid import UUID
 
 from services.intake.domain.taking import TakeReport, take_report
-from services.intake.hears import VERDICT, VERIFIED
 from services.intake.store import reports
 from shared.contracts.ids import OrganisationId, ReportId
 from shared.contracts.report import ReportTaken
-from shared.messaging import places
 from shared.messaging.decision import Decision
 from shared.messaging.delivery import Delivery, Heard, Unreadable
 from shared.messaging.desk import Desk, Said
 from shared.messaging.outbox import Letter
-from shared.messaging.sealer import Outgoing, Place, Sealer
+from shared.messaging.sealer import Outgoing, Sealer
 from shared.storage.pool import Connection
 
 OVER_HTTP_ONLY: Final = "report-over-http-only"
@@ -75,13 +73,6 @@ class ReportDesk(Desk[TakeReport, ReportId]):
             DirectoryError: ``key-unknown``: our referral service has no key to seal to, so that nothing is taken.
         """
         outgoing = [
-            Outgoing(self._us, each.what.model_copy(update={"traceparent": each.traceparent}), _beside(each))
-            for each in said
-            if isinstance(each.what, ReportTaken)
+            Outgoing(self._us, each.what, each.traceparent) for each in said if isinstance(each.what, ReportTaken)
         ]
         return await self._sealer.seal(connection, outgoing, at)
-
-
-def _beside(said: Said) -> Place:
-    trace = {"traceparent": said.traceparent} if said.traceparent else {}
-    return Place("node", places.NODE_EXCHANGE, places.REFERRAL, {VERDICT: VERIFIED, **trace})

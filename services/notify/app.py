@@ -25,6 +25,7 @@ from shared.clock import Clock
 from shared.contracts.services import Service
 from shared.messaging import places
 from shared.messaging.consumer import Consumer
+from shared.messaging.places import Broker
 from shared.messaging.rabbit import make_broker
 from shared.messaging.runtime import Connected, Round
 from shared.storage.pool import Pool
@@ -78,7 +79,7 @@ async def build(settings: NotifySettings) -> AsyncIterator[Parts]:
             site=str(settings.public_url),
         )
         runtime = base.runtime(
-            connections={"node": Connected(broker, queues=[QUEUE, PARKED])},
+            connections={Broker.NODE: Connected(broker, queues=[QUEUE, PARKED])},
             post=post,
             consumers=[
                 Consumer(broker, QUEUE, shell, description="Facts: that something happened, and somebody must know"),

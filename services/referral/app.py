@@ -21,6 +21,7 @@ from shared.contracts.ids import OrganisationId
 from shared.contracts.services import Service
 from shared.messaging import places
 from shared.messaging.consumer import Consumer
+from shared.messaging.places import Broker
 from shared.messaging.rabbit import make_broker
 from shared.messaging.runtime import Connected, Round
 from shared.messaging.sealer import Sealer
@@ -63,14 +64,14 @@ async def build(settings: ReferralSettings) -> AsyncIterator[Parts]:
         directory, vault = Directory(settings.folder), Vault(base.keyring.storage_keys())
         node = make_broker(settings.referral_node_broker.get_secret_value(), description="What referral hears")
         exchange = make_broker(settings.referral_exchange_broker.get_secret_value(), description="What referral says")
-        post = base.post({"node": node, "exchange": exchange})
+        post = base.post({Broker.NODE: node, Broker.EXCHANGE: exchange})
         hours = Hours(ZoneInfo(settings.referral_time_zone))
         desk, sealer = make_desk(us, base.keyring, directory, hours), make_sealer(us, base.keyring, directory)
         shell = base.shell(desk, post)
         runtime = base.runtime(
             connections={
-                "node": Connected(node, queues=[QUEUE, PARKED], exchanges=[places.NODE_EXCHANGE]),
-                "exchange": Connected(exchange, exchanges=[places.from_exchange(us)]),
+                Broker.NODE: Connected(node, queues=[QUEUE, PARKED], exchanges=[places.NODE_EXCHANGE]),
+                Broker.EXCHANGE: Connected(exchange, exchanges=[places.from_exchange(us)]),
             },
             post=post,
             consumers=[

@@ -26,17 +26,18 @@ from services.referral.store import folders, proofs
 from services.referral.store.referrals import Referrals
 from shared.audit.cases import CaseEntries
 from shared.audit.log import EntryCipher
-from shared.contracts.codes import ReferralKind, Step, Urgency
+from shared.contracts.codes import ReferralKind, Step
 from shared.contracts.exchange import LifeEvent, ReferralOffered
-from shared.contracts.facts import Audience, Fact, FactCode
-from shared.contracts.ids import CaseId, FactId, MessageId, OrganisationId
+from shared.contracts.facts import Fact
+from shared.contracts.ids import CaseId, MessageId, OrganisationId
 from shared.contracts.report import ReportTaken
 from shared.messaging import places
 from shared.messaging.decision import Decision, Early
 from shared.messaging.delivery import Delivery, Heard, Unreadable
 from shared.messaging.desk import Desk, Said
-from shared.messaging.outbox import JSON, Letter
-from shared.messaging.sealer import Outgoing, Place, Sealer
+from shared.messaging.outbox import Letter
+from shared.messaging.sealer import Outgoing, Sealer
+from shared.messaging.telling import fact_letter, parked_fact
 from shared.sealing.directory import Directory
 from shared.sealing.keyring import Keyring
 from shared.storage.pool import Connection
@@ -199,30 +200,16 @@ class ReferralDesk(Desk[What, Files]):
     async def letters(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
         """Return sealed events for partners and facts for notify."""
         tells = [(each.what, each.traceparent) for each in said if isinstance(each.what, Tell)]
-        sealed = await self._sealer.seal(connection, [self._outgoing(*tell) for tell in tells], at)
-        await proofs.say(
-            connection,
-            [_said_event(tell, letter) for (tell, _), letter in zip(tells, sealed, strict=True)],
-            at,
-        )
-        return [*sealed, *_facts(said)]
-
-    def _outgoing(self, tell: Tell, traceparent: str | None) -> Outgoing:
-        event = tell.event.model_copy(update={"traceparent": traceparent})
-        return Outgoing(tell.to, event, Place("exchange", places.from_exchange(self._us), tell.to, labelled=True))
+        outgoing = [Outgoing(tell.to, tell.event, traceparent) for tell, traceparent in tells]
+        sealed = await self._sealer.seal(connection, outgoing, at)
+        kept = [_said_event(tell, letter) for (tell, _), letter in zip(tells, sealed, strict=True)]
+        await proofs.say(connection, kept, at)
+        facts = [fact_letter(each.what, each.traceparent) for each in said if isinstance(each.what, Fact)]
+        return [*sealed, *facts]
 
     def parked(self, held: UUID, code: str, at: datetime) -> tuple[object, ...]:  # noqa: ARG002
         """Tell an operator that something is kept back."""
-        return (
-            Fact(
-                id=FactId(random_uuid()),
-                code=FactCode.MESSAGE_PARKED,
-                subject=held,
-                urgency=Urgency.STANDARD,
-                audience=Audience.OPERATOR,
-                at=at,
-            ),
-        )
+        return (parked_fact(held, at),)
 
     def cipher(self, states: Mapping[UUID, Files]) -> EntryCipher:
         """Return what encrypts the entries of the cases at hand."""
@@ -233,11 +220,3 @@ class ReferralDesk(Desk[What, Files]):
 def _said_event(tell: Tell, letter: Letter) -> proofs.SaidEvent:
     digest = Delivery(letter.body, {}, "").digest()
     return proofs.SaidEvent(MessageId(letter.id), tell.event.referral, tell.event.n, tell.to, digest)
-
-
-def _facts(said: Sequence[Said]) -> Iterator[Letter]:
-    for each in said:
-        if isinstance(each.what, Fact):
-            trace = {"traceparent": each.traceparent} if each.traceparent else {}
-            body = each.what.model_dump_json().encode()
-            yield Letter(each.what.id, "node", places.NODE_EXCHANGE, places.NOTIFY, trace, JSON, body)

@@ -20,6 +20,7 @@ from shared.contracts.exchange import EventUnreadable, LifeEvent, ReferralEvent,
 from shared.contracts.ids import OrganisationId
 from shared.contracts.receipt import ReceiptGiven
 from shared.contracts.report import ReportTaken
+from shared.messaging import places
 from shared.messaging.delivery import Delivery, Heard, Later, Unreadable, inbox_id
 from shared.sealing.book import Book
 from shared.sealing.codes import DirectoryCode, DirectoryError, EnvelopeError, ReceiptError
@@ -32,9 +33,6 @@ from shared.sealing.keys import KeyPurpose, VerifyKey
 from shared.sealing.receipts import Receipt, verify_receipt
 from shared.sealing.timestamp import STEP_SECONDS
 from shared.values import dataclass
-
-VERDICT: Final = "relais-verdict"
-VERIFIED: Final = "verified"
 
 ROUNDING: Final = timedelta(seconds=STEP_SECONDS)
 """A header's time is at most this much earlier than the moment of sealing."""
@@ -87,7 +85,7 @@ class Opener:
             Unreadable: it is not what a partner signed, cannot be opened, or is no event that this sender may say.
             Later: the sender's key has not reached us yet.
         """
-        if delivery.headers.get(VERDICT) != VERIFIED:
+        if delivery.headers.get(places.VERDICT) != places.VERIFIED:
             raise Unreadable("verdict-missing")
         try:
             envelope = parse(delivery.body)

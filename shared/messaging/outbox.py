@@ -29,7 +29,7 @@ class Letter:
     id: UUID
     """The AMQP message id; the receiver's inbox knows the message by it."""
     broker: str
-    """``node`` or ``exchange``: which of the process's two connections."""
+    """Which of the process's two connections: a :class:`shared.messaging.places.Broker`."""
     exchange: str
     routing_key: str
     headers: Mapping[str, str]

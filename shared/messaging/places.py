@@ -4,14 +4,30 @@ Nothing personal and no id of a person, a referral or a message is ever part of 
 span names and metric labels, and the broker's operator sees them.
 """
 
+from enum import StrEnum
 from typing import Final
 
 from shared.contracts.ids import OrganisationId
+
+
+class Broker(StrEnum):
+    """The two connections of a service, as metrics, logs and the outbox call them."""
+
+    NODE = "node"
+    """The node's own virtual host, where its services speak to one another."""
+    EXCHANGE = "exchange"
+    """Where organisations speak to one another."""
+
 
 NODE_EXCHANGE: Final = "node"
 """Direct exchange of a node's own virtual host, keyed by the service that is spoken to."""
 REFERRAL: Final = "referral"
 NOTIFY: Final = "notify"
+
+VERDICT: Final = "relais-verdict"
+"""The header with which intake hands on what it has let in …"""
+VERIFIED: Final = "verified"
+"""… and the only value that referral takes."""
 
 
 def from_exchange(organisation: OrganisationId) -> str:

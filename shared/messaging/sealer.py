@@ -7,13 +7,16 @@ without the next number of its recipient, or a number without its envelope.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 from shared.contracts.event import Event, encode
 from shared.contracts.ids import MessageId, OrganisationId
+from shared.messaging import places
 from shared.messaging.outbox import Letter
+from shared.messaging.places import Broker
+from shared.messaging.telling import trace_header
 from shared.sealing.codes import DirectoryError, KeyringError
 from shared.sealing.directory import Directory
 from shared.sealing.envelope import Dispatch, parse, seal
@@ -41,24 +44,13 @@ log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where an envelope is handed over: which broker, which exchange, which routing key, and what goes beside it."""
-
-    broker: str
-    exchange: str
-    routing_key: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    labelled: bool = False
-    """Whether the ``ce-`` headers go beside it."""
-
-
-@dataclass(frozen=True, slots=True)
 class Outgoing:
-    """An event to seal: for whom, and where to hand it over."""
+    """An event to seal, for a partner or for our own referral service."""
 
     to: OrganisationId
     event: Event
-    place: Place
+    traceparent: str | None = None
+    """The trace in which it was decided: sealed with the event, and beside it only where it stays within the node."""
 
 
 class Sealer:
@@ -112,12 +104,19 @@ class Sealer:
     def _letter(self, outgoing: Outgoing, number: int, at: datetime) -> Letter:
         dispatch = Dispatch(MessageId(random_uuid()), self._us, outgoing.to, number, at, at + LIFETIME)
         signer = self._keyring.signing_key(self._purpose, at)
-        envelope = seal(encode(outgoing.event), dispatch, signer, [self._directory.book.inbox_key(outgoing.to, at)])
-        place = outgoing.place
-        headers = dict(place.headers)
-        if place.labelled:
-            headers |= ce_headers(parse(envelope).header)
-        return Letter(dispatch.id, place.broker, place.exchange, place.routing_key, headers, CONTENT_TYPE, envelope)
+        event = outgoing.event.model_copy(update={"traceparent": outgoing.traceparent})
+        envelope = seal(encode(event), dispatch, signer, [self._directory.book.inbox_key(outgoing.to, at)])
+        if outgoing.to == self._us:
+            return let_in(dispatch.id, envelope, outgoing.traceparent)
+        headers = ce_headers(parse(envelope).header)
+        exchange = places.from_exchange(self._us)
+        return Letter(dispatch.id, Broker.EXCHANGE, exchange, outgoing.to, headers, CONTENT_TYPE, envelope)
+
+
+def let_in(message: UUID, envelope: bytes, traceparent: str | None) -> Letter:
+    """Return the letter that brings an envelope which has been verified to our own referral service."""
+    headers = {places.VERDICT: places.VERIFIED, **trace_header(traceparent)}
+    return Letter(message, Broker.NODE, places.NODE_EXCHANGE, places.REFERRAL, headers, CONTENT_TYPE, envelope)
 
 
 async def _take(connection: Connection, recipients: Sequence[OrganisationId]) -> Mapping[OrganisationId, Iterator[int]]:

@@ -19,7 +19,6 @@ from pydantic import BaseModel, SecretStr
 from deploy.broker.topology import BrokerRole
 from deploy.local.databases import DatabaseRole, NodeDatabase, role_name
 from services.referral.app import create_app
-from services.referral.opening import VERDICT, VERIFIED
 from services.referral.settings import ReferralSettings
 from services.referral.store.schema import MIGRATIONS, SCHEMA
 from shared.contracts.codes import Category, Purpose, RecipientKind, ReferralKind, Status, Step, Urgency
@@ -31,6 +30,7 @@ from shared.contracts.ids import ConversationId, MessageId, OrganisationId, Refe
 from shared.contracts.packet import Packet
 from shared.contracts.receipt import ReceiptGiven, ReceiptGivenData
 from shared.messaging import places
+from shared.messaging.places import VERDICT, VERIFIED
 from shared.messaging.schema import sources
 from shared.sealing.envelope import Envelope, open_body, parse
 from shared.sealing.keyring import Holder, Keyring

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from shared.contracts.event import Event, EventId
 from shared.contracts.ids import OrganisationId
-from shared.messaging.sealer import Outgoing, Place, Sealer
+from shared.messaging.sealer import Outgoing, Sealer
 from shared.sealing.keyring import Holder
 from shared.sealing.keys import KeyPurpose
 from shared.telemetry import logs
@@ -19,8 +19,8 @@ def test_a_partner_without_a_key_to_seal_to_is_left_out_and_said(tmp_path: Path)
     us.agree_with(partner)
     sealer = Sealer(us.id, us.keyring(Holder.INTAKE), us.directory, KeyPurpose.RECEIPT)
     at = datetime.now(UTC)
-    event, place = Event(id=EventId(uuid4()), at=at), Place("exchange", "from.abri-be", "ccem-fr")
-    known, unknown = (Outgoing(OrganisationId(name), event, place) for name in ("ccem-fr", "accueil-fr"))
+    event = Event(id=EventId(uuid4()), at=at)
+    known, unknown = (Outgoing(OrganisationId(name), event) for name in ("ccem-fr", "accueil-fr"))
     stream = StringIO()
     logs.configure("info", "json", stream)
     try:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from services.referral.opening import VERDICT, VERIFIED, Opener, Spoken
+from services.referral.opening import Opener, Spoken
 from shared.contracts.exchange import ReferralOffered
 from shared.contracts.ids import OrganisationId
 from shared.messaging.delivery import Delivery, Later, Unreadable
+from shared.messaging.places import VERDICT, VERIFIED
 from shared.sealing.keyring import Holder
 from shared.sealing.keys import KeyPurpose
 from tests.support.desk import an_offer

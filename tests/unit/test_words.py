@@ -11,7 +11,6 @@ import pytest
 
 import services
 import shared
-from services.intake.domain.admission import REUSED as INTAKE_REUSED
 from services.intake.report_desk import OVER_HTTP_ONLY
 from services.intake.routes.events import NOT_RECOGNISED, NOT_TAKEN
 from services.intake.routes.reports import KEY_REUSED
@@ -50,7 +49,7 @@ LISTED: dict[str, tuple[str, ...]] = {
         GIVEN_UP,
     ),
     "intake": (
-        INTAKE_REUSED,
+        REUSED,
         NOT_TAKEN,
         NOT_RECOGNISED,
         KEY_REUSED,

@@ -24,7 +24,6 @@ from shared.values import dataclass
 CLOCK_SKEW = timedelta(minutes=10)
 """How far a sender's clock may be ahead of ours (docs/protocol/envelope.md)."""
 
-REUSED = "message-id-reused"
 """The sender has given two messages the same id."""
 
 

@@ -12,12 +12,13 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from services.intake.domain.admission import REUSED, Arrival, Given, GiveReceipt, Speaker
+from services.intake.domain.admission import Arrival, Given, GiveReceipt, Speaker
 from services.intake.hears import HTTP, UNRECOGNISED
 from services.intake.routes.entrance import PATIENCE_SECONDS, Entrance, check_media_type, entrance
 from services.intake.store import receipts
 from shared.messaging.decision import Decision
 from shared.messaging.delivery import Delivery, Heard
+from shared.messaging.desk import REUSED
 from shared.messaging.shell import FAILED
 from shared.sealing.codes import DirectoryCode, EnvelopeCode, KeyringCode
 from shared.sealing.envelope import SIZES
