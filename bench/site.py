@@ -28,6 +28,7 @@ from services.referral.store.schema import SCHEMA
 from shared.clock import Clock
 from shared.contracts.ids import OrganisationId
 from shared.messaging import places
+from shared.messaging.telling import lines_of
 from shared.sealing.keyring import Holder
 from shared.storage.migrate import migrate
 
@@ -93,7 +94,19 @@ class Site:
 
     async def take_told(self) -> int:
         """Empty the queue of facts for notify, and return how many there were."""
-        return await _purge(self.urls[BrokerRole.NOTIFY], places.node_queue(places.NOTIFY))
+        connection = await aio_pika.connect(self.urls[BrokerRole.NOTIFY])
+        async with connection:
+            channel = await connection.channel()
+            queue = await channel.declare_queue(places.node_queue(places.NOTIFY), passive=True)
+            left, told = queue.declaration_result.message_count or 0, 0
+            if not left:
+                return 0
+            async with queue.iterator(no_ack=True) as messages:
+                async for message in messages:
+                    left, told = left - 1, told + len(lines_of(message.body))
+                    if not left:
+                        break
+            return told
 
     async def take_left(self) -> int:
         """Empty the queue of offers, and return how many nobody had acknowledged."""

@@ -23,6 +23,7 @@ from shared.messaging.post import PostOffice, Publisher
 from shared.messaging.publisher import RabbitPublisher
 from shared.messaging.rabbit import connect, make_broker
 from shared.messaging.shell import Shell
+from shared.messaging.telling import lines_of
 from shared.sealing.directory import Directory
 from shared.sealing.keyring import Holder, read_keyring
 from shared.storage.pool import open_pool
@@ -30,7 +31,7 @@ from shared.telemetry.metrics import Sent
 
 
 class Counting:
-    """A publisher that knows when it has published so many letters."""
+    """A publisher that knows when it has told so many facts."""
 
     def __init__(self, publisher: Publisher, expected: int) -> None:
         self.done = asyncio.Event()
@@ -42,7 +43,7 @@ class Counting:
         outcomes = await self._publisher.publish(exchange, letters, within=within)
         assert len(outcomes) == len(letters)
         assert set(outcomes.values()) == {Sent.CONFIRMED}
-        self._left -= len(outcomes)
+        self._left -= sum(len(lines_of(letter.body)) for letter in letters)
         if self._left == 0:
             self.done.set()
         return outcomes

@@ -8,7 +8,6 @@ many connections; asyncpg keeps every statement prepared; no connection is held 
 import asyncio
 from datetime import UTC, datetime
 from hashlib import sha256
-from json import dumps
 from os import urandom
 from typing import Final
 from uuid import UUID, uuid4
@@ -36,6 +35,7 @@ from shared.contracts.ids import CaseId, OrganisationId
 from shared.messaging import places
 from shared.messaging.delivery import inbox_id
 from shared.messaging.outbox import GRACE
+from shared.messaging.telling import LINES, fact_line
 from shared.sealing.directory import Directory
 from shared.sealing.envelope import open_body, parse
 from shared.sealing.keyring import Holder, Keyring, read_keyring
@@ -111,9 +111,8 @@ class Receiver:
                 exchange=NODE,
                 mandatory=True,
                 persist=True,
-                headers={"traceparent": trace},
                 message_id=str(fact.id),
-                content_type="application/json",
+                content_type=LINES,
             )
             await self._pool.execute(CONFIRM, fact.id)
 
@@ -132,10 +131,9 @@ class Receiver:
         row = to_row(referral)
         await connection.execute(KEEP_REFERRAL, *row._replace(version=row.version + 1))
         await connection.executemany(KEEP_PAPER, [_paper(paper, folder, at) for paper in ruling.papers])
-        facts = [(said, said.model_dump_json().encode()) for said in ruling.says if isinstance(said, Fact)]
-        headers = dumps({"traceparent": trace}, separators=(",", ":"))
+        facts = [(said, fact_line(said, trace)) for said in ruling.says if isinstance(said, Fact)]
         for fact, body in facts:
-            place = (places.NODE_EXCHANGE, places.NOTIFY, headers, "application/json")
+            place = (places.NODE_EXCHANGE, places.NOTIFY, "{}", LINES)
             await connection.execute(KEEP_LETTER, fact.id, at + GRACE, *place, body)
         await connection.executemany(KEEP_LEAF, _leaves(ruling, folder))
         return facts

@@ -29,7 +29,6 @@ from services.intake.domain.admission import (
 )
 from services.intake.store import arrivals, receipts
 from shared.contracts.event import EventId
-from shared.contracts.facts import Fact
 from shared.contracts.ids import MessageId, OrganisationId
 from shared.contracts.receipt import ReceiptGiven, ReceiptGivenData
 from shared.messaging.decision import Decision
@@ -37,7 +36,7 @@ from shared.messaging.delivery import Delivery, Heard, Later, Unreadable, inbox_
 from shared.messaging.desk import REUSED, Desk, Said
 from shared.messaging.outbox import Letter
 from shared.messaging.sealer import Outgoing, Sealer, let_in
-from shared.messaging.telling import fact_letter, parked_fact
+from shared.messaging.telling import fact_letters, parked_fact
 from shared.sealing.book import Book
 from shared.sealing.codes import DirectoryCode, EnvelopeCode, EnvelopeError, KeyringCode
 from shared.sealing.directory import Directory
@@ -151,9 +150,14 @@ class Door(Desk[Arrival, Given]):
             if isinstance(each.what, GiveReceipt) and each.leaf is not None
         }
         await receipts.keep(connection, given)
-        letters = [letter for each in said for letter in _within_the_node(each)]
+        let_through = [
+            let_in(each.what.id, each.what.envelope, each.traceparent)
+            for each in said
+            if isinstance(each.what, Forward)
+        ]
         receipts_to_send = self._sealer.sealable(self._to_send(said, given), at)
-        return letters + await self._sealer.seal(connection, receipts_to_send, at)
+        sealed = await self._sealer.seal(connection, receipts_to_send, at)
+        return [*let_through, *fact_letters(said), *sealed]
 
     def committed(self, decisions: Sequence[Decision[Given]], said: Sequence[Said]) -> None:  # noqa: ARG002
         """Count the receipts."""
@@ -236,14 +240,3 @@ def _arrival(delivery: Delivery, envelope: Envelope, published: PublishedKey, bo
 
 def _gives_receipt(admission: Admission) -> bool:
     return any(isinstance(each, GiveReceipt) for each in admission.says)
-
-
-def _within_the_node(said: Said) -> Iterator[Letter]:
-    """Yield what is said inside the node: the bytes as they came, and facts."""
-    match said.what:
-        case Forward(id=id_, envelope=envelope):
-            yield let_in(id_, envelope, said.traceparent)
-        case Fact() as fact:
-            yield fact_letter(fact, said.traceparent)
-        case _:
-            return

@@ -28,6 +28,7 @@ from shared.messaging.consumer import Consumer
 from shared.messaging.places import Broker
 from shared.messaging.rabbit import make_broker
 from shared.messaging.runtime import Connected, Round
+from shared.messaging.telling import lines_of
 from shared.storage.pool import Pool
 from shared.web.opened import opened
 from shared.web.service import Parts, make_service
@@ -35,6 +36,8 @@ from shared.web.service import Parts, make_service
 SERVICE: Final = Service.NOTIFY
 QUEUE: Final = places.node_queue(SERVICE)
 PARKED: Final = places.parked_queue(SERVICE)
+
+FACTS: Final = "Facts, a JSON object on each line: that something happened, and somebody must know"
 
 MAIL_SECONDS: Final = 1.0
 """How often mail is looked for that no bell announced: what was put off, or left by a process that died."""
@@ -82,8 +85,10 @@ async def build(settings: NotifySettings) -> AsyncIterator[Parts]:
             connections={Broker.NODE: Connected(broker, queues=[QUEUE, PARKED])},
             post=post,
             consumers=[
-                Consumer(broker, QUEUE, shell, description="Facts: that something happened, and somebody must know"),
-                Consumer(broker, PARKED, shell, description="Facts that the broker gave up on", parked=True),
+                Consumer(broker, QUEUE, shell, description=FACTS, split=lines_of),
+                Consumer(
+                    broker, PARKED, shell, description="Facts that the broker gave up on", split=lines_of, parked=True
+                ),
             ],
             rounds=[
                 Round("bell", bell.listen, BELL_SECONDS),

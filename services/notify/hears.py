@@ -50,7 +50,7 @@ class NotifyDesk(Desk[Fact, None]):
             fact = Fact.model_validate_json(delivery.body)
         except ValidationError:
             raise Unreadable(MALFORMED) from None
-        return Heard(fact.id, delivery.digest(), fact.id, fact, delivery.headers.get("traceparent"))
+        return Heard(fact.id, delivery.digest(), fact.id, fact, fact.traceparent)
 
     def decide(self, state: None, heard: Heard[Fact], at: datetime) -> Decision[None]:  # noqa: ARG002
         """Say who is told."""

@@ -28,7 +28,6 @@ from shared.audit.cases import CaseEntries
 from shared.audit.log import EntryCipher
 from shared.contracts.codes import ReferralKind, Step
 from shared.contracts.exchange import LifeEvent, ReferralOffered
-from shared.contracts.facts import Fact
 from shared.contracts.ids import CaseId, MessageId, OrganisationId
 from shared.contracts.report import ReportTaken
 from shared.messaging import places
@@ -37,7 +36,7 @@ from shared.messaging.delivery import Delivery, Heard, Unreadable
 from shared.messaging.desk import Desk, Said
 from shared.messaging.outbox import Letter
 from shared.messaging.sealer import Outgoing, Sealer
-from shared.messaging.telling import fact_letter, parked_fact
+from shared.messaging.telling import fact_letters, parked_fact
 from shared.sealing.directory import Directory
 from shared.sealing.keyring import Keyring
 from shared.storage.pool import Connection
@@ -204,8 +203,7 @@ class ReferralDesk(Desk[What, Files]):
         sealed = await self._sealer.seal(connection, outgoing, at)
         kept = [_said_event(tell, letter) for (tell, _), letter in zip(tells, sealed, strict=True)]
         await proofs.say(connection, kept, at)
-        facts = [fact_letter(each.what, each.traceparent) for each in said if isinstance(each.what, Fact)]
-        return [*sealed, *facts]
+        return [*sealed, *fact_letters(said)]
 
     def parked(self, held: UUID, code: str, at: datetime) -> tuple[object, ...]:  # noqa: ARG002
         """Tell an operator that something is kept back."""

@@ -1,17 +1,13 @@
 """What every event has that travels in a sealed envelope, whoever says it."""
 
-from typing import Annotated, NewType
+from typing import NewType
 from uuid import UUID
 
-from pydantic import StringConstraints
-
 from shared.contracts.personal import Moment, Personal
+from shared.contracts.trace import Traceparent
 
 EventId = NewType("EventId", UUID)
 """An event's own number, which stays the same however often and in however many envelopes it is sent."""
-
-Traceparent = Annotated[str, StringConstraints(pattern=r"^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")]
-"""W3C Trace Context, version 00: the span of the sender to link to, never to continue."""
 
 
 class Event(Personal):
@@ -21,6 +17,7 @@ class Event(Personal):
     at: Moment
     """When it happened, by the clock of whoever says it."""
     traceparent: Traceparent | None = None
+    """The span of the sender: to link to, never to continue."""
 
 
 def encode(event: Event) -> bytes:

@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from shared.contracts.codes import Urgency
 from shared.contracts.ids import FactId, Staff
+from shared.contracts.trace import Traceparent
 
 
 class Frozen(BaseModel):
@@ -65,3 +66,5 @@ class Fact(Frozen):
     audience: Audience
     assignee: Staff | None = None
     at: AwareDatetime
+    traceparent: Traceparent | None = None
+    """Where it was decided; noted when the fact leaves."""

@@ -4,6 +4,7 @@ FastStream has no batches on RabbitMQ: it connects, subscribes and limits; the b
 """
 
 import asyncio
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -38,7 +39,8 @@ class Arrived:
 
     message: Read[Any]
     channel: AbstractChannel
-    tag: int
+    tag: int | None
+    """``None`` where another that came with it, and is dealt with later, stands for both."""
 
 
 class Consumer(Generic[What, State]):
@@ -53,15 +55,18 @@ class Consumer(Generic[What, State]):
         description: str,
         largest_batch: int = LARGEST_BATCH,
         parked: bool = False,
+        split: Callable[[bytes], Sequence[bytes]] = lambda body: (body,),
     ) -> None:
         """Subscribe to ``queue``; nothing comes before the broker starts.
 
         A ``parked`` queue holds what the broker has given up on, unopened: it goes to the parking lot as it is.
+        ``split`` returns the messages that one body brings, in order; each is dealt with by itself.
         """
         self.queue = queue
         self.shell = shell
         self.parked = parked
         self._read = _given_up if parked else shell.read
+        self._split = split
         self._largest = largest_batch
         self._arrived: asyncio.Queue[Arrived | None] = asyncio.Queue()
         self._unfinished: list[Arrived] = []
@@ -92,9 +97,12 @@ class Consumer(Generic[What, State]):
         self._arrived.put_nowait(None)
 
     def _put(self, message: DeliveredMessage) -> None:
-        if message.delivery_tag is not None:  # a message that was pushed has one (AMQP 0-9-1, 1.8.3.9)
-            delivery = Delivery(message.body, headers_of(message), self.queue)
-            self._arrived.put_nowait(Arrived(self._read(delivery), message.channel, message.delivery_tag))
+        headers = headers_of(message)
+        *before, last = self._split(message.body)
+        for body in before:
+            self._arrived.put_nowait(Arrived(self._read(Delivery(body, headers, self.queue)), message.channel, None))
+        read = self._read(Delivery(last, headers, self.queue))
+        self._arrived.put_nowait(Arrived(read, message.channel, message.delivery_tag))
 
     async def _next_batch(self) -> list[Arrived]:
         """Wait for one message, then take what else has arrived; empty when it is time to stop."""
@@ -123,7 +131,8 @@ class Consumer(Generic[What, State]):
         """Acknowledge what is finished. On a channel that is gone nothing can be; the inbox will know the messages."""
         by_channel: dict[AbstractChannel, list[int]] = {}
         for arrived in batch:
-            by_channel.setdefault(arrived.channel, []).append(arrived.tag)
+            if arrived.tag is not None:
+                by_channel.setdefault(arrived.channel, []).append(arrived.tag)
         for channel, tags in by_channel.items():
             frontier = self._frontiers.setdefault(channel, Frontier())
             reached = frontier.finish(*tags)

@@ -6,7 +6,6 @@ A letter may be published twice (a crash between the confirm and the delete) and
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from json import loads
-from typing import Final
 from uuid import UUID
 
 from pydantic_core import to_json
@@ -14,9 +13,6 @@ from pydantic_core import to_json
 from shared.storage.pool import Connection
 from shared.storage.rows import insert
 from shared.values import dataclass
-
-JSON: Final = "application/json"
-"""The content type of facts, which stay within the node."""
 
 GRACE = timedelta(seconds=10)
 """How long the process that wrote a letter has it to itself, before a sweeper may take it."""
@@ -27,14 +23,14 @@ class Letter:
     """One message on its way out: which broker, where to, and the bytes."""
 
     id: UUID
-    """The AMQP message id; the receiver's inbox knows the message by it."""
+    """The AMQP message id, by which a letter that comes back is known."""
     broker: str
     """Which of the process's two connections: a :class:`shared.messaging.places.Broker`."""
     exchange: str
     routing_key: str
     headers: Mapping[str, str]
     content_type: str
-    """What the body is, such as :data:`JSON`; it goes beside the message."""
+    """What the body is (RFC 2046); it goes beside the message."""
     body: bytes
 
 

@@ -16,7 +16,6 @@ from shared.contracts.ids import MessageId, OrganisationId
 from shared.messaging import places
 from shared.messaging.outbox import Letter
 from shared.messaging.places import Broker
-from shared.messaging.telling import trace_header
 from shared.sealing.codes import DirectoryError, KeyringError
 from shared.sealing.directory import Directory
 from shared.sealing.envelope import Dispatch, parse, seal
@@ -115,7 +114,7 @@ class Sealer:
 
 def let_in(message: UUID, envelope: bytes, traceparent: str | None) -> Letter:
     """Return the letter that brings an envelope which has been verified to our own referral service."""
-    headers = {places.VERDICT: places.VERIFIED, **trace_header(traceparent)}
+    headers = {places.VERDICT: places.VERIFIED} | ({"traceparent": traceparent} if traceparent else {})
     return Letter(message, Broker.NODE, places.NODE_EXCHANGE, places.REFERRAL, headers, CONTENT_TYPE, envelope)
 
 

@@ -32,6 +32,7 @@ from shared.contracts.receipt import ReceiptGiven, ReceiptGivenData
 from shared.messaging import places
 from shared.messaging.places import VERDICT, VERIFIED
 from shared.messaging.schema import sources
+from shared.messaging.telling import lines_of
 from shared.sealing.envelope import Envelope, open_body, parse
 from shared.sealing.keyring import Holder, Keyring
 from shared.sealing.keys import KeyPurpose
@@ -124,7 +125,7 @@ class DeskAtWork:
     def take_fact(self, message: AbstractIncomingMessage) -> None:
         """Take what notify is told."""
         self.raw_facts.append(message)
-        self.facts.append(Fact.model_validate_json(message.body))
+        self.facts += map(Fact.model_validate_json, lines_of(message.body))
 
     async def bring(self, *sealed: Sealed, verdict: str | None = VERIFIED) -> None:
         """Hand envelopes on as our intake does, in order, confirmed."""

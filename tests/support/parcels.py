@@ -14,7 +14,7 @@ from shared.contracts.entries import EntryCode
 from shared.messaging.decision import Decision, Early, Entry
 from shared.messaging.delivery import Delivery, Heard, Later, Unreadable
 from shared.messaging.desk import Desk, Said
-from shared.messaging.outbox import JSON, Letter
+from shared.messaging.outbox import Letter
 from shared.storage.pool import Connection
 
 TABLES = """
@@ -110,7 +110,8 @@ class ParcelDesk(Desk[Add, Parcel]):
         """Say each new total to `notify`."""
         del connection, at
         return [
-            Letter(uuid4(), "node", "node", "notify", {"relais-test": "yes"}, JSON, _encode(each.what)) for each in said
+            Letter(uuid4(), "node", "node", "notify", {"relais-test": "yes"}, "application/json", _encode(each.what))
+            for each in said
         ]
 
 

@@ -26,6 +26,7 @@ from shared.contracts.facts import Fact
 from shared.contracts.ids import OrganisationId, StaffId
 from shared.messaging import places
 from shared.messaging.schema import sources
+from shared.messaging.telling import lines_of
 from shared.sealing.header import CONTENT_TYPE
 from shared.staff import Role, StaffBook, StaffMember, new_token, token_digest
 from shared.storage.migrate import migrate
@@ -250,7 +251,7 @@ async def listen(door: AtWork, pair: BrokerPair, stack: AsyncExitStack) -> None:
     await collect(
         pair.url(door.us, BrokerRole.NOTIFY),
         node_queue(places.NOTIFY),
-        lambda message: door.facts.append(Fact.model_validate_json(message.body)),
+        lambda message: door.facts.extend(map(Fact.model_validate_json, lines_of(message.body))),
     )
     partner = pair.exchange_url(door.partner, BrokerRole.INTAKE)
     await collect(partner, places.to_queue(door.partner), door.receipts.append)

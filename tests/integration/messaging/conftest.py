@@ -23,6 +23,7 @@ from shared.messaging.publisher import RabbitPublisher
 from shared.messaging.rabbit import make_broker
 from shared.messaging.runtime import Connected, Runtime
 from shared.messaging.shell import Shell
+from shared.messaging.telling import lines_of
 from shared.storage.migrate import migrate
 from shared.storage.pool import Pool, open_pool
 from tests.support.parcels import TABLES, Add, Parcel, ParcelDesk
@@ -101,7 +102,7 @@ async def make_bench(
     desk = ParcelDesk()
     shell = Shell(desk, pool=pool, post=post, clock=clock, service="referral")
     consumers = [
-        Consumer(broker, QUEUE, shell, description="parcels", largest_batch=largest_batch),
+        Consumer(broker, QUEUE, shell, description="parcels", largest_batch=largest_batch, split=lines_of),
         Consumer(broker, places.parked_queue(places.REFERRAL), shell, description="given up", parked=True),
     ]
     connected = Connected(broker, queues=[QUEUE], exchanges=[places.NODE_EXCHANGE])

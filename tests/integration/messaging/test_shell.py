@@ -14,6 +14,7 @@ import asyncpg
 import pytest
 
 from shared.messaging import held
+from shared.messaging.consumer import Arrived
 from shared.messaging.decision import Decision
 from shared.messaging.delivery import LARGEST_KEPT, Delivery
 from shared.messaging.desk import Said
@@ -84,6 +85,32 @@ async def test_every_message_has_its_effect_once_however_often_it_comes(bench: B
     said = Counter((json.loads(each.body)[1], json.loads(each.body)[2]) for each in bench.said)
     assert said == Counter({(str(p), n): 1 for i, p in enumerate(parcels) for n in range(1, 58 + (i == 0))})
     assert await bench.count("audit_leaf") == 400
+
+
+async def test_what_comes_in_one_letter_is_dealt_with_one_by_one_and_acknowledged_with_the_last(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A letter of more messages than a batch has, and one with a message that cannot be read."""
+    consumer, parcel = bench.runtime.consumers[0], uuid4()
+    acknowledge, finished = consumer._acknowledge, list[list[int]]()  # noqa: SLF001
+
+    async def noted(batch: list[Arrived]) -> None:
+        assert await bench.count("inbox") >= 40 * (len(finished) + 1) or len(batch) < 40
+        finished.append([arrived.tag for arrived in batch if arrived.tag is not None])
+        await acknowledge(batch)
+
+    monkeypatch.setattr(consumer, "_largest", 40)
+    monkeypatch.setattr(consumer, "_acknowledge", noted)
+    lines = [message(parcel, 1)[1] for _ in range(100)]
+    poisoned = b"\n".join([lines[0], b"no parcel", lines[1]])
+    await bench.send([(uuid4(), b"\n".join(lines)), (uuid4(), poisoned)])
+    await bench.runtime.start()
+    [lot] = await parked(bench)
+    assert lot.reason == "parcel-unreadable"
+    await settled(bench, 100)
+    assert await bench.total(parcel) == 100
+    await until(lambda: [tag for tags in finished for tag in tags] == [1, 2])
+    assert finished[:2] == [[], []]
 
 
 async def test_messages_of_one_parcel_keep_their_order(bench: Bench) -> None:

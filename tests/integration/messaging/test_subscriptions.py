@@ -186,4 +186,4 @@ async def test_a_letter_to_an_exchange_that_is_gone_stops_no_other(bench: Bench)
 
 def letter(routing_key: str, exchange: str = places.NODE_EXCHANGE) -> Letter:
     """Return a letter to the node."""
-    return Letter(uuid4(), "node", exchange, routing_key, {}, outbox.JSON, b"{}")
+    return Letter(uuid4(), "node", exchange, routing_key, {}, "application/json", b"{}")

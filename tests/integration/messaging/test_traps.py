@@ -19,7 +19,7 @@ from deploy.broker.topology import BrokerRole, node_host
 from shared.messaging import outbox, places
 from shared.messaging.consumer import LARGEST_BATCH
 from shared.messaging.decision import Decision
-from shared.messaging.outbox import JSON, Letter
+from shared.messaging.outbox import Letter
 from shared.messaging.publisher import RabbitPublisher
 from shared.messaging.rabbit import BrokerError, check_topology, connect, make_broker
 from shared.messaging.shell import Batch
@@ -31,7 +31,7 @@ from tests.support.wait import until
 
 def letter(routing_key: str = places.NOTIFY, body: bytes = b"{}") -> Letter:
     """Return a letter to the node."""
-    return Letter(uuid4(), "node", places.NODE_EXCHANGE, routing_key, {"relais-test": "yes"}, JSON, body)
+    return Letter(uuid4(), "node", places.NODE_EXCHANGE, routing_key, {"relais-test": "yes"}, "application/json", body)
 
 
 async def test_1_a_message_whose_batch_fails_stays_on_the_queue_and_is_not_tried_in_a_hot_loop(bench: Bench) -> None:
@@ -68,7 +68,7 @@ async def test_2_and_4_what_is_published_is_persistent_and_has_the_letters_own_i
     assert got.delivery_mode == aio_pika.DeliveryMode.PERSISTENT
     assert got.message_id == str(sent.id)
     assert got.headers == {"relais-test": "yes"}
-    assert got.content_type == JSON
+    assert got.content_type == "application/json"
 
 
 async def test_3_a_letter_that_no_queue_takes_is_not_taken_for_sent(bench: Bench) -> None:

@@ -243,9 +243,8 @@ async def test_the_same_id_with_other_bytes_is_parked(node: Node, service: Runni
 @pytest.mark.usefixtures("service")
 async def test_a_mail_goes_on_in_the_trace_of_its_fact(node: Node) -> None:
     trace = f"{uuid4().hex}"
-    fact = a_fact(assignee="ana")
-    await node.publish(fact.model_dump_json().encode(), traceparent=f"00-{trace}-00f067aa0ba902b7-01")
-    await node.publish(a_fact(assignee="bruno").model_dump_json().encode(), traceparent="00-Canary-00f067aa0ba902b7-01")
+    traced = a_fact(assignee="ana").model_copy(update={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"})
+    await node.publish(b"\n".join(fact.model_dump_json().encode() for fact in (traced, a_fact(assignee="bruno"))))
     rows = await node.mails("sent", 2)
     found = {row["staff"]: row["traceparent"] for row in rows}
     assert found["ana"].split("-")[1] == trace
