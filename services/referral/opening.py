@@ -129,14 +129,12 @@ class Opener:
     ) -> tuple[UUID, Message]:
         speaker = envelope.header.source
         match event:
+            case ReferralEvent() if purpose is KeyPurpose.SIGNING:
+                return event.referral, Spoken(event, speaker)
             case ReceiptGiven() if purpose is KeyPurpose.RECEIPT:
                 return event.data.message, Receipted(_receipt(event, book, speaker), event.data.note)
             case ReportTaken() if purpose is KeyPurpose.RECEIPT and speaker == self._us:
                 return event.report, Reported(event)
-            case ReceiptGiven() | ReportTaken():
-                raise Unreadable(DirectoryCode.KEY_WRONG_PURPOSE)
-            case _ if purpose is KeyPurpose.SIGNING:
-                return event.referral, Spoken(event, speaker)
             case _:
                 raise Unreadable(DirectoryCode.KEY_WRONG_PURPOSE)
 

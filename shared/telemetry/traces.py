@@ -66,7 +66,7 @@ SOON_MILLIS: Final = 500
 EXPORT_SECONDS: Final = 2.0
 """How long one batch of spans may take to reach the collector before it is given up."""
 
-_TRACEPARENT: Final = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+_TRACEPARENT: Final = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
 _ROOT: Final = Context()
 
 
@@ -240,6 +240,18 @@ def span_from(
     return _Active(begin_from(traceparent, name, kind, attributes, links))
 
 
+class Carried(NonRecordingSpan):
+    """A span of another service, passed on where nothing is recorded; taken apart only when somebody looks inside."""
+
+    def __init__(self, traceparent: str) -> None:
+        """Take a ``traceparent`` that is one."""
+        self.traceparent = traceparent
+
+    def get_span_context(self) -> SpanContext:
+        """Return the trace and the span."""
+        return _parse(self.traceparent) or INVALID_SPAN.get_span_context()
+
+
 def begin_from(
     traceparent: str | None,
     name: str,
@@ -252,11 +264,11 @@ def begin_from(
     For a batch, where many spans are open side by side.
     """
     telemetry = _at_work.get()
-    parent = _parse(traceparent)
-    if parent is not None and (telemetry is None or not telemetry.records or not parent.trace_flags.sampled):
-        return NonRecordingSpan(parent)
     if telemetry is None or not telemetry.records:
-        return NO_SPAN
+        return Carried(traceparent) if traceparent and _TRACEPARENT.fullmatch(traceparent) else NO_SPAN
+    parent = _parse(traceparent)
+    if parent is not None and not parent.trace_flags.sampled:
+        return NonRecordingSpan(parent)
     above = _ROOT if parent is None else trace.set_span_in_context(NonRecordingSpan(parent), _ROOT)
     return telemetry.begin(name, above, kind, attributes, links)
 
@@ -273,6 +285,8 @@ def current_traceparent() -> str | None:
 
 def traceparent_of(of: Span) -> str | None:
     """Return the span ``of`` as a W3C ``traceparent`` (version 00), or ``None`` where nothing is traced."""
+    if isinstance(of, Carried):
+        return of.traceparent
     context = of.get_span_context()
     if not context.is_valid:
         return None

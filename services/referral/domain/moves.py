@@ -41,16 +41,6 @@ def move_of(event: ReferralEvent) -> Move:
 def codes_of(data: EventData) -> tuple[str, ...]:
     """Return what an event says in codes, in a fixed order for each kind of event."""
     match data:
-        case DeclinedData():
-            return (data.reason.value, data.by.value)
-        case RedirectedData():
-            return (data.reason.value, data.to or "")
-        case MissedData() | WithdrawnData():
-            return (data.reason.value,)
-        case ProgressedData():
-            return (data.code.value,)
-        case ClosedData():
-            return (data.outcome.value,)
         case (
             OfferedData()
             | OpenedData()
@@ -63,6 +53,16 @@ def codes_of(data: EventData) -> tuple[str, ...]:
             | ConsentWithdrawnData()
         ):
             return ()
+        case DeclinedData():
+            return (data.reason.value, data.by.value)
+        case RedirectedData():
+            return (data.reason.value, data.to or "")
+        case MissedData() | WithdrawnData():
+            return (data.reason.value,)
+        case ProgressedData():
+            return (data.code.value,)
+        case ClosedData():
+            return (data.outcome.value,)
         case _:
             assert_never(data)
 
