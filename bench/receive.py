@@ -34,7 +34,7 @@ CONTENDERS: Final[Mapping[str, Contender]] = {
 }
 
 REACH_USUAL: Final = 4.0
-REACH_LIMIT: Final = 0.6
+REACH_LIMIT: Final = 0.7
 MICRO: Final = 1e6
 
 
