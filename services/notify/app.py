@@ -25,9 +25,10 @@ from shared.clock import Clock
 from shared.contracts.services import Service
 from shared.messaging import places
 from shared.messaging.consumer import Consumer
+from shared.messaging.loops import Round
 from shared.messaging.places import Broker
 from shared.messaging.rabbit import make_broker
-from shared.messaging.runtime import Connected, Round
+from shared.messaging.runtime import Connected
 from shared.messaging.telling import lines_of
 from shared.storage.pool import Pool
 from shared.web.opened import opened

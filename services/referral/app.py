@@ -21,9 +21,10 @@ from shared.contracts.ids import OrganisationId
 from shared.contracts.services import Service
 from shared.messaging import places
 from shared.messaging.consumer import Consumer
+from shared.messaging.loops import Round
 from shared.messaging.places import Broker
 from shared.messaging.rabbit import make_broker
-from shared.messaging.runtime import Connected, Round
+from shared.messaging.runtime import Connected
 from shared.messaging.sealer import Sealer
 from shared.sealing.directory import Directory
 from shared.sealing.keyring import Keyring

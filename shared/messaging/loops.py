@@ -5,18 +5,23 @@ from collections.abc import Awaitable, Callable
 
 from shared.storage.pool import pause
 from shared.telemetry.logs import get_logger
+from shared.values import dataclass
 
 log = get_logger(__name__)
 
 
-async def come_round(
-    name: str,
-    step: Callable[[], Awaitable[object]],
-    *,
-    seconds: float,
-    kick: asyncio.Event | None = None,
-) -> None:
-    """Run ``step`` every ``seconds`` until cancelled; sooner when ``kick`` is set, at once when it returned something.
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Work that comes round every ``seconds``, or when ``kick`` is set."""
+
+    name: str
+    step: Callable[[], Awaitable[object]]
+    seconds: float
+    kick: asyncio.Event | None = None
+
+
+async def come_round(work: Round) -> None:
+    """Do ``work`` in its time until cancelled; at once again when its step returned something.
 
     A step that fails is logged by the class of its error and tried again with back-off: a database that is away is
     not an accident.
@@ -24,16 +29,16 @@ async def come_round(
     failures = 0
     while True:
         try:
-            more = await step()
+            more = await work.step()
             failures = 0
         except Exception as error:  # noqa: BLE001 - the loop must go on, whatever one round met
             failures += 1
             more = None
-            log.warning("loop.failed", component=name, attempt=failures, error=type(error).__name__)
+            log.warning("loop.failed", component=work.name, attempt=failures, error=type(error).__name__)
             await asyncio.sleep(pause(failures))
             continue
         if not more:
-            await _wait(seconds, kick)
+            await _wait(work.seconds, work.kick)
 
 
 async def _wait(seconds: float, kick: asyncio.Event | None) -> None:

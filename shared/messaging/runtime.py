@@ -6,7 +6,7 @@ broker. Who opened the database has done so before, and closes it after.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import field
 from functools import partial
@@ -16,7 +16,7 @@ from faststream.rabbit import RabbitBroker
 
 from shared import garbage
 from shared.messaging.consumer import LARGEST_BATCH, Consumer
-from shared.messaging.loops import come_round
+from shared.messaging.loops import Round, come_round
 from shared.messaging.post import PostOffice
 from shared.messaging.rabbit import check_topology, connect
 from shared.messaging.watch import LOOK_SECONDS, SubscriptionWatch, is_heard, keep_working
@@ -39,16 +39,6 @@ class Connected:
     broker: RabbitBroker
     queues: Sequence[str] = ()
     exchanges: Sequence[str] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """Work of the service's own that comes round every ``seconds``, or when ``kick`` is set."""
-
-    name: str
-    step: Callable[[], Awaitable[object]]
-    seconds: float
-    kick: asyncio.Event | None = None
 
 
 @dataclass(slots=True)
@@ -119,10 +109,7 @@ class Runtime:
         return answers
 
     def _come_round(self, rounds: Iterable[Round]) -> None:
-        self._coming_round += [
-            asyncio.create_task(come_round(each.name, each.step, seconds=each.seconds, kick=each.kick))
-            for each in rounds
-        ]
+        self._coming_round += [asyncio.create_task(come_round(each)) for each in rounds]
 
     def _every_round(self) -> Iterator[Round]:
         yield Round("sweeper", self.post.sweep, SWEEP_SECONDS)

@@ -17,9 +17,10 @@ from shared.clock import Clock
 from shared.contracts.services import Service
 from shared.messaging.consumer import Consumer
 from shared.messaging.desk import Desk
+from shared.messaging.loops import Round
 from shared.messaging.post import PostOffice
 from shared.messaging.publisher import RabbitPublisher
-from shared.messaging.runtime import Connected, Round, Runtime
+from shared.messaging.runtime import Connected, Runtime
 from shared.messaging.schema import check_schema
 from shared.messaging.shell import Shell
 from shared.sealing.keyring import Holder, Keyring, read_keyring
