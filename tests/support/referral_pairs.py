@@ -9,7 +9,7 @@ from services.referral.domain.life import Side
 from services.referral.domain.referral import Referral
 from services.referral.domain.ruling import Ruling
 from services.referral.domain.saying import say
-from shared.contracts.codes import ReferralKind, Status, Step
+from shared.contracts.codes import EVERY_KIND, ReferralKind, Status, Step
 from shared.contracts.exchange import EVENTS, ReferralEvent, ReferralOffered
 from shared.contracts.ids import CaseId, OrganisationId
 from shared.messaging.decision import Early
@@ -60,7 +60,8 @@ class Pair:
         """Return the two copies after the offer has come."""
         sent = told(offer)
         assert isinstance(sent, ReferralOffered)
-        heard = hear_offer(sent, SENDER, RECEIVER, act(ZOE, sent.at), case=CaseId(next(FRESH)), hours=BRUSSELS)
+        case = CaseId(next(FRESH))
+        heard = hear_offer(sent, SENDER, RECEIVER, act(ZOE, sent.at), case=case, hours=BRUSSELS, kinds=EVERY_KIND)
         return cls(state(offer), state(heard))
 
     def copy(self, side: Side) -> Referral:

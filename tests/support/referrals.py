@@ -14,6 +14,7 @@ from services.referral.domain.referral import Referral
 from services.referral.domain.ruling import Act, Ruling, Tell
 from services.referral.domain.sending import Leg, OfferAsked, offer
 from shared.contracts.codes import (
+    EVERY_KIND,
     AgeBand,
     Category,
     DeclinedBy,
@@ -181,7 +182,7 @@ def grounds(*grants: Grant, organisation: OrganisationId = RECEIVER) -> Grounds:
 
 def recipient(organisation: OrganisationId = RECEIVER) -> Recipient:
     """Return an organisation with an agreement in force."""
-    return Recipient(organisation, RecipientKind.SUPPORT, agreed=True)
+    return Recipient(organisation, RecipientKind.SUPPORT, agreed=True, kinds=EVERY_KIND)
 
 
 def casefile(*grants: Grant, legs: tuple[Referral, ...] = ()) -> CaseFile:

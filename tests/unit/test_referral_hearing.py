@@ -34,7 +34,7 @@ def test_an_offer_opens_a_case_and_keeps_its_papers_under_its_key() -> None:
     offer = told(offered())
     assert isinstance(offer, ReferralOffered)
     case = CaseId(next(FRESH))
-    heard = hearing.hear_offer(offer, SENDER, RECEIVER, act(), case=case, hours=BRUSSELS)
+    heard = hearing.hear_offer(offer, SENDER, RECEIVER, act(), case=case, hours=BRUSSELS, kinds=EVERY_KIND)
     assert heard.opens == Case(case, NOON, SENDER, offer.referral)
     assert {paper.name for paper in heard.papers} == {Category.SUMMARY, Category.RISK}
     assert {(paper.case, paper.about, paper.side, paper.n) for paper in heard.papers} == {
@@ -50,13 +50,13 @@ def test_an_offer_comes_first_and_from_somebody_else() -> None:
     assert isinstance(offer, ReferralOffered)
     case = CaseId(next(FRESH))
     for wrong in (offer.model_copy(update={"n": 2}), offer.model_copy(update={"seen": 1})):
-        heard = hearing.hear_offer(wrong, SENDER, RECEIVER, act(), case=case, hours=BRUSSELS)
+        heard = hearing.hear_offer(wrong, SENDER, RECEIVER, act(), case=case, hours=BRUSSELS, kinds=EVERY_KIND)
         assert heard == Ruling.refused(Refused.NOT_IN_TABLE)
     others = EVERY_KIND - {offer.data.kind}
     heard = hearing.hear_offer(offer, SENDER, RECEIVER, act(), case=case, hours=BRUSSELS, kinds=others)
     assert heard.refusal is not None
     assert heard.refusal.code == "kind-not-agreed"
-    heard = hearing.hear_offer(offer, RECEIVER, RECEIVER, act(), case=case, hours=BRUSSELS)
+    heard = hearing.hear_offer(offer, RECEIVER, RECEIVER, act(), case=case, hours=BRUSSELS, kinds=EVERY_KIND)
     assert heard == Ruling.refused(Refused.NOT_WITH_ITSELF)
 
 
@@ -137,7 +137,11 @@ def test_a_partner_cannot_pretend_to_have_lost_a_race_to_say_what_the_table_forb
 def test_a_clock_that_runs_ahead_does_not_stop_the_clocks_of_today() -> None:
     offer = told(offered(at=NOON + hearing.AHEAD))
     assert isinstance(offer, ReferralOffered)
-    heard = state(hearing.hear_offer(offer, SENDER, RECEIVER, act(at=NOON), case=CaseId(next(FRESH)), hours=BRUSSELS))
+    heard = state(
+        hearing.hear_offer(
+            offer, SENDER, RECEIVER, act(at=NOON), case=CaseId(next(FRESH)), hours=BRUSSELS, kinds=EVERY_KIND
+        )
+    )
     assert heard.deadlines.decision == NOON + timedelta(hours=72)
 
 
@@ -145,7 +149,9 @@ def test_nothing_is_heard_from_the_future() -> None:
     late = NOON + hearing.AHEAD + timedelta(microseconds=1)
     offer = told(offered(at=late))
     assert isinstance(offer, ReferralOffered)
-    heard = hearing.hear_offer(offer, SENDER, RECEIVER, act(at=NOON), case=CaseId(next(FRESH)), hours=BRUSSELS)
+    heard = hearing.hear_offer(
+        offer, SENDER, RECEIVER, act(at=NOON), case=CaseId(next(FRESH)), hours=BRUSSELS, kinds=EVERY_KIND
+    )
     assert heard == Ruling.refused(Refused.AHEAD)
     pair = at_status(Status.DISCLOSED)
     arrived = event(pair.sender, BY_STEP[Step.ARRIVED], n=2, seen=2).model_copy(update={"at": late})

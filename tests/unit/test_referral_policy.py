@@ -22,6 +22,7 @@ from services.referral.domain.policy import (
     release,
 )
 from shared.contracts.codes import (
+    EVERY_KIND,
     AgeBand,
     Category,
     GrantedBy,
@@ -29,6 +30,7 @@ from shared.contracts.codes import (
     LawfulBasis,
     Purpose,
     RecipientKind,
+    ReferralKind,
     TransferBasis,
 )
 from shared.contracts.ids import CaseId, GrantId, OrganisationId, StaffId
@@ -83,6 +85,7 @@ recipients = builds(
     organisation=organisations,
     kind=sampled_from(RecipientKind),
     agreed=booleans(),
+    kinds=frozensets(sampled_from(ReferralKind)),
     transfer_basis=none() | sampled_from(TransferBasis),
 )
 everything = builds(
@@ -209,19 +212,21 @@ REASONS: list[tuple[Withheld, Grounds]] = [
     (Withheld.PURPOSE_NOT_GRANTED, replace(grounds(grant()), purpose=Purpose.RESEARCH)),
     (
         Withheld.AUTHORITY_NOT_GRANTED,
-        replace(grounds(grant()), recipient=Recipient(RECEIVER, RecipientKind.POLICE, agreed=True)),
+        replace(grounds(grant()), recipient=Recipient(RECEIVER, RecipientKind.POLICE, agreed=True, kinds=EVERY_KIND)),
     ),
     (
         Withheld.AUTHORITY_NOT_GRANTED,
         replace(
             grounds(grant(purposes=frozenset({Purpose.SUPPORT, Purpose.AUTHORITIES}))),
-            recipient=Recipient(RECEIVER, RecipientKind.IMMIGRATION, agreed=True),
+            recipient=Recipient(RECEIVER, RecipientKind.IMMIGRATION, agreed=True, kinds=EVERY_KIND),
         ),
     ),
     (Withheld.NO_TRANSFER_BASIS, grounds(grant(recipient=ORGANISATIONS[2]), organisation=ORGANISATIONS[2])),
     (
         Withheld.NO_AGREEMENT,
-        replace(grounds(grant()), recipient=Recipient(RECEIVER, RecipientKind.SUPPORT, agreed=False)),
+        replace(
+            grounds(grant()), recipient=Recipient(RECEIVER, RecipientKind.SUPPORT, agreed=False, kinds=frozenset())
+        ),
     ),
 ]
 

@@ -13,7 +13,6 @@ from types import MappingProxyType
 
 from services.referral.domain.grants import Grant
 from shared.contracts.codes import (
-    EVERY_KIND,
     AgeBand,
     Category,
     GrantedBy,
@@ -61,10 +60,10 @@ class Recipient:
     kind: RecipientKind
     agreed: bool
     """Whether an agreement with it is in force now, and it is not frozen."""
+    kinds: frozenset[ReferralKind]
+    """Which kinds of referral the agreement lets us send it."""
     transfer_basis: TransferBasis | None = None
     """What the agreement states, where the organisation is outside the EU/EEA."""
-    kinds: frozenset[ReferralKind] = EVERY_KIND
-    """Which kinds of referral the agreement lets us send it."""
 
     @property
     def in_eea(self) -> bool:

@@ -175,13 +175,13 @@ class Office:
         try:
             agreement = self.directory.book.agreement(organisation, at)
         except DirectoryError:
-            return Recipient(organisation, RecipientKind.SUPPORT, agreed=False)
+            return Recipient(organisation, RecipientKind.SUPPORT, agreed=False, kinds=frozenset())
         return Recipient(
             organisation,
             agreement.party(organisation).kind,
             agreed=True,
-            transfer_basis=agreement.transfer_basis,
             kinds=frozenset(agreement.party(self.us).may_send),
+            transfer_basis=agreement.transfer_basis,
         )
 
 
