@@ -54,7 +54,6 @@ class Reading:
         self._clock = clock
         self._bell = bell
         self._voice = voice
-        self._staff = staff
         self._zones = {member.id: ZoneInfo(member.time_zone) for member in staff.members}
         self._site = site
 
@@ -103,8 +102,8 @@ class Reading:
     async def follow(self, member: StaffMember, start: Start) -> AsyncGenerator[NotificationShown | None]:
         """Yield ``None`` at once, then what ``member`` is told from ``start`` on, each once and in order.
 
-        ``None`` also comes when nothing else did for a while. It ends when the service stops or the member is no longer
-        one. While the database is away, nothing comes.
+        ``None`` also comes when nothing else did for a while. It ends when the service stops. While the database is
+        away, nothing comes.
 
         Raises:
             TooManyStreamsError: before anything is yielded.
@@ -112,7 +111,7 @@ class Reading:
         place = start.place
         with self._bell.heard_by(member.id) as rung:
             yield None
-            while not self._bell.stopped and self._staff.member(member.id) == member:
+            while not self._bell.stopped:
                 rung.clear()
                 fresh = await self._after(member, place, unread_only=start.unread_only)
                 for each in fresh:
