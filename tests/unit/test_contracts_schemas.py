@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
-from services.referral.domain.lanes import FACTS, Lanes, Move, in_order
-from services.referral.domain.life import SAID_BY, TABLE, Side
+from services.referral.domain.lanes import Lanes, Move, in_order
+from services.referral.domain.life import HAPPENED, SAID_BY, TABLE, Side
 from services.referral.domain.refusals import Refused
 from services.referral.domain.standing import standing_of
 from shared.contracts.codes import Status, Step
@@ -100,7 +100,7 @@ def test_the_page_names_every_code_of_a_refusal_in_a_lane() -> None:
 
 def test_the_page_names_what_has_happened_in_the_world() -> None:
     rule = PAGE.split("## 5.")[1].split("4. If the table")[0].split("3. If both")[1]
-    assert {Step(step) for step in re.findall(r"`(\w+)`", rule)} == FACTS
+    assert {Step(step) for step in re.findall(r"`(\w+)`", rule)} == HAPPENED
 
 
 def test_the_orders_on_the_page_are_those_that_the_lanes_give() -> None:

@@ -9,14 +9,13 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from services.referral.domain.lanes import Lanes, Move
-from services.referral.domain.life import SAID_BY, Side, after
+from services.referral.domain.life import HAPPENED, SAID_BY, Side, after
 from services.referral.domain.standing import Standing, standing_of
 from shared.contracts.codes import Status, Step
 from shared.contracts.event import EventId
 from tests.support.referrals import NOON
 
 SAID_AT_MOST = 8
-HAPPENED = {Step.OPENED, Step.ARRIVED, Step.MISSED, Step.PROGRESSED, Step.CLOSED}
 ANY_ID = EventId(UUID(int=0))
 OFFER = Move(Step.OFFERED, ANY_ID, NOON, 0)
 

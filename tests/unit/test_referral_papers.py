@@ -13,7 +13,7 @@ WITH_ALL = AnsweredData(answer=CANARY, packet=packet(), identity_reason=CANARY)
 
 
 def test_every_kind_of_paper_has_its_model() -> None:
-    assert set(MODELS) == {*Category, *Words}, "MODELS in services/referral/store/papers.py lacks a kind, or has one more"
+    assert set(MODELS) == {*Category, *Words}, "MODELS of store/papers.py lacks a kind, or has one more"
 
 
 @pytest.mark.parametrize("data", [*DATA, WITH_ALL], ids=lambda data: type(data).__name__)

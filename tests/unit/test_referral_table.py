@@ -1,8 +1,8 @@
-"""Every cell of the table: each status, step and side. The table stands here once more, as referral workers know it."""
+"""Every cell of both tables, which stand here once more, as referral workers know them."""
 
 import pytest
 
-from services.referral.domain import hearing
+from services.referral.domain import hearing, life
 from services.referral.domain.life import SAID_BY, Side, after
 from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import Ruling
@@ -31,6 +31,25 @@ arrived                                                 closed             recei
 offered received opened asked accepted disclosed missed consent-withdrawn  sender    withdrawn
 declined redirected withdrawn                           consent-withdrawn  sender    withdrawn
 arrived closed                                          consent-withdrawn  sender    closed
+"""
+
+STEPS = """
+step               by        happened  kept   alarms
+offered            sender    -         -      -
+opened             receiver  yes       yes    -
+asked              receiver  -         -      -
+answered           sender    -         -      -
+accepted           receiver  -         -      -
+declined           receiver  -         yes    -
+redirected         receiver  -         yes    -
+disclosed          sender    -         -      -
+arrived            receiver  yes       yes    -
+missed             receiver  yes       yes    immediate
+rescheduled        sender    -         -      -
+progressed         receiver  yes       -      -
+closed             receiver  yes       yes    -
+withdrawn          sender    -         yes    -
+consent-withdrawn  sender    -         yes    urgent
 """
 
 
@@ -93,6 +112,27 @@ def test_the_table_has_no_other_cell() -> None:
     }
     assert found == {key: cell for key, cell in CELLS.items() if key[0] not in ("-", "offered")}
     assert [step for step in Step if after(None, step) is not None] == [Step.OFFERED]
+
+
+def test_a_step_is_of_the_kind_that_referral_workers_say() -> None:
+    rows = [line.split() for line in STEPS.strip().splitlines()[1:]]
+    assert {step.value: [kind.said_by, *map(shown, kind[1:])] for step, kind in life.STEPS.items()} == {
+        step: answers for step, *answers in rows
+    }
+
+
+def shown(answer: object) -> object:
+    """Return an answer as it stands in the table."""
+    return "yes" if answer is True else answer or "-"
+
+
+def test_what_may_be_said_again_and_again_is_what_leads_back() -> None:
+    """Whoever takes their consent back again says nothing new: a case tells each holder once."""
+    ways: set[tuple[Status | None, tuple[Step, ...]]] = {(None, ())}
+    for _ in range(8):
+        ways |= {(to, (*said, step)) for at, said in ways for step in EVENTS if (to := after(at, step)) is not None}
+    again = {step for _, said in ways for step in said if said.count(step) > 1}
+    assert again - {Step.CONSENT_WITHDRAWN} == life.REPEATABLE
 
 
 def test_an_offer_is_received_where_it_arrives_and_with_its_receipt_where_it_left() -> None:

@@ -4,10 +4,10 @@ import pytest
 
 from services.referral.domain.casefile import CaseFile
 from services.referral.domain.casework import take_back
-from services.referral.domain.life import SAID_BY, TABLE, Side
+from services.referral.domain.life import SAID_BY, STEPS, TABLE, Side
 from services.referral.domain.reading import read_packet
 from services.referral.domain.ruling import Ruling, Tell
-from services.referral.domain.waiting import PATIENT, put_off, say_now
+from services.referral.domain.waiting import put_off, say_now
 from shared.contracts.codes import Status, Step
 from shared.contracts.ids import OrganisationId
 from tests.support.referral_pairs import at_status
@@ -22,7 +22,7 @@ def test_what_protects_the_person_is_kept_and_said_later(status: Status, step: S
     pair = at_status(status)
     ruling = pair.say(SAID_BY[step], step)
     late = put_off(ruling, WHY)
-    if step not in PATIENT:
+    if not STEPS[step].patient:
         assert late == Ruling.refused("key-unknown")
         return
     assert late.state == ruling.state
@@ -39,7 +39,7 @@ def test_nothing_that_discloses_is_ever_kept_for_later() -> None:
     """It rests on what the person allows when it leaves."""
     disclosing = {step for step, data in BY_STEP.items() if {"packet", "code"} & set(type(data).model_fields)}
     assert disclosing == {Step.OFFERED, Step.ANSWERED, Step.DISCLOSED, Step.PROGRESSED}
-    assert not disclosing & PATIENT
+    assert not any(STEPS[step].patient for step in disclosing)
     assert put_off(offered(), WHY) == Ruling.refused("key-unknown")
 
 

@@ -16,13 +16,10 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TypeAlias
 
-from services.referral.domain.life import Side
+from services.referral.domain.life import HAPPENED, Side
 from shared.contracts.codes import Step
 from shared.contracts.event import EventId
 from shared.values import dataclass
-
-FACTS = frozenset({Step.OPENED, Step.ARRIVED, Step.MISSED, Step.PROGRESSED, Step.CLOSED})
-"""What has happened in the world, and is not undone by what somebody else wanted at the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +79,7 @@ def in_order(lanes: Lanes) -> Iterator[tuple[Side, int, Move]]:
     while sent < len(sender) or heard < len(receiver):
         mine = sender[sent] if sent < len(sender) and sender[sent].seen <= heard else None
         theirs = receiver[heard] if heard < len(receiver) and receiver[heard].seen <= sent else None
-        if mine is not None and (theirs is None or theirs.step not in FACTS):
+        if mine is not None and (theirs is None or theirs.step not in HAPPENED):
             sent += 1
             yield Side.SENDER, sent, mine
         elif theirs is not None:

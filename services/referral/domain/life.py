@@ -1,14 +1,15 @@
-"""The table: what may happen to a referral, who may say so, and where it then stands.
+"""Two tables: what each step is, and where it leads. All that the rest of the domain asks of a step stands here.
 
-Every transition that is not here is refused, in both stores. The table knows nothing of messages, races or staff; what
-two organisations said at the same time is put in order first (:mod:`services.referral.domain.lanes`).
+Every transition that is not here is refused, in both stores. The tables know nothing of messages or races; what two
+organisations said at the same time is put in order first (:mod:`services.referral.domain.lanes`).
 """
 
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
+from typing import NamedTuple
 
-from shared.contracts.codes import Status, Step
+from shared.contracts.codes import Status, Step, Urgency
 
 
 class Side(StrEnum):
@@ -23,26 +24,42 @@ class Side(StrEnum):
         return Side.RECEIVER if self is Side.SENDER else Side.SENDER
 
 
-SAID_BY: Mapping[Step, Side] = MappingProxyType(
+class Traits(NamedTuple):
+    """What kind of step it is. None of the answers is understood: a new step gives each."""
+
+    said_by: Side
+    happened: bool
+    """It has happened in the world, and is not undone by what somebody else wanted at the time."""
+    patient: bool
+    """It has happened or ends access: kept, and said later, where the partner cannot be told now."""
+    alarms: Urgency | None
+    """The person may be in danger, or have rights to be kept: the coordinator is told too, as urgently at least."""
+
+
+STEPS: Mapping[Step, Traits] = MappingProxyType(
     {
-        Step.OFFERED: Side.SENDER,
-        Step.OPENED: Side.RECEIVER,
-        Step.ASKED: Side.RECEIVER,
-        Step.ANSWERED: Side.SENDER,
-        Step.ACCEPTED: Side.RECEIVER,
-        Step.DISCLOSED: Side.SENDER,
-        Step.DECLINED: Side.RECEIVER,
-        Step.REDIRECTED: Side.RECEIVER,
-        Step.ARRIVED: Side.RECEIVER,
-        Step.MISSED: Side.RECEIVER,
-        Step.RESCHEDULED: Side.SENDER,
-        Step.PROGRESSED: Side.RECEIVER,
-        Step.CLOSED: Side.RECEIVER,
-        Step.WITHDRAWN: Side.SENDER,
-        Step.CONSENT_WITHDRAWN: Side.SENDER,
+        Step.OFFERED: Traits(Side.SENDER, happened=False, patient=False, alarms=None),
+        Step.OPENED: Traits(Side.RECEIVER, happened=True, patient=True, alarms=None),
+        Step.ASKED: Traits(Side.RECEIVER, happened=False, patient=False, alarms=None),
+        Step.ANSWERED: Traits(Side.SENDER, happened=False, patient=False, alarms=None),
+        Step.ACCEPTED: Traits(Side.RECEIVER, happened=False, patient=False, alarms=None),
+        Step.DISCLOSED: Traits(Side.SENDER, happened=False, patient=False, alarms=None),
+        Step.DECLINED: Traits(Side.RECEIVER, happened=False, patient=True, alarms=None),
+        Step.REDIRECTED: Traits(Side.RECEIVER, happened=False, patient=True, alarms=None),
+        Step.ARRIVED: Traits(Side.RECEIVER, happened=True, patient=True, alarms=None),
+        Step.MISSED: Traits(Side.RECEIVER, happened=True, patient=True, alarms=Urgency.IMMEDIATE),
+        Step.RESCHEDULED: Traits(Side.SENDER, happened=False, patient=False, alarms=None),
+        Step.PROGRESSED: Traits(Side.RECEIVER, happened=True, patient=False, alarms=None),
+        Step.CLOSED: Traits(Side.RECEIVER, happened=True, patient=True, alarms=None),
+        Step.WITHDRAWN: Traits(Side.SENDER, happened=False, patient=True, alarms=None),
+        Step.CONSENT_WITHDRAWN: Traits(Side.SENDER, happened=False, patient=True, alarms=Urgency.URGENT),
     },
 )
-"""Who says each step. ``received`` is not among them: the receiver's intake proves it with a receipt."""
+"""Every step that one organisation says to the other. ``received`` is not among them: a receipt proves it."""
+
+SAID_BY: Mapping[Step, Side] = MappingProxyType({step: traits.said_by for step, traits in STEPS.items()})
+
+HAPPENED = frozenset(step for step, traits in STEPS.items() if traits.happened)
 
 BEFORE_ARRIVAL = frozenset(
     {
@@ -86,6 +103,18 @@ TABLE: Mapping[tuple[Status | None, Step], Status] = MappingProxyType(
     },
 )
 """Where each step leads from each status; ``None`` is a referral that is not there yet."""
+
+
+def _ways_on(start: Status) -> frozenset[Status]:
+    """Return where a referral can come to from ``start`` while it is open, ``start`` among them."""
+    found = frozenset({start})
+    while more := {to for (status, _), to in TABLE.items() if status in found and to in OPEN} - found:
+        found |= more
+    return found
+
+
+REPEATABLE = frozenset(step for (status, step), to in TABLE.items() if to in OPEN and status in _ways_on(to))
+"""What may be said again and again while the referral is open, because it leads back to where it came from."""
 
 
 def after(status: Status | None, step: Step) -> Status | None:

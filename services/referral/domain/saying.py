@@ -7,7 +7,7 @@ lane with all of the partner's lane seen, so that it stands last in the common o
 from dataclasses import replace
 from typing import Final
 
-from services.referral.domain.life import SAID_BY, after
+from services.referral.domain.life import REPEATABLE, SAID_BY, after
 from services.referral.domain.moves import codes_of, move_of, papers_of
 from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
@@ -21,8 +21,6 @@ from shared.contracts.exchange import LANE_LIMIT, DisclosedData, EventData, Refe
 RESERVED: Final = 10
 """Places at the end of a lane, kept for what must always be possible: to withdraw, to confirm arrival, to close."""
 
-_REPEATABLE = frozenset({Step.ASKED, Step.ANSWERED, Step.MISSED, Step.RESCHEDULED, Step.PROGRESSED})
-
 
 def refusal_of(referral: Referral, step: Step) -> Refused | None:
     """Return why this organisation cannot say ``step`` now, or ``None`` when it can."""
@@ -30,7 +28,7 @@ def refusal_of(referral: Referral, step: Step) -> Refused | None:
         return Refused.NOT_THIS_SIDE
     if after(referral.status, step) is None:
         return Refused.NOT_IN_TABLE
-    if step in _REPEATABLE and len(referral.lane(referral.side)) >= LANE_LIMIT - RESERVED:
+    if step in REPEATABLE and len(referral.lane(referral.side)) >= LANE_LIMIT - RESERVED:
         return Refused.LANE_FULL
     return None
 

@@ -4,7 +4,7 @@ from dataclasses import field
 from datetime import datetime, timedelta
 
 from services.referral.domain.lanes import Lanes, Move, in_order
-from services.referral.domain.life import Side, after
+from services.referral.domain.life import OPEN, Side, after
 from shared.contracts.codes import Status, Step
 from shared.values import dataclass
 
@@ -47,6 +47,8 @@ def standing_of(lanes: Lanes) -> Standing:
         status = reached
         now = max(now or move.at, move.at)
         paused += _note(times, side, move, now)
+        if status not in OPEN:
+            times.setdefault("ended_at", move.at)
     return Standing(status=status, superseded=frozenset(superseded), paused=paused, **times)
 
 
@@ -86,9 +88,6 @@ def _note(times: dict[str, datetime], side: Side, move: Move, now: datetime) -> 
             times["arrived_at"] = move.at
         case Step.CONSENT_WITHDRAWN:
             times.setdefault("consent_withdrawn_at", move.at)
-            times.setdefault("ended_at", move.at)
-        case Step.DECLINED | Step.REDIRECTED | Step.CLOSED | Step.WITHDRAWN:
-            times["ended_at"] = move.at
         case Step.ANSWERED if asked_at is not None:
             return now - asked_at
         case _:

@@ -4,10 +4,11 @@ A fact says that something happened and where to look. The loser of a race is al
 and consent taken back, reach the coordinator besides whoever follows the referral.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from uuid import UUID
 
+from services.referral.domain.life import STEPS
 from services.referral.domain.referral import Referral
 from services.referral.domain.ruling import Act
 from shared.contracts.codes import Step, Urgency
@@ -15,9 +16,6 @@ from shared.contracts.entries import EntryCode
 from shared.contracts.facts import Audience, Fact, FactCode
 from shared.contracts.ids import FactId
 from shared.messaging.decision import Entry
-
-_CODES = {step: FactCode(f"referral.{step.value}") for step in Step if step is not Step.OFFERED}
-_ALSO_COORDINATOR = frozenset({Step.MISSED, Step.CONSENT_WITHDRAWN})
 
 
 def fact(
@@ -45,9 +43,9 @@ def fact(
 
 def step_facts(referral: Referral, step: Step, act: Act) -> tuple[Fact, ...]:
     """Return the facts that tell staff of a step of the referral's life; an offer has reached them as *received*."""
-    code = _CODES[Step.RECEIVED if step is Step.OFFERED else step]
+    code = FactCode(f"referral.{Step.RECEIVED if step is Step.OFFERED else step}")
     urgency = _urgency_of(step, referral.urgency)
-    audiences = (None, Audience.COORDINATOR) if step in _ALSO_COORDINATOR else (None,)
+    audiences = (None, Audience.COORDINATOR) if STEPS[step].alarms else (None,)
     return tuple(fact(referral, code, act.at, act.ids, audience=who, urgency=urgency) for who in audiences)
 
 
@@ -55,8 +53,9 @@ def receipt_facts(referral: Referral, steps: Collection[Step], act: Act) -> tupl
     """Return the facts that tell of ``steps`` that nothing proves the partner to hold: an operator is told as well."""
     if not steps:
         return ()
-    urgency = min((_urgency_of(step, referral.urgency) for step in steps), key=list(Urgency).index)
-    audiences = (Audience.OPERATOR, None, *([Audience.COORDINATOR] if _ALSO_COORDINATOR.intersection(steps) else []))
+    urgency = _most_urgent(_urgency_of(step, referral.urgency) for step in steps)
+    alarmed = any(STEPS[step].alarms for step in steps)
+    audiences = (Audience.OPERATOR, None, *([Audience.COORDINATOR] if alarmed else []))
     return tuple(
         fact(referral, FactCode.RECEIPT_MISSING, act.at, act.ids, audience=who, urgency=urgency) for who in audiences
     )
@@ -64,11 +63,12 @@ def receipt_facts(referral: Referral, steps: Collection[Step], act: Act) -> tupl
 
 def _urgency_of(step: Step, urgency: Urgency) -> Urgency:
     """A person who did not come cannot wait; nor can what must be erased within 72 hours."""
-    if step is Step.MISSED:
-        return Urgency.IMMEDIATE
-    if step is Step.CONSENT_WITHDRAWN and urgency is Urgency.STANDARD:
-        return Urgency.URGENT
-    return urgency
+    alarms = STEPS[step].alarms
+    return urgency if alarms is None else _most_urgent((urgency, alarms))
+
+
+def _most_urgent(urgencies: Iterable[Urgency]) -> Urgency:
+    return min(urgencies, key=list(Urgency).index)
 
 
 def entry(referral: Referral, code: EntryCode, act: Act, **detail: str) -> Entry:

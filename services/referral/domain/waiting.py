@@ -10,31 +10,17 @@ What must never happen: what protects the person is refused, or a part of it dro
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import TypeVar
 
+from services.referral.domain.life import STEPS
 from services.referral.domain.referral import Referral
 from services.referral.domain.ruling import Act, Ruling, Tell
 from services.referral.domain.telling import entry
-from shared.contracts.codes import Step
 from shared.contracts.entries import EntryCode
 from shared.contracts.ids import OrganisationId
 from shared.messaging.decision import Entry
 
 State = TypeVar("State")
-
-PATIENT: Final = frozenset(
-    {
-        Step.OPENED,
-        Step.DECLINED,
-        Step.REDIRECTED,
-        Step.ARRIVED,
-        Step.MISSED,
-        Step.CLOSED,
-        Step.WITHDRAWN,
-        Step.CONSENT_WITHDRAWN,
-    }
-)
-"""What has happened, and what ends access."""
 
 
 def put_off(ruling: Ruling[State], why: Mapping[OrganisationId, str]) -> Ruling[State]:
@@ -44,7 +30,7 @@ def put_off(ruling: Ruling[State], why: Mapping[OrganisationId, str]) -> Ruling[
     """
     unsaid = tuple(said for said in ruling.says if isinstance(said, Tell) and said.to in why)
     also = tuple(put_off(each, why) for each in ruling.also)
-    refused = [why[tell.to] for tell in unsaid if tell.event.step not in PATIENT or ruling.said]
+    refused = [why[tell.to] for tell in unsaid if not STEPS[tell.event.step].patient or ruling.said]
     refused += [each.refusal.code for each in also if each.refusal is not None]
     if refused:
         return Ruling.refused(refused[0])
