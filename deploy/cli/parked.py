@@ -24,11 +24,10 @@ from deploy.cli.console import CliCode, CliError, answering, say
 from deploy.cli.finding import HERE, Where
 from shared.audit import log as audit
 from shared.clock import Clock
-from shared.contracts.entries import EntryCode
+from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.ids import StaffId
 from shared.contracts.services import Service
 from shared.messaging import held
-from shared.messaging.decision import Entry
 from shared.staff import STAFF_FILE, Role, StaffBook, StaffError
 from shared.storage.pool import Connection
 

@@ -17,8 +17,7 @@ from services.notify.store.notifications import Notification, Place
 from services.notify.voice import Voice
 from shared.audit import log as audit
 from shared.clock import Clock
-from shared.contracts.entries import EntryCode
-from shared.messaging.decision import Entry
+from shared.contracts.entries import Entry, EntryCode
 from shared.staff import StaffBook, StaffMember
 from shared.storage.pool import UNAVAILABLE, Pool
 from shared.telemetry.logs import get_logger

@@ -13,10 +13,10 @@ from services.referral.known import Files
 from services.referral.loading import What
 from services.referral.store import referrals, unsaid
 from shared.clock import Clock
-from shared.contracts.entries import EntryCode
+from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.ids import ReferralId
 from shared.messaging import places
-from shared.messaging.decision import Decision, Entry
+from shared.messaging.decision import Decision
 from shared.messaging.delivery import Heard
 from shared.messaging.sealer import Sealer
 from shared.messaging.shell import Shell

@@ -16,8 +16,7 @@ from typing import Final
 from pydantic_core import to_json
 
 from shared.contracts.coded import Coded
-from shared.contracts.entries import EntryCode
-from shared.messaging.decision import Entry
+from shared.contracts.entries import Entry, EntryCode
 
 VERSION: Final = 1
 

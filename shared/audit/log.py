@@ -18,7 +18,7 @@ from typing import Final, NewType, Protocol
 from uuid import UUID
 
 from shared.audit.entry import encode_entry
-from shared.messaging.decision import Entry
+from shared.contracts.entries import Entry
 from shared.storage.pool import Connection
 from shared.values import dataclass
 

@@ -1,12 +1,19 @@
-"""Every code that may stand in an audit log, which cannot be corrected: what is written there is signed for ever.
+"""A line of the audit log, and every code that may stand in one. It cannot be corrected: it is signed for ever.
 
 A code is never taken away and never given another meaning: logs that were written under it must still be read.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Self
+from uuid import UUID
 
 from shared.contracts.codes import Step
+
+_NO_DETAIL: Mapping[str, str] = MappingProxyType({})
 
 
 class EntryCode(StrEnum):
@@ -73,3 +80,19 @@ class EntryCode(StrEnum):
     def of(cls, step: Step) -> Self:
         """Return the code for a step in the life of a referral."""
         return cls(f"referral.{step}")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the audit trail: codes and ids, never prose and never personal data."""
+
+    code: EntryCode
+    actor: str
+    """A member of staff, an organisation, or ``clock``."""
+    subject: UUID
+    """What it was done to: a case, a referral, a report or a message."""
+    at: datetime
+    detail: Mapping[str, str] = field(default_factory=lambda: _NO_DETAIL)
+    """Further codes and ids, by name."""
+    case: UUID | None = None
+    """The case under whose key the entry is encrypted, where it has one."""

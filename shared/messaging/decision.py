@@ -5,33 +5,16 @@ Pure values. A decision does nothing: the batch shell makes it true, all of it i
 
 from collections.abc import Mapping
 from dataclasses import field
-from datetime import datetime
 from types import MappingProxyType
 from typing import Generic, TypeVar
 from uuid import UUID
 
-from shared.contracts.entries import EntryCode
+from shared.contracts.entries import Entry as Entry  # noqa: PLC0414 - bench takes it from here
 from shared.values import dataclass
 
 State = TypeVar("State")
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of the audit trail: codes and ids, never prose and never personal data."""
-
-    code: EntryCode
-    actor: str
-    """A member of staff, an organisation, or ``clock``."""
-    subject: UUID
-    """What it was done to: a case, a referral, a report or a message."""
-    at: datetime
-    detail: Mapping[str, str] = field(default_factory=lambda: NOTHING)
-    """Further codes and ids, by name."""
-    case: UUID | None = None
-    """The case under whose key the entry is encrypted, where it has one."""
 
 
 @dataclass(frozen=True, slots=True)

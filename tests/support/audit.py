@@ -13,8 +13,7 @@ from shared.audit.inspection import Filed, Finding, Inspection, Leaves, Report
 from shared.audit.log import Leaf, prepare
 from shared.audit.merkle import Frontier, leaf_hash, root
 from shared.audit.note import KeyName, Signer
-from shared.contracts.entries import EntryCode
-from shared.messaging.decision import Entry
+from shared.contracts.entries import Entry, EntryCode
 
 ORIGIN = KeyName("ccem-fr/audit/referral")
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))

@@ -14,8 +14,7 @@ from shared.audit.checkpoint import Checkpoint
 from shared.audit.entry import encode_entry
 from shared.audit.log import Leaf, prepare
 from shared.audit.merkle import consistency_proof, inclusion_proof, leaf_hash, root
-from shared.contracts.entries import EntryCode
-from shared.messaging.decision import Entry
+from shared.contracts.entries import Entry, EntryCode
 from tests.support.audit import BEGIN, ORIGIN, SIGNER, STRANGER
 
 VECTORS: Final = Path(__file__).parents[2] / "docs" / "protocol" / "vectors"

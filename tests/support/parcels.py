@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from shared.contracts.entries import EntryCode
-from shared.messaging.decision import Decision, Early, Entry
+from shared.contracts.entries import Entry, EntryCode
+from shared.messaging.decision import Decision, Early
 from shared.messaging.delivery import Delivery, Heard, Later, Unreadable
 from shared.messaging.desk import Desk, Said
 from shared.messaging.outbox import Letter

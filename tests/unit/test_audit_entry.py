@@ -16,8 +16,7 @@ from shared.audit.cases import CaseEntries
 from shared.audit.entry import EntryFault, EntryRefusedError, encode_entry
 from shared.audit.log import SALT_BYTES, ClearCaseError, Commitment, append, prepare
 from shared.contracts.codes import Step
-from shared.contracts.entries import EntryCode
-from shared.messaging.decision import Entry
+from shared.contracts.entries import Entry, EntryCode
 from shared.storage.vault import CaseCipher, VaultError
 
 SUBJECT = UUID("8f14e45f-ceea-467f-ab1c-3d2f5a6b7c8d")

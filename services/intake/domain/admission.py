@@ -15,9 +15,9 @@ from enum import StrEnum
 from types import MappingProxyType
 from uuid import UUID
 
-from shared.contracts.entries import EntryCode
+from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.ids import KeyId, MessageId, OrganisationId
-from shared.messaging.decision import Decision, Entry, Refusal
+from shared.messaging.decision import Decision, Refusal
 from shared.sealing.codes import DirectoryCode, EnvelopeCode
 from shared.values import dataclass
 

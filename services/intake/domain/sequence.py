@@ -15,9 +15,8 @@ from types import MappingProxyType
 from uuid import UUID
 
 from services.intake.domain.admission import Speaker
-from shared.contracts.entries import EntryCode
+from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.ids import OrganisationId
-from shared.messaging.decision import Entry
 from shared.values import dataclass
 
 PATIENCE = timedelta(seconds=20)

@@ -8,11 +8,11 @@ from datetime import datetime
 from types import MappingProxyType
 
 from services.intake.domain.screening import Screened
-from shared.contracts.entries import EntryCode
+from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.event import EventId
 from shared.contracts.ids import OrganisationId, ReportId
 from shared.contracts.report import Report, ReportTaken, ReportTakenData, Screening
-from shared.messaging.decision import Decision, Entry
+from shared.messaging.decision import Decision
 from shared.values import dataclass
 
 REPORTER = "reporter"

@@ -12,10 +12,10 @@ from services.notify.domain.retention import cutoffs
 from services.notify.domain.when import mail_due
 from services.notify.domain.who import Person, on_duty, who
 from shared.contracts.codes import Urgency
-from shared.contracts.entries import EntryCode
+from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.facts import Audience, Fact
 from shared.contracts.ids import FactId, OrganisationId, StaffId
-from shared.messaging.decision import Decision, Entry
+from shared.messaging.decision import Decision
 from shared.values import dataclass
 
 NOBODY = "nobody-to-tell"

@@ -16,10 +16,9 @@ from services.notify.store import mails, notifications
 from services.notify.store.mails import Mail, MailState
 from shared.audit import log as audit
 from shared.clock import Clock
-from shared.contracts.entries import EntryCode
+from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.ids import OrganisationId
 from shared.messaging import held
-from shared.messaging.decision import Entry
 from shared.messaging.delivery import Delivery
 from shared.messaging.held import Hold
 from shared.storage.pool import Connection, Pool

@@ -7,9 +7,8 @@ personal belongs to one case and is encrypted under that case's key.
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
-from shared.contracts.entries import EntryCode
+from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.ids import CaseId, OrganisationId, ReferralId, ReportId, StaffId
-from shared.messaging.decision import Entry
 from shared.values import dataclass
 
 CLOCK: Final = "clock"

@@ -14,10 +14,9 @@ from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import Act, Paper, Ruling
 from services.referral.domain.sending import withdraw_consent
 from shared.contracts.codes import Category
-from shared.contracts.entries import EntryCode
+from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.ids import GrantId
 from shared.contracts.personal import Personal
-from shared.messaging.decision import Entry
 
 
 def open_case(case: Case) -> Ruling[Case]:

@@ -15,10 +15,9 @@ from services.referral.domain.referral import Referral
 from services.referral.domain.ruling import Act, Ruling
 from services.referral.domain.telling import entry, fact, receipt_facts
 from shared.contracts.codes import MissReason, Urgency
-from shared.contracts.entries import EntryCode
+from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.exchange import MissedData
 from shared.contracts.facts import Fact, FactCode
-from shared.messaging.decision import Entry
 
 
 def expire(referral: Referral, act: Act) -> Ruling[Referral]:

@@ -14,9 +14,8 @@ from services.referral.domain.reports import ReportFile
 from services.referral.domain.ruling import Act, Ruling
 from services.referral.domain.telling import entry
 from shared.contracts.codes import Status
-from shared.contracts.entries import EntryCode
+from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.ids import StaffId
-from shared.messaging.decision import Entry
 
 
 def read_packet(referral: Referral, act: Act) -> Ruling[Referral]:

@@ -12,11 +12,10 @@ from services.referral.domain.cases import Case, opened
 from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import Act, Paper, Ruling, Words
 from shared.contracts.codes import Reorientation, Urgency, Verdict
-from shared.contracts.entries import EntryCode
+from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.facts import Audience, Fact, FactCode
 from shared.contracts.ids import CaseId, FactId, OrganisationId, ReportId
 from shared.contracts.report import ReportTaken
-from shared.messaging.decision import Entry
 from shared.values import dataclass
 
 

@@ -12,10 +12,9 @@ from services.referral.domain.life import STEPS
 from services.referral.domain.referral import Referral
 from services.referral.domain.ruling import Act
 from shared.contracts.codes import Step, Urgency
-from shared.contracts.entries import EntryCode
+from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.facts import Audience, Fact, FactCode
 from shared.contracts.ids import FactId
-from shared.messaging.decision import Entry
 
 
 def fact(

@@ -16,9 +16,8 @@ from services.referral.domain.life import STEPS
 from services.referral.domain.referral import Referral
 from services.referral.domain.ruling import Act, Ruling, Tell
 from services.referral.domain.telling import entry
-from shared.contracts.entries import EntryCode
+from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.ids import OrganisationId
-from shared.messaging.decision import Entry
 
 State = TypeVar("State")
 
