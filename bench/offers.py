@@ -19,7 +19,8 @@ from shared.contracts.codes import (
     Urgency,
 )
 from shared.contracts.event import EventId, encode
-from shared.contracts.exchange import OfferedData, ReferralOffered, Terms
+from shared.contracts.event_data import OfferedData, Terms
+from shared.contracts.exchange import ReferralOffered
 from shared.contracts.ids import ConversationId, MessageId, OrganisationId, ReferralId
 from shared.contracts.packet import ExploitationRecord, Packet, Risk, Summary
 from shared.contracts.packet_codes import RiskLevel

@@ -23,7 +23,8 @@ from services.referral.settings import ReferralSettings
 from services.referral.store.schema import MIGRATIONS, SCHEMA
 from shared.contracts.codes import Category, Purpose, RecipientKind, ReferralKind, Status, Step, Urgency
 from shared.contracts.event import Event, EventId
-from shared.contracts.exchange import EVENTS, EventData, Meeting, OfferedData, ReferralEvent, ReferralOffered, Terms
+from shared.contracts.event_data import EventData, Meeting, OfferedData, Terms
+from shared.contracts.exchange import EVENTS, ReferralEvent, ReferralOffered
 from shared.contracts.exchange import decode as decode_event
 from shared.contracts.facts import Fact
 from shared.contracts.ids import ConversationId, MessageId, OrganisationId, ReferralId, StaffId

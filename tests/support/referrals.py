@@ -35,8 +35,7 @@ from shared.contracts.codes import (
     WithdrawReason,
 )
 from shared.contracts.event import EventId
-from shared.contracts.exchange import (
-    EVENTS,
+from shared.contracts.event_data import (
     AcceptedData,
     AnsweredData,
     ArrivedData,
@@ -52,11 +51,11 @@ from shared.contracts.exchange import (
     OpenedData,
     ProgressedData,
     RedirectedData,
-    ReferralEvent,
     RescheduledData,
     Terms,
     WithdrawnData,
 )
+from shared.contracts.exchange import EVENTS, ReferralEvent
 from shared.contracts.ids import CaseId, GrantId, OrganisationId, ReferralId, StaffId
 from shared.contracts.packet import (
     Administrative,

@@ -13,21 +13,18 @@ from pydantic import ValidationError
 
 from shared.contracts.codes import Category, DeclinedBy, DeclineReason, Outcome
 from shared.contracts.event import Event, EventId, encode
-from shared.contracts.exchange import (
-    EVENTS,
+from shared.contracts.event_data import (
     AnsweredData,
     ClosedData,
     DeclinedData,
     DisclosedData,
-    EventUnreadable,
     Meeting,
     MeetingPart,
     OfferedData,
     OpenedData,
     RedirectedData,
-    ReferralEvent,
-    decode,
 )
+from shared.contracts.exchange import EVENTS, EventUnreadable, ReferralEvent, decode
 from shared.contracts.ids import MessageId, OrganisationId
 from shared.contracts.packet import IDENTIFYING, Identity, Packet, SafeChannel, SafeContact
 from shared.contracts.packet_codes import Channel

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from shared.contracts import codes, event, exchange, packet, packet_codes, receipt, report
+from shared.contracts import codes, event, event_data, exchange, packet, packet_codes, receipt, report
 from shared.contracts.personal import Country, Email, Language, Personal, Telephone, Text, Word
 from shared.contracts.problem import field_problems
 from tests.support.referrals import CANARY, DATA
 from tests.support.referrals import packet as full_packet
 
-MODULES = (codes, event, exchange, packet, packet_codes, receipt, report)
+MODULES = (codes, event, event_data, exchange, packet, packet_codes, receipt, report)
 
 
 def models() -> Iterator[type[BaseModel]]:

@@ -28,7 +28,8 @@ from services.referral.domain.receiving import accept, miss
 from services.referral.domain.ruling import Ruling
 from services.referral.domain.standing import Course
 from shared.contracts.codes import MissReason, ReferralKind, Status, Step, Urgency
-from shared.contracts.exchange import LANE_LIMIT, MissedData
+from shared.contracts.event_data import MissedData
+from shared.contracts.exchange import LANE_LIMIT
 from shared.contracts.facts import Audience, Fact, FactCode
 from tests.support.referral_pairs import Pair, at_status
 from tests.support.referrals import BRUSSELS, MEETING, NOON, ZOE, act, offered, state

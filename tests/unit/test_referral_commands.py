@@ -29,9 +29,7 @@ from shared.contracts.codes import (
     Urgency,
     WithdrawReason,
 )
-from shared.contracts.exchange import (
-    EVENTS,
-    LANE_LIMIT,
+from shared.contracts.event_data import (
     AskedData,
     ClosedData,
     DeclinedData,
@@ -40,6 +38,7 @@ from shared.contracts.exchange import (
     RedirectedData,
     Terms,
 )
+from shared.contracts.exchange import EVENTS, LANE_LIMIT
 from shared.contracts.ids import OrganisationId
 from shared.contracts.packet import IDENTIFYING
 from tests.support.referral_pairs import Pair, at_status

@@ -10,7 +10,8 @@ from services.referral.domain.ruling import Ruling, Words
 from services.referral.domain.saying import say
 from shared.contracts.codes import EVERY_KIND, Category, Purpose, Status, Step
 from shared.contracts.event import EventId
-from shared.contracts.exchange import DisclosedData, ReferralDisclosed, ReferralOffered, Terms
+from shared.contracts.event_data import DisclosedData, Terms
+from shared.contracts.exchange import ReferralDisclosed, ReferralOffered
 from shared.contracts.ids import CaseId, ConversationId, OrganisationId
 from shared.messaging.decision import Early
 from tests.support.referral_pairs import Pair, at_status

@@ -6,7 +6,7 @@ from services.referral.domain.moves import contents
 from services.referral.domain.ruling import Words
 from services.referral.store.papers import MODELS
 from shared.contracts.codes import Category
-from shared.contracts.exchange import AnsweredData, EventData
+from shared.contracts.event_data import AnsweredData, EventData
 from tests.support.referrals import CANARY, DATA, packet
 
 WITH_ALL = AnsweredData(answer=CANARY, packet=packet(), identity_reason=CANARY)

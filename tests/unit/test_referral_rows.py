@@ -17,7 +17,8 @@ from services.referral.domain.saying import refusal_of
 from services.referral.store.rows import from_row, to_row
 from shared.contracts.codes import Purpose, Status, Step
 from shared.contracts.event import encode
-from shared.contracts.exchange import EVENTS, EventUnreadable, ReferralEvent, Terms, decode
+from shared.contracts.event_data import Terms
+from shared.contracts.exchange import EVENTS, EventUnreadable, ReferralEvent, decode
 from shared.contracts.personal import EARLIEST, LATEST
 from tests.support.referral_pairs import Pair, at_status
 from tests.support.referrals import BY_STEP, CANARY, NOON, RECEIVER, SENDER, act, event, offered, state

@@ -9,7 +9,8 @@ from examples.partner_system import lanes as example
 from services.referral.domain.life import STEPS, TABLE
 from shared.contracts.codes import Step
 from shared.contracts.entries import EntryCode
-from shared.contracts.exchange import EVENTS, EventData, LifeEvent
+from shared.contracts.event_data import EventData
+from shared.contracts.exchange import EVENTS, LifeEvent
 from shared.contracts.facts import FactCode
 from tests.support.referrals import BY_STEP, data_of
 
@@ -20,11 +21,14 @@ OF_EVERY_STEP: Mapping[str, Collection[str]] = {
 OF_WHAT_STAFF_HEAR: Mapping[str, Collection[str]] = {
     "a code in FactCode, shared/contracts/facts.py": {code.removeprefix("referral.") for code in FactCode},
 }
+SAID = get_args(EventData)
 OF_WHAT_TRAVELS: Mapping[str, Collection[str]] = {
     "its row in STEPS, services/referral/domain/life.py": STEPS.keys(),
     "an event with this step, shared/contracts/exchange.py": EVENTS.keys(),
     "its event in LifeEvent, shared/contracts/exchange.py": {event.step for event in get_args(LifeEvent)},
-    "what it says in EventData": {step for step, event in EVENTS.items() if data_of(event) in get_args(EventData)},
+    "what it says in EventData, shared/contracts/event_data.py": {
+        step for step, event in EVENTS.items() if data_of(event) in SAID
+    },
     "an example in DATA, tests/support/referrals.py": BY_STEP.keys(),
     "its place in Step, examples/partner_system/lanes.py": {
         step.removeprefix("referral.").removesuffix(".v1") for step in example.Step

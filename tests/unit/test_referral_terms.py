@@ -13,7 +13,7 @@ from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import Ruling
 from services.referral.domain.terms import granted, narrowest, within
 from shared.contracts.codes import Category, Purpose, Status
-from shared.contracts.exchange import DisclosedData, Terms
+from shared.contracts.event_data import DisclosedData, Terms
 from tests.support.referral_pairs import at_status
 from tests.support.referrals import CANARY, NOON, act, casefile, grant, recipient, state, told
 

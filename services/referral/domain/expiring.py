@@ -16,7 +16,7 @@ from services.referral.domain.ruling import Act, Ruling
 from services.referral.domain.telling import entry, fact, receipt_facts
 from shared.contracts.codes import MissReason, Urgency
 from shared.contracts.entries import Entry, EntryCode
-from shared.contracts.exchange import MissedData
+from shared.contracts.event_data import MissedData
 from shared.contracts.facts import Fact, FactCode
 
 

@@ -22,7 +22,8 @@ from services.referral.domain.standing import Course, standing_of
 from services.referral.domain.telling import conflict, entry, fact, step_facts
 from shared.contracts.codes import EVERY_KIND, ReferralKind, Step
 from shared.contracts.entries import EntryCode
-from shared.contracts.exchange import DisclosedData, ReferralEvent, ReferralOffered
+from shared.contracts.event_data import DisclosedData
+from shared.contracts.exchange import ReferralEvent, ReferralOffered
 from shared.contracts.facts import FactCode
 from shared.contracts.ids import CaseId, OrganisationId
 from shared.messaging.decision import Early

@@ -7,7 +7,7 @@ from services.referral.domain.lanes import Move
 from services.referral.domain.life import SAID_BY
 from services.referral.domain.ruling import Note, Paper, Words
 from shared.contracts.codes import Category
-from shared.contracts.exchange import (
+from shared.contracts.event_data import (
     AcceptedData,
     AnsweredData,
     ArrivedData,
@@ -22,10 +22,10 @@ from shared.contracts.exchange import (
     OpenedData,
     ProgressedData,
     RedirectedData,
-    ReferralEvent,
     RescheduledData,
     WithdrawnData,
 )
+from shared.contracts.exchange import ReferralEvent
 from shared.contracts.ids import CaseId
 from shared.contracts.packet import Packet
 from shared.contracts.personal import Personal

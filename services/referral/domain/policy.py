@@ -23,7 +23,7 @@ from shared.contracts.codes import (
     TransferBasis,
 )
 from shared.contracts.countries import EEA
-from shared.contracts.exchange import Terms
+from shared.contracts.event_data import Terms
 from shared.contracts.ids import OrganisationId, StaffId
 from shared.contracts.packet import IDENTIFYING
 from shared.values import dataclass

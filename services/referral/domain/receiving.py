@@ -2,6 +2,9 @@
 
 When the person's grant runs out while the receiver still decides, reading and deciding wait for a new one; what
 protects the person (to decline, to confirm arrival, to report a miss, to close) never waits.
+
+Until the person has arrived, the sender answers for them and has told the receiver what it knows: words go back to it
+with every step, with a decline or a miss most of all. How they are afterwards goes back only where they allow it.
 """
 
 from dataclasses import replace
@@ -12,8 +15,9 @@ from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import Act, Ruling
 from services.referral.domain.saying import refusal_of, say
 from services.referral.domain.telling import step_facts
+from services.referral.domain.terms import ended
 from shared.contracts.codes import Step
-from shared.contracts.exchange import (
+from shared.contracts.event_data import (
     AcceptedData,
     ArrivedData,
     AskedData,
@@ -24,6 +28,8 @@ from shared.contracts.exchange import (
     OpenedData,
     ProgressedData,
     RedirectedData,
+)
+from shared.contracts.exchange import (
     ReferralAccepted,
     ReferralArrived,
     ReferralAsked,
@@ -37,28 +43,23 @@ from shared.contracts.exchange import (
 from shared.contracts.ids import StaffId
 
 
-def terms_ended(referral: Referral, at: datetime) -> bool:
-    """Whether the grant that the packet rests on has run out: its content may not be opened until it is renewed."""
-    return referral.terms.until is not None and at >= referral.terms.until
-
-
 def read_first(referral: Referral, act: Act, by: StaffId) -> Ruling[Referral]:
     """Note that a human reads the offer for the first time; ``by`` follows it from now on, and the sender is told."""
-    if terms_ended(referral, act.at):
+    if ended(referral.terms, act.at):
         return _refused(referral, Step.OPENED, Refused.TERMS_ENDED)
     return say(replace(referral, assignee=referral.assignee or by), act, ReferralOpened, OpenedData())
 
 
 def ask(referral: Referral, act: Act, question: AskedData) -> Ruling[Referral]:
     """Ask the sender what must be known to decide; the decision clock stops until it answers."""
-    if terms_ended(referral, act.at):
+    if ended(referral.terms, act.at):
         return _refused(referral, Step.ASKED, Refused.TERMS_ENDED)
     return say(referral, act, ReferralAsked, question)
 
 
 def accept(referral: Referral, act: Act, meeting: Meeting, expected: datetime | None = None) -> Ruling[Referral]:
     """Take the person in, and say when, where and by whom they are met; a clock watches over ``expected``."""
-    if terms_ended(referral, act.at):
+    if ended(referral.terms, act.at):
         return _refused(referral, Step.ACCEPTED, Refused.TERMS_ENDED)
     return say(referral, act, ReferralAccepted, AcceptedData(meeting=meeting, expected=expected))
 
@@ -88,14 +89,21 @@ def miss(referral: Referral, act: Act, why: MissedData) -> Ruling[Referral]:
 
 def progress(referral: Referral, act: Act, how: ProgressedData) -> Ruling[Referral]:
     """Tell the sender how the person is doing, where the person allowed it."""
-    if not referral.terms.feedback or terms_ended(referral, act.at):
+    if not _news_allowed(referral, act.at):
         return _refused(referral, Step.PROGRESSED, Refused.NO_FEEDBACK)
     return say(referral, act, ReferralProgressed, how)
 
 
 def close(referral: Referral, act: Act, how: ClosedData) -> Ruling[Referral]:
-    """Close the referral with its outcome."""
+    """Close the referral with its outcome, which is always told; in words, only where the person allows news."""
+    if how.note is not None and not _news_allowed(referral, act.at):
+        return _refused(referral, Step.CLOSED, Refused.NO_FEEDBACK)
     return say(referral, act, ReferralClosed, how)
+
+
+def _news_allowed(referral: Referral, at: datetime) -> bool:
+    """Tell whether the person lets the sender know how they are, now that they have arrived."""
+    return referral.terms.feedback and not ended(referral.terms, at)
 
 
 def _refused(referral: Referral, step: Step, code: Refused) -> Ruling[Referral]:

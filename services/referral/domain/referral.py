@@ -13,7 +13,7 @@ from services.referral.domain.lanes import Lane
 from services.referral.domain.life import OPEN, Side
 from services.referral.domain.standing import Course, Standing
 from shared.contracts.codes import ReferralKind, Status, Urgency
-from shared.contracts.exchange import Terms
+from shared.contracts.event_data import Terms
 from shared.contracts.ids import CaseId, ConversationId, OrganisationId, ReferralId, StaffId
 from shared.values import dataclass
 

@@ -16,7 +16,8 @@ from services.referral.domain.telling import entry
 from shared.contracts.codes import Step
 from shared.contracts.entries import EntryCode
 from shared.contracts.event import EventId
-from shared.contracts.exchange import LANE_LIMIT, DisclosedData, EventData, ReferralEvent
+from shared.contracts.event_data import DisclosedData, EventData
+from shared.contracts.exchange import LANE_LIMIT, ReferralEvent
 
 RESERVED: Final = 10
 """Places at the end of a lane, kept for what must always be possible: to withdraw, to confirm arrival, to close."""

@@ -1,7 +1,10 @@
 """What the sender of a referral can do: offer, answer, disclose, reschedule, withdraw, withdraw consent.
 
 Whatever discloses goes through the gate, whole or not at all: a packet with one category that nothing covers is refused
-with the reason for each, so that nobody believes to have sent what stayed behind.
+with the reason for each, so that nobody believes to have sent what stayed behind. Words disclose as well: they go to
+nobody to whom the summary may not go. Codes and times, and what ends access, need no gate.
+
+What must never happen: one person is on the way to two organisations that would both answer for them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,28 +27,31 @@ from services.referral.domain.ruling import Act, Ruling, Tell
 from services.referral.domain.saying import refusal_of, say
 from services.referral.domain.standing import Course
 from services.referral.domain.telling import entry
-from services.referral.domain.terms import granted, narrowest, within
+from services.referral.domain.terms import ended, granted, narrowest, within
 from shared.contracts.codes import Category, Purpose, ReferralKind, Status, Step, Urgency, WithdrawReason
 from shared.contracts.entries import EntryCode
 from shared.contracts.event import EventId
-from shared.contracts.exchange import (
+from shared.contracts.event_data import (
     AnsweredData,
     ConsentWithdrawnData,
     DisclosedData,
     Meeting,
     OfferedData,
+    RescheduledData,
+    Terms,
+    WithdrawnData,
+)
+from shared.contracts.exchange import (
     ReferralAnswered,
     ReferralConsentWithdrawn,
     ReferralDisclosed,
     ReferralOffered,
     ReferralRescheduled,
     ReferralWithdrawn,
-    RescheduledData,
-    Terms,
-    WithdrawnData,
 )
 from shared.contracts.ids import CaseId, ConversationId, Organisation, OrganisationId, ReferralId, StaffId
-from shared.contracts.personal import Personal, Text
+from shared.contracts.packet import IDENTIFYING
+from shared.contracts.personal import Moment, Personal, Text
 from shared.values import dataclass
 
 
@@ -59,7 +65,7 @@ class OfferAsked(Personal):
     categories: frozenset[Category] = frozenset({Category.SUMMARY})
     identity_reason: Text | None = None
     conversation: ConversationId | None = None
-    """The conversation that this leg belongs to, one of the case's own; a new one when there is none yet."""
+    """The conversation that this leg belongs to, one of the case's own; without it, see :func:`offer`."""
 
     @field_validator("categories")
     @classmethod
@@ -85,6 +91,14 @@ class DiscloseAsked(Personal):
     purpose: Purpose = Purpose.SUPPORT
 
 
+class RescheduleAsked(Personal):
+    """The meeting that is agreed now."""
+
+    meeting: Meeting
+    expected: Moment | None = None
+    purpose: Purpose = Purpose.SUPPORT
+
+
 @dataclass(frozen=True, slots=True)
 class Leg:
     """Which referral, for which case, whose, who follows it, and when its receiver works."""
@@ -97,7 +111,11 @@ class Leg:
 
 
 def offer(leg: Leg, act: Act, asked: OfferAsked, file: CaseFile, to: Recipient) -> Ruling[Referral]:
-    """Offer the person whose case ``file`` is to the organisation ``to``."""
+    """Offer the person whose case ``file`` is to the organisation ``to``.
+
+    A hand-over goes on in the conversation of the case's other hand-overs, unless another of the case is named. A
+    service begins one of its own: organisations that help side by side need not know that they help the same person.
+    """
     refused = _not_offered(leg, asked, file, to)
     if refused is not None:
         return refused
@@ -112,41 +130,38 @@ def offer(leg: Leg, act: Act, asked: OfferAsked, file: CaseFile, to: Recipient) 
         terms=gate.terms(asked.purpose),
         identity_reason=reason,
     )
-    return _offered(leg, act, data, receiver=to.organisation, conversation=asked.conversation, released=_released(gate))
+    conversation, released = _conversation(asked, file), _released(asked.categories, gate)
+    return _offered(leg, act, data, receiver=to.organisation, conversation=conversation, released=released)
 
 
 def answer(referral: Referral, act: Act, asked: AnswerAsked, file: CaseFile, to: Recipient) -> Ruling[Referral]:
-    """Answer the receiver's question; what it discloses passes the same gate as the offer.
-
-    An answer carries no terms of its own: what goes with it stands under those of the referral, so that a grant under
-    which it would end earlier, or serve for less, does not cover it.
-    """
+    """Answer the receiver's question; its words, and what goes with them, pass the same gate as the offer."""
     wanted, reason = asked.categories, asked.identity_reason
     refusal = refusal_of(referral, Step.ANSWERED)
-    if refusal is not None or not wanted:
-        return say(referral, act, ReferralAnswered, AnsweredData(answer=asked.answer, identity_reason=reason))
+    if refusal is None and _identifies_to_a_second(referral.kind, wanted, file):
+        refusal = Refused.ANOTHER_CHOSEN
+    if refusal is not None:
+        return Ruling.refused(refusal, status=referral.status.value)
     if lacking := file.lacks(wanted):
         return _not_in_case(lacking)
     grounds = _grounds(file, to, asked.purpose)
-    gate = _gate(wanted, grounds, Stage.DECIDING, act.at, reason=reason)
-    if not gate.whole:
-        return _not_released(gate)
-    gate = _gate(wanted, _ample(grounds, referral.terms), Stage.DECIDING, act.at, reason=reason)
-    if not (gate.whole and within(referral.terms, gate.terms(asked.purpose))):
-        return Ruling.refused(Refused.TERMS_NARROWER)
-    said = AnsweredData(answer=asked.answer, packet=file.packet(wanted), identity_reason=reason)
-    return say(referral, act, ReferralAnswered, said, **_released(gate))
+    gate = _under_its_terms(referral, wanted | _WORDS, grounds, Stage.DECIDING, act.at, reason=reason)
+    if isinstance(gate, Ruling):
+        return gate
+    packet = file.packet(wanted) if wanted else None
+    said = AnsweredData(answer=asked.answer, packet=packet, identity_reason=reason)
+    return say(referral, act, ReferralAnswered, said, **_released(wanted, gate))
 
 
 def disclose(referral: Referral, act: Act, asked: DiscloseAsked, file: CaseFile, to: Recipient) -> Ruling[Referral]:
     """Give the receiver, who has accepted, what it needs to receive the person.
 
-    While a person is on the way to one organisation of a conversation, or has arrived there, they are handed to no
-    second one; the other candidates of the conversation are withdrawn.
+    While a person is on the way to one organisation, or is there, they are handed to no second one, in whichever
+    conversation; the other candidates of the case are withdrawn.
     """
-    others = _rivals(referral, file.legs)
+    others = _rivals(referral.kind, file)
     refusal = refusal_of(referral, Step.DISCLOSED)
-    if refusal is None and any(leg.status in _ON_THE_WAY for leg in others):
+    if refusal is None and _one_is_chosen(others):
         refusal = Refused.ANOTHER_CHOSEN
     if refusal is not None:
         return Ruling.refused(refusal, status=referral.status.value)
@@ -159,16 +174,29 @@ def disclose(referral: Referral, act: Act, asked: DiscloseAsked, file: CaseFile,
     terms = _terms_for_all(referral, asked.categories | file.gone, grounds, act.at)
     if terms is None:
         return Ruling.refused(Refused.TERMS_NARROWER)
-    if terms.until is not None and terms.until <= act.at:
+    if ended(terms, act.at):
         return Ruling.refused(Refused.TERMS_ENDED, status=referral.status.value)
     data = DisclosedData(packet=file.packet(asked.categories), terms=terms)
-    said = say(referral, act, ReferralDisclosed, data, **_released(gate))
+    said = say(referral, act, ReferralDisclosed, data, **_released(asked.categories, gate))
     return replace(said, also=withdraw_others(others, act))
 
 
-def reschedule(referral: Referral, act: Act, meeting: Meeting, expected: datetime | None = None) -> Ruling[Referral]:
-    """Agree a new meeting after the person did not come."""
-    return say(referral, act, ReferralRescheduled, RescheduledData(meeting=meeting, expected=expected))
+def reschedule(referral: Referral, act: Act, asked: RescheduleAsked, file: CaseFile, to: Recipient) -> Ruling[Referral]:
+    """Agree a new meeting after the person did not come.
+
+    When they come is always told, so that a clock watches over it; where, who and what to bring are words.
+    """
+    meeting = asked.meeting
+    refusal = refusal_of(referral, Step.RESCHEDULED)
+    if refusal is not None:
+        return Ruling.refused(refusal, status=referral.status.value)
+    data = RescheduledData(meeting=meeting, expected=asked.expected)
+    if meeting.where is meeting.who is meeting.bring is None:
+        return say(referral, act, ReferralRescheduled, data)
+    gate = _under_its_terms(referral, _WORDS, _grounds(file, to, asked.purpose), Stage.ACCEPTED, act.at)
+    if isinstance(gate, Ruling):
+        return gate
+    return say(referral, act, ReferralRescheduled, data, **_released(NOTHING, gate))
 
 
 def withdraw(referral: Referral, act: Act, reason: WithdrawReason) -> Ruling[Referral]:
@@ -194,18 +222,34 @@ _ON_THE_WAY = frozenset({Status.DISCLOSED, Status.MISSED, Status.ARRIVED})
 _CANDIDATE = frozenset({Status.OFFERED, Status.RECEIVED, Status.OPENED, Status.ASKED, Status.ACCEPTED})
 
 
-def _rivals(referral: Referral, legs: Sequence[Referral]) -> tuple[Referral, ...]:
-    """Return the other referrals of the conversation that would hand the person over; a service leaves them be."""
-    if referral.kind not in MOVES_ON_ARRIVAL:
+NOTHING: frozenset[Category] = frozenset()
+_WORDS = frozenset({Category.SUMMARY})
+"""What words rest on: they have no category, and everything that is offered has its summary with it."""
+
+
+def _rivals(kind: ReferralKind, file: CaseFile) -> tuple[Referral, ...]:
+    """Return the case's other referrals that would hand the person over from here; a service leaves them be."""
+    if kind not in MOVES_ON_ARRIVAL:
         return ()
-    return tuple(
-        leg
-        for leg in legs
-        if leg.id != referral.id
-        and leg.conversation == referral.conversation
-        and leg.side is Side.SENDER
-        and leg.kind in MOVES_ON_ARRIVAL
-    )
+    return tuple(leg for leg in file.legs if leg.side is Side.SENDER and leg.kind in MOVES_ON_ARRIVAL)
+
+
+def _one_is_chosen(rivals: Sequence[Referral]) -> bool:
+    """Tell whether the person is on the way to one organisation, or there."""
+    return any(leg.status in _ON_THE_WAY for leg in rivals)
+
+
+def _identifies_to_a_second(kind: ReferralKind, wanted: frozenset[Category], file: CaseFile) -> bool:
+    """Tell whether a candidate would learn who it is when another has been chosen, whatever its reason to know."""
+    return not wanted.isdisjoint(IDENTIFYING) and _one_is_chosen(_rivals(kind, file))
+
+
+def _conversation(asked: OfferAsked, file: CaseFile) -> ConversationId | None:
+    """Return the conversation that an offer goes on in: of several, one that is open; ``None`` where it begins one."""
+    handovers = [leg for leg in file.legs if leg.kind in MOVES_ON_ARRIVAL]
+    if asked.conversation is not None or asked.kind not in MOVES_ON_ARRIVAL or not handovers:
+        return asked.conversation
+    return max(handovers, key=lambda leg: (leg.is_open, leg.lane(Side.SENDER)[0].at)).conversation
 
 
 def _not_offered(leg: Leg, asked: OfferAsked, file: CaseFile, to: Recipient) -> Ruling[Referral] | None:
@@ -216,6 +260,8 @@ def _not_offered(leg: Leg, asked: OfferAsked, file: CaseFile, to: Recipient) -> 
         return _not_in_case(lacking)
     if to.organisation == leg.sender:
         return Ruling.refused(Refused.NOT_WITH_ITSELF)
+    if _identifies_to_a_second(asked.kind, asked.categories, file):
+        return Ruling.refused(Refused.ANOTHER_CHOSEN)
     return None if asked.kind in to.kinds else Ruling.refused(Refused.KIND_NOT_AGREED)
 
 
@@ -262,6 +308,30 @@ def _offered(
     )
 
 
+def _under_its_terms(
+    referral: Referral,
+    wanted: frozenset[Category],
+    grounds: Grounds,
+    stage: Stage,
+    at: datetime,
+    *,
+    reason: str | None = None,
+) -> Release | Ruling[Referral]:
+    """Ask the gate for what carries no terms of its own and stands under those of the referral, or say why it stays.
+
+    A grant under which it would end earlier, or serve for less, does not cover it.
+    """
+    if ended(referral.terms, at):
+        return Ruling.refused(Refused.TERMS_ENDED, status=referral.status.value)
+    gate = _gate(wanted, grounds, stage, at, reason=reason)
+    if not gate.whole:
+        return _not_released(gate)
+    gate = _gate(wanted, _ample(grounds, referral.terms), stage, at, reason=reason)
+    if not (gate.whole and within(referral.terms, gate.terms(grounds.purpose))):
+        return Ruling.refused(Refused.TERMS_NARROWER)
+    return gate
+
+
 def _ample(grounds: Grounds, terms: Terms) -> Grounds:
     """Return ``grounds`` without the grants that allow less than ``terms``."""
     return replace(grounds, grants=tuple(grant for grant in grounds.grants if within(terms, granted(grant))))
@@ -289,9 +359,9 @@ def _gate(
     return release(wanted, grounds, stage=stage, identity_reason=reason is not None, at=at)
 
 
-def _released(gate: Release) -> dict[str, str]:
-    """Return for the audit trail what left and on which basis."""
-    detail = {"categories": " ".join(sorted(gate.goes))}
+def _released(wanted: frozenset[Category], gate: Release) -> dict[str, str]:
+    """Return for the audit trail what left, with words or in them alone, and on which basis."""
+    detail = {"categories": " ".join(sorted(wanted))} if wanted else {}
     detail["bases"] = " ".join(sorted({cover.basis.value for cover in gate.goes.values()}))
     grants = sorted({str(cover.grant.id) for cover in gate.goes.values() if cover.grant is not None})
     return detail | ({"grants": " ".join(grants)} if grants else {})

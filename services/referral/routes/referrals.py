@@ -1,7 +1,6 @@
 """The life of a referral, as staff live it: one route for each step that their side can say."""
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Annotated, Concatenate, ParamSpec, TypeVar
 
 from fastapi import APIRouter, Depends, Query
@@ -13,14 +12,15 @@ from services.referral.domain.policy import Recipient
 from services.referral.domain.reading import read_packet
 from services.referral.domain.referral import Referral
 from services.referral.domain.ruling import Act, Ruling
-from services.referral.domain.sending import AnswerAsked, DiscloseAsked
+from services.referral.domain.sending import AnswerAsked, DiscloseAsked, RescheduleAsked
 from services.referral.known import About
 from services.referral.routes.office import CASEWORKERS, REFUSALS, Asked, Caller, Office, Reader, TheOffice
 from services.referral.routes.shown import AcceptAsked, PaperShown, ReceiptShown, ReferralShown, WithdrawAsked
 from services.referral.store import proofs, referrals
 from shared.contracts.codes import Status
-from shared.contracts.exchange import AskedData, ClosedData, DeclinedData, MissedData, ProgressedData, RedirectedData
+from shared.contracts.event_data import AskedData, ClosedData, DeclinedData, MissedData, ProgressedData, RedirectedData
 from shared.contracts.ids import ReferralId
+from shared.contracts.personal import Moment
 
 router = APIRouter(prefix="/referrals", tags=["referrals"], responses=REFUSALS, dependencies=[Depends(CASEWORKERS)])
 
@@ -35,7 +35,7 @@ async def list_referrals(
     office: TheOffice,
     *,
     status: Status | None = None,
-    before: datetime | None = None,
+    before: Moment | None = None,
     before_id: ReferralId | None = None,
     limit: Annotated[int, Query(ge=1, le=LONGEST_PAGE)] = 50,
 ) -> list[ReferralShown]:
@@ -123,9 +123,9 @@ async def miss(office: TheOffice, asked: Asked, referral: ReferralId, body: Miss
 
 
 @router.post("/{referral}/reschedule")
-async def reschedule(office: TheOffice, asked: Asked, referral: ReferralId, body: AcceptAsked) -> ReferralShown:
-    """Agree a new meeting after the person did not come."""
-    return await _say(office, asked, referral, sending.reschedule, body.meeting, body.expected)
+async def reschedule(office: TheOffice, asked: Asked, referral: ReferralId, body: RescheduleAsked) -> ReferralShown:
+    """Agree a new meeting after the person did not come; in words only what a grant covers, as in an answer."""
+    return await _disclose(office, asked, referral, sending.reschedule, body)
 
 
 @router.post("/{referral}/progress")

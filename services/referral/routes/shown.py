@@ -29,7 +29,7 @@ from shared.contracts.codes import (
     Verdict,
     WithdrawReason,
 )
-from shared.contracts.exchange import Meeting
+from shared.contracts.event_data import Meeting
 from shared.contracts.ids import (
     CaseId,
     ConversationId,

@@ -14,7 +14,7 @@ from services.referral.domain.life import Side
 from services.referral.domain.ruling import Note, Paper, Words
 from services.referral.known import Folder
 from shared.contracts.codes import Category
-from shared.contracts.exchange import (
+from shared.contracts.event_data import (
     AskedData,
     ClosedData,
     DeclinedData,

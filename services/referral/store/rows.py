@@ -20,7 +20,7 @@ from services.referral.domain.responsibility import responsible
 from services.referral.domain.standing import Course
 from shared.contracts.codes import ReferralKind, Step, Urgency
 from shared.contracts.event import EventId
-from shared.contracts.exchange import Terms
+from shared.contracts.event_data import Terms
 from shared.contracts.ids import CaseId, ConversationId, OrganisationId, ReferralId, StaffId
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from shared.contracts.codes import RecipientKind, Status, Step
-from shared.contracts.exchange import AcceptedData
+from shared.contracts.event_data import AcceptedData
 from tests.support.desk import DeskAtWork, desk_at_work, further, meeting
 from tests.support.servers import FreshDatabase, Rabbit, make_broker_pair
 

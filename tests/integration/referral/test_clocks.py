@@ -8,7 +8,7 @@ import pytest
 
 from services.referral import watch
 from shared.contracts.codes import Purpose, Status, Step
-from shared.contracts.exchange import DisclosedData, MissedData, Terms
+from shared.contracts.event_data import DisclosedData, MissedData, Terms
 from shared.telemetry import metrics
 from tests.support.desk import DeskAtWork, further, run
 from tests.support.referrals import BY_STEP, CANARY, packet

@@ -11,14 +11,7 @@ import pytest
 
 from shared.contracts.codes import Status, Step, Verdict
 from shared.contracts.event import EventId
-from shared.contracts.exchange import (
-    AcceptedData,
-    AnsweredData,
-    DeclinedData,
-    OpenedData,
-    ReferralEvent,
-    WithdrawnData,
-)
+from shared.contracts.event_data import AcceptedData, AnsweredData, DeclinedData, OpenedData, WithdrawnData
 from shared.contracts.ids import MessageId, ReferralId, ReportId
 from shared.contracts.receipt import ReceiptGivenData
 from shared.contracts.report import ReportTaken, ReportTakenData, Screening
@@ -291,7 +284,7 @@ async def test_a_key_that_has_run_out_since_still_speaks_for_what_it_sealed(desk
 async def test_accepting_and_declining_are_heard_from_the_receiver_alone(desk: DeskAtWork) -> None:
     referral = await desk.offered()
     _, offer = await desk.partner.told(referral, Step.OFFERED)
-    accepted: ReferralEvent = further(offer, AcceptedData(meeting=meeting()), 1, 1)
+    accepted = further(offer, AcceptedData(meeting=meeting()), 1, 1)
     assert await desk.parked(await desk.hear(accepted, desk.other.voice)) == "referral-unknown"
     declined = BY_STEP[Step.DECLINED]
     assert isinstance(declined, DeclinedData)

@@ -6,15 +6,15 @@ from uuid import uuid4
 import pytest
 
 from shared.contracts.codes import Purpose, Status, Step, WithdrawReason
-from shared.contracts.exchange import (
+from shared.contracts.event_data import (
     AnsweredData,
     ConsentWithdrawnData,
     DisclosedData,
-    ReferralEvent,
     RescheduledData,
     Terms,
     WithdrawnData,
 )
+from shared.contracts.exchange import ReferralEvent
 from tests.support.desk import DeskAtWork, further, meeting
 from tests.support.referrals import BY_STEP, CANARY, packet
 

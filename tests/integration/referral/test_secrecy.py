@@ -15,7 +15,7 @@ from shared.audit.cases import CaseEntries
 from shared.audit.log import SALT_BYTES
 from shared.audit.verify import verify
 from shared.contracts.codes import Category, Step
-from shared.contracts.exchange import AcceptedData
+from shared.contracts.event_data import AcceptedData
 from shared.sealing.documents import note_verifier
 from shared.sealing.keyring import Holder
 from shared.sealing.keys import KeyPurpose, VerifyKey

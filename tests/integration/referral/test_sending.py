@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 from shared.contracts.codes import AgeBand, Category, DeclinedBy, DeclineReason, MissReason, Status, Step
-from shared.contracts.exchange import (
+from shared.contracts.event_data import (
     AcceptedData,
     ArrivedData,
     AskedData,
@@ -16,8 +16,8 @@ from shared.contracts.exchange import (
     OpenedData,
     ProgressedData,
     RedirectedData,
-    ReferralEvent,
 )
+from shared.contracts.exchange import ReferralEvent
 from tests.support.desk import DeskAtWork, further, meeting
 from tests.support.referrals import BY_STEP, CANARY, summary
 

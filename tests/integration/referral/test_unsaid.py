@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from shared.contracts.codes import Category, Purpose, Status, Step
-from shared.contracts.exchange import AcceptedData, DisclosedData, Terms
+from shared.contracts.event_data import AcceptedData, DisclosedData, Terms
 from shared.sealing.keys import KeyPurpose
 from tests.support.desk import DeskAtWork, Partner, an_offer, further, meeting
 from tests.support.referrals import BY_STEP, CANARY, packet
