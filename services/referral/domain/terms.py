@@ -6,8 +6,6 @@ before, or narrow them.
 
 from datetime import datetime
 
-from datetime import datetime
-
 from services.referral.domain.grants import Grant
 from shared.contracts.event_data import Terms
 
@@ -15,11 +13,6 @@ from shared.contracts.event_data import Terms
 def granted(grant: Grant) -> Terms:
     """Return what ``grant`` allows at most."""
     return Terms(purposes=grant.purposes, until=grant.until, feedback=grant.feedback)
-
-
-def ended(terms: Terms, at: datetime) -> bool:
-    """Tell whether what the person allowed has run out: what stands under ``terms`` may not be opened, nor added to."""
-    return terms.until is not None and at >= terms.until
 
 
 def ended(terms: Terms, at: datetime) -> bool:
