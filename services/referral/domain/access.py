@@ -7,9 +7,9 @@ when the person takes consent back. What may not be opened is still kept until i
 from datetime import datetime
 
 from services.referral.domain.life import Side
-from services.referral.domain.receiving import terms_ended
 from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
+from services.referral.domain.terms import ended
 from shared.contracts.codes import Status
 
 _ENDED = frozenset({Status.DECLINED, Status.REDIRECTED, Status.WITHDRAWN})
@@ -25,4 +25,4 @@ def closed_to_reader(referral: Referral, at: datetime) -> Refused | None:
         return None
     if referral.status in _ENDED or referral.standing.consent_withdrawn_at is not None:
         return Refused.ACCESS_ENDED
-    return Refused.TERMS_ENDED if terms_ended(referral, at) else None
+    return Refused.TERMS_ENDED if ended(referral.terms, at) else None
