@@ -1,6 +1,5 @@
 """Cases: what is known of a person, what they have allowed, and referrals that start from it."""
 
-from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -29,6 +28,7 @@ from services.referral.routes.shown import CaseShown, GrantAsked, GrantShown, Pa
 from services.referral.store import cases, papers
 from shared.contracts.codes import Category
 from shared.contracts.ids import CaseId, GrantId, ReferralId
+from shared.contracts.personal import Moment
 
 router = APIRouter(prefix="/cases", tags=["cases"], responses=REFUSALS, dependencies=[Depends(CASEWORKERS)])
 
@@ -52,7 +52,7 @@ async def open_(office: TheOffice, asked: Asked, response: Response) -> CaseShow
 @router.get("")
 async def list_cases(
     office: TheOffice,
-    before: datetime | None = None,
+    before: Moment | None = None,
     before_id: CaseId | None = None,
     limit: Annotated[int, Query(ge=1, le=LONGEST_PAGE)] = 50,
 ) -> list[CaseShown]:

@@ -1,7 +1,6 @@
 """Reports that intake has taken: each becomes a case, joins one, or is re-oriented."""
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Annotated, Concatenate, ParamSpec
 
 from fastapi import APIRouter, Depends, Query
@@ -16,6 +15,7 @@ from services.referral.routes.office import CASEWORKERS, REFUSALS, Asked, Caller
 from services.referral.routes.shown import LinkAsked, PaperShown, ReorientAsked, ReportShown
 from services.referral.store import reports as store
 from shared.contracts.ids import ReportId
+from shared.contracts.personal import Moment
 
 router = APIRouter(prefix="/reports", tags=["reports"], responses=REFUSALS, dependencies=[Depends(CASEWORKERS)])
 
@@ -29,7 +29,7 @@ async def list_reports(
     office: TheOffice,
     *,
     status: ReportStatus | None = None,
-    before: datetime | None = None,
+    before: Moment | None = None,
     before_id: ReportId | None = None,
     limit: Annotated[int, Query(ge=1, le=LONGEST_PAGE)] = 50,
 ) -> list[ReportShown]:
