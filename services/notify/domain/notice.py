@@ -1,4 +1,4 @@
-"""All that anybody is ever told outside the pages of Relais: an opaque number, an urgency and a link.
+"""All that anybody is ever told unasked: an opaque number, an urgency and a link.
 
 Whoever reads over a shoulder, keeps a telephone that was taken away, or runs a mail server learns that something waits,
 and nothing about whom it concerns. A :class:`Notice` can hold nothing else: each of its parts is a closed list or is
@@ -30,7 +30,7 @@ class Matter(StrEnum):
 
     @property
     def place(self) -> str:
-        """The first part of the path under which the pages of the node show it."""
+        """The first part of the path of its link. The node has no page there yet: whoever signs in asks its services."""
         match self:
             case Matter.REFERRAL:
                 return "referrals"
@@ -49,8 +49,30 @@ def matter_of(code: FactCode) -> Matter:
             return Matter.REPORT
         case FactCode.MESSAGE_PARKED:
             return Matter.PARKED
-        case _:
+        case (
+            FactCode.REFERRAL_RECEIVED
+            | FactCode.REFERRAL_RECEIPTED
+            | FactCode.REFERRAL_OPENED
+            | FactCode.REFERRAL_ASKED
+            | FactCode.REFERRAL_ANSWERED
+            | FactCode.REFERRAL_ACCEPTED
+            | FactCode.REFERRAL_DISCLOSED
+            | FactCode.REFERRAL_DECLINED
+            | FactCode.REFERRAL_REDIRECTED
+            | FactCode.REFERRAL_ARRIVED
+            | FactCode.REFERRAL_MISSED
+            | FactCode.REFERRAL_RESCHEDULED
+            | FactCode.REFERRAL_PROGRESSED
+            | FactCode.REFERRAL_CLOSED
+            | FactCode.REFERRAL_WITHDRAWN
+            | FactCode.CONSENT_WITHDRAWN
+            | FactCode.REFERRAL_CONFLICTED
+            | FactCode.REFERRAL_OVERDUE
+            | FactCode.RECEIPT_MISSING
+        ):
             return Matter.REFERRAL
+        case _:
+            assert_never(code)
 
 
 @dataclass(frozen=True, slots=True)
