@@ -1,11 +1,13 @@
 """Metrics count what the services do, with labels from closed lists, and break nothing."""
 
 import re
+from types import ModuleType
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from shared.telemetry import metrics
+from shared.telemetry.allowed import ALLOWED
 from shared.telemetry.metrics import Counter, Gauge, Histogram, Outcome
 from tests.support.telemetry import CANARIES
 
@@ -51,6 +53,24 @@ def test_wrong_labels_break_nothing_and_are_counted(counter: Counter, labels: di
     dropped = value("relais_telemetry_dropped_total", signal="metrics")
     counter.add(**labels)
     assert value("relais_telemetry_dropped_total", signal="metrics") > dropped
+
+
+def unlisted(module: ModuleType) -> set[str]:
+    """Return the labels of a module's metrics that are not on the allow-list: whatever they say becomes ``other``."""
+    kinds = (Counter, Gauge, Histogram)
+    return {
+        label for each in vars(module).values() if isinstance(each, kinds) for label in each.labels
+    } - ALLOWED.keys()
+
+
+def test_every_label_may_be_said() -> None:
+    assert unlisted(metrics) == set(), "not in shared/telemetry/allowed.py"
+
+
+def test_a_label_that_may_not_be_said_is_found(counter: Counter) -> None:
+    module = ModuleType("metrics")
+    vars(module).update(THINGS=counter, DAYS=Gauge("relais_test_days", "Days.", "service", "weekday"))
+    assert unlisted(module) == {"weekday"}
 
 
 def test_a_counter_never_shrinks(counter: Counter) -> None:
