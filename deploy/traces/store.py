@@ -23,10 +23,8 @@ LONGEST: Final = timedelta(days=7)
 SUBJECTS: Final = {
     "referral_id": True,
     "conversation_id": True,
-    "messaging.message.conversation_id": True,
     "report_id": False,
     "message_id": False,
-    "messaging.message.id": False,
     "subject": False,
 }
 """The attributes that a trace can be found by; ``True`` for those that make several traces one path."""

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
-Value = str | int | float | bool
+Value = str | int | float
 """What is left of a value that was admitted."""
 
 
@@ -33,15 +33,12 @@ class Kind(StrEnum):
     """An integer from 0 to 99,999,999: too short for a telephone number with its country."""
     DURATION = "duration"
     """Seconds, from 0 up to some months."""
-    BOOL = "bool"
     ERROR = "error"
     """The class name of an exception that this process has loaded."""
     PLACE = "place"
-    """Where in the source something was raised: ``shared.messaging.batch:112``."""
+    """Where in the source something was raised: ``shared.messaging.shell:112``."""
     ROUTE = "route"
     """A template such as ``/referrals/{referral}/accept``, never the path that was asked for."""
-    VERSION = "version"
-    """The version of a program: ``1.45.2``."""
 
 
 ALLOWED: Final[Mapping[str, Kind]] = MappingProxyType(
@@ -49,15 +46,12 @@ ALLOWED: Final[Mapping[str, Kind]] = MappingProxyType(
         # whose it is: random numbers and organisations
         "message_id": Kind.ID,
         "held_id": Kind.ID,
-        "fact_id": Kind.ID,
         "report_id": Kind.ID,
         "case_id": Kind.ID,
-        "grant_id": Kind.ID,
         "referral_id": Kind.ID,
         "conversation_id": Kind.ID,
         "notification_id": Kind.ID,
         "subject": Kind.ID,
-        "key_id": Kind.ID,
         "digest": Kind.ID,
         "root": Kind.ID,
         "trace_id": Kind.ID,
@@ -66,7 +60,6 @@ ALLOWED: Final[Mapping[str, Kind]] = MappingProxyType(
         "sender": Kind.ID,
         "recipient": Kind.ID,
         "partner": Kind.ID,
-        "witness": Kind.ID,
         # what happened: words of the program
         "service": Kind.CODE,
         "code": Kind.CODE,
@@ -74,74 +67,44 @@ ALLOWED: Final[Mapping[str, Kind]] = MappingProxyType(
         "outcome": Kind.CODE,
         "type": Kind.CODE,
         "kind": Kind.CODE,
-        "state": Kind.CODE,
         "verdict": Kind.CODE,
         "urgency": Kind.CODE,
-        "audience": Kind.CODE,
         "channel": Kind.CODE,
         "queue": Kind.CODE,
         "exchange": Kind.CODE,
         "dependency": Kind.CODE,
         "component": Kind.CODE,
-        "operation": Kind.CODE,
-        "table": Kind.CODE,
         "schema": Kind.CODE,
         "signal": Kind.CODE,
-        "stage": Kind.CODE,
         # how many and how long
         "count": Kind.COUNT,
         "size": Kind.COUNT,
-        "bytes": Kind.COUNT,
         "attempt": Kind.COUNT,
         "pending": Kind.COUNT,
         "entries": Kind.COUNT,
         "sequence": Kind.COUNT,
         "expected": Kind.COUNT,
-        "migration": Kind.COUNT,
         "status": Kind.COUNT,
         "port": Kind.COUNT,
-        "signum": Kind.COUNT,
-        "pid": Kind.COUNT,
         "parked": Kind.COUNT,
-        "refused": Kind.COUNT,
-        "duplicates": Kind.COUNT,
         "seconds": Kind.DURATION,
-        "delay": Kind.DURATION,
-        "age": Kind.DURATION,
         "limit": Kind.DURATION,
-        # yes or no
-        "sampled": Kind.BOOL,
-        "redelivered": Kind.BOOL,
-        "replayed": Kind.BOOL,
-        "ready": Kind.BOOL,
         # what went wrong, without its words
         "error": Kind.ERROR,
         "where": Kind.PLACE,
         # the edge
         "method": Kind.CODE,
         "route": Kind.ROUTE,
-        "version": Kind.VERSION,
         # names of the OpenTelemetry semantic conventions that libraries and trace pages know
         "service.name": Kind.CODE,
         "service.namespace": Kind.ID,
         "service.instance.id": Kind.ID,
-        "service.version": Kind.VERSION,
         "telemetry.sdk.language": Kind.CODE,
         "telemetry.sdk.name": Kind.CODE,
-        "telemetry.sdk.version": Kind.VERSION,
         "error.type": Kind.ERROR,
-        "exception.type": Kind.ERROR,
         "http.request.method": Kind.CODE,
         "http.response.status_code": Kind.COUNT,
         "http.route": Kind.ROUTE,
-        "messaging.system": Kind.CODE,
-        "messaging.operation.name": Kind.CODE,
-        "messaging.operation.type": Kind.CODE,
-        "messaging.destination.name": Kind.CODE,
-        "messaging.message.id": Kind.ID,
-        "messaging.message.conversation_id": Kind.ID,
-        "messaging.message.body.size": Kind.COUNT,
-        "messaging.batch.message_count": Kind.COUNT,
     }
 )
 """Every name that may be said, and the kind of its values. The same names serve logs, spans and metrics."""
@@ -161,7 +124,6 @@ _CLASS: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,79}")
 _PLACE: Final = re.compile(r"(?=.{1,120}$)[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*:[0-9]{1,6}")
 _SEGMENT: Final = r"\{[a-z_]{1,32}\}|\.?[a-z]+([._-][a-z]+)*[0-9]{0,2}"
 _ROUTE: Final = re.compile(rf"(?=.{{1,120}}$)/|(/({_SEGMENT}))+/?")
-_VERSION: Final = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){1,2}((a|b|rc|\.dev)[0-9]{1,3})?")
 _LIBRARY: Final = re.compile(r"(?=.{1,80}$)[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 
 _MOST: Final = 99_999_999
@@ -251,10 +213,6 @@ def _duration(value: object) -> float | None:
     return float(value) if 0 <= value <= _LONGEST else None
 
 
-def _bool(value: object) -> bool | None:
-    return value if isinstance(value, bool) else None
-
-
 def _error(value: object) -> str | None:
     """Accept an exception class, or its name with or without the module, and keep the bare name."""
     if isinstance(value, type):
@@ -274,11 +232,6 @@ def _place(value: object) -> str | None:
 def _route(value: object) -> str | None:
     text = _text(value)
     return text if text is not None and _ROUTE.fullmatch(text) else None
-
-
-def _version(value: object) -> str | None:
-    text = _text(value)
-    return text if text is not None and _VERSION.fullmatch(text) else None
 
 
 class _LoadedExceptions:
@@ -308,9 +261,7 @@ _SHAPES: Final = {
     Kind.CODE: _code,
     Kind.COUNT: _count,
     Kind.DURATION: _duration,
-    Kind.BOOL: _bool,
     Kind.ERROR: _error,
     Kind.PLACE: _place,
     Kind.ROUTE: _route,
-    Kind.VERSION: _version,
 }

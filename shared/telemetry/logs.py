@@ -47,7 +47,7 @@ class Sink:
         self._form = form
         self._stream = stream
         self._json = structlog.processors.JSONRenderer()
-        self._text = structlog.processors.LogfmtRenderer(bool_as_flag=False)
+        self._text = structlog.processors.LogfmtRenderer()
 
     def write(self, line: EventDict) -> None:
         """Write one line; a stream that is closed or full loses it."""

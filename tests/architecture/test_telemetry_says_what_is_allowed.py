@@ -16,6 +16,8 @@ from tests.architecture.tree import REPOSITORY, Breach, sources, write
 
 PRODUCT = ("services/", "shared/", "deploy/")
 THE_GATE = "shared/telemetry/"
+THE_LIST = f"{THE_GATE}allowed.py"
+READS_SPANS = "deploy/traces/"
 LEVELS = {"info", "warning", "error", "exception"}
 LOGGERS = {"log", "_log", "LOG", "_LOG", "logger", "_logger"}
 SPANS = {"span": 2, "span_from": 3, "begin_from": 3}
@@ -46,6 +48,23 @@ def unsaid_log_words(root: Path) -> list[Breach]:
         keys = {keyword.arg or "**" for keyword in call.keywords} - {"exc_info"}
         found += [Breach(path, call.lineno, f"says {key}") for key in sorted(keys - ALLOWED.keys())]
     return found
+
+
+def idle_words(root: Path) -> list[Breach]:
+    """Return every key of the list that no log line, no attribute and no label says: a list is no wider than needed."""
+    said: set[object] = set()
+    for path, tree in sources(root, *PRODUCT):
+        if path == THE_LIST or path.startswith(READS_SPANS):
+            continue
+        for node in ast.walk(tree):
+            match node:
+                case ast.Call(func=ast.Attribute(attr=called), keywords=keywords) if called in LEVELS:
+                    said |= {keyword.arg for keyword in keywords}
+                case ast.Dict(keys=keys):
+                    said |= {key.value for key in keys if isinstance(key, ast.Constant)}
+                case ast.Constant(value=value) if path.startswith(THE_GATE):
+                    said.add(value)
+    return [Breach(THE_LIST, 0, f"nothing says {key}") for key in ALLOWED if key not in said]
 
 
 def unsaid_attributes(root: Path) -> list[Breach]:
@@ -113,7 +132,9 @@ def loud_applications(root: Path) -> list[Breach]:
     ]
 
 
-@pytest.mark.parametrize("rule", [unsaid_log_words, unsaid_attributes, unknown_labels, other_voices, loud_applications])
+@pytest.mark.parametrize(
+    "rule", [unsaid_log_words, idle_words, unsaid_attributes, unknown_labels, other_voices, loud_applications]
+)
 def test_the_tree_keeps_the_rule(rule: Callable[[Path], list[Breach]]) -> None:
     assert rule(REPOSITORY) == []
 
@@ -131,6 +152,14 @@ def test_the_tree_keeps_the_rule(rule: Callable[[Path], list[Breach]]) -> None:
 def test_words_of_a_log_are_found(line: str, what: str, tmp_path: Path) -> None:
     write(tmp_path, "services/intake/hears.py", f'{line}\nlog.info("message.parked", code=x, exc_info=True)\n')
     assert [(breach.line, breach.what) for breach in unsaid_log_words(tmp_path)] == [(1, what)]
+
+
+def test_idle_words_are_found(tmp_path: Path) -> None:
+    write(tmp_path, THE_LIST, '"organisation"')
+    write(tmp_path, "shared/telemetry/metrics.py", 'Gauge("relais_held", "Held.", "queue")')
+    write(tmp_path, "services/intake/hears.py", 'log.info("a", code=x)\nids = {"message_id": x}\nask(state=x)')
+    said = ALLOWED.keys() - {breach.what.removeprefix("nothing says ") for breach in idle_words(tmp_path)}
+    assert said == {"queue", "code", "message_id"}
 
 
 @pytest.mark.parametrize(

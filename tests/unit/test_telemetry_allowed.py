@@ -57,7 +57,7 @@ def test_text_with_a_capital_a_blank_or_an_accent_is_refused(key: str, text: str
 
 @given(st.text(), ANYTHING)
 def test_nothing_ever_raises_and_only_plain_values_come_out(key: str, value: object) -> None:
-    assert isinstance(admit(key, value), str | int | float | bool | None)
+    assert isinstance(admit(key, value), str | int | float | None)
 
 
 @given(st.sampled_from(sorted(ALLOWED)), ANYTHING)
@@ -86,16 +86,14 @@ def test_an_unknown_key_says_nothing(key: str, value: object) -> None:
         ("count", 0, 0),
         ("size", 262_144, 262_144),
         ("seconds", timedelta(milliseconds=1500), 1.5),
-        ("delay", 3, 3.0),
-        ("ready", True, True),
+        ("seconds", 3, 3.0),
         ("error", KeyError, "KeyError"),
         ("error", "KeyError", "KeyError"),
         ("error.type", "asyncio.exceptions.TimeoutError", "TimeoutError"),
-        ("where", "shared.messaging.batch:112", "shared.messaging.batch:112"),
+        ("where", "shared.messaging.shell:112", "shared.messaging.shell:112"),
         ("route", "/referrals/{referral}/accept", "/referrals/{referral}/accept"),
         ("route", "/.well-known/relais/v1", "/.well-known/relais/v1"),
         ("method", "POST", "POST"),
-        ("version", "1.45.2", "1.45.2"),
     ],
 )
 def test_what_the_services_say_gets_through(key: str, value: object, said: object) -> None:
@@ -106,7 +104,6 @@ def test_what_the_services_say_gets_through(key: str, value: object, said: objec
     ("key", "value"),
     [
         ("count", True),
-        ("ready", 1),
         ("count", 1.5),
         ("count", "1"),
         ("seconds", float("nan")),
@@ -121,7 +118,6 @@ def test_what_the_services_say_gets_through(key: str, value: object, said: objec
         ("code", "-".join("abcdefghij")),
         ("organisation", "ccem"),
         ("message_id", "1234"),
-        ("version", "06.12.34.56.78"),
         ("code", ["envelope-altered"]),
     ],
 )

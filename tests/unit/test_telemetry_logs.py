@@ -54,12 +54,12 @@ def dropped() -> float:
 
 
 def test_a_line_says_what_happened_and_where(written: io.StringIO) -> None:
-    logs.get_logger("shared.messaging.batch").warning("message.parked", code="envelope-altered", attempt=2)
+    logs.get_logger("shared.messaging.shell").warning("message.parked", code="envelope-altered", attempt=2)
     line = only(written)
     assert line.pop("timestamp").endswith("+00:00")
     assert line == {
         "level": "warning",
-        "logger": "shared.messaging.batch",
+        "logger": "shared.messaging.shell",
         "event": "message.parked",
         "code": "envelope-altered",
         "attempt": 2,
@@ -181,9 +181,9 @@ def test_a_terminal_gets_keys_and_values() -> None:
     stream = io.StringIO()
     scope.leave()
     logs.configure("info", "text", stream)
-    logs.get_logger("shared.x").info("batch.done", count=3, ready=True)
+    logs.get_logger("shared.x").info("batch.done", count=3)
     logs.restore()
-    assert stream.getvalue().endswith("level=info logger=shared.x event=batch.done count=3 ready=true\n")
+    assert stream.getvalue().endswith("level=info logger=shared.x event=batch.done count=3\n")
 
 
 def test_a_stream_that_is_closed_breaks_nothing(written: io.StringIO) -> None:
