@@ -72,10 +72,6 @@ class Agreement(Statement):
         one, other = self.parties
         return other if self.party(organisation) is one else one
 
-    def may_send(self, sender: OrganisationId, kind: ReferralKind) -> bool:
-        """Tell whether ``sender`` may send referrals of this ``kind`` to the other side."""
-        return kind in self.party(sender).may_send
-
     def check_in_force(self, at: datetime) -> None:
         """Refuse an agreement that does not hold at ``at``.
 

@@ -108,13 +108,3 @@ class Book:
             raise DirectoryError(DirectoryCode.AGREEMENT_NONE if known else DirectoryCode.ORGANISATION_UNKNOWN)
         agreement.check_in_force(at)
         return agreement
-
-    def partners(self, at: datetime) -> tuple[OrganisationId, ...]:
-        """Return those with whom an agreement is in force at ``at`` and whose keys are known, in alphabetical order."""
-        return tuple(
-            sorted(
-                partner
-                for partner, agreement in self.agreements.items()
-                if partner in self.documents and agreement.valid_from <= at < agreement.valid_until
-            ),
-        )

@@ -139,15 +139,11 @@ class Telemetry:
             set_status_on_exception=False,
         )
 
-    def flush(self) -> bool:
-        """Send what has ended so far and wait for it, ``EXPORT_SECONDS`` or so at most when the collector is away.
+    def stop(self) -> None:
+        """Send what has ended and stop for good, within ``EXPORT_SECONDS`` or so when the collector is away.
 
         Blocks: call it with ``asyncio.to_thread`` from a coroutine.
         """
-        return self.provider.force_flush()
-
-    def stop(self) -> None:
-        """Send what has ended and stop for good. Blocks as ``flush`` does."""
         self.provider.shutdown()
         if _at_work.get() is self:
             _at_work.set(None)

@@ -205,8 +205,8 @@ def test_an_agreement_reads_the_same_on_both_sides_and_pins_the_other() -> None:
     agreement, partner = open_agreement(AGREEMENT_NOTE.encode(), ABRI, ABRI_VERIFIER)
     assert (agreement, str(partner)) == (AGREEMENT, identity_vkey(CCEM, CCEM_IDENTITY.public))
     assert agreement.partner_of(ABRI).organisation == CCEM
-    assert agreement.may_send(CCEM, ReferralKind.TRANSFER)
-    assert not agreement.may_send(ABRI, ReferralKind.TRANSFER)
+    assert ReferralKind.TRANSFER in agreement.party(CCEM).may_send
+    assert ReferralKind.TRANSFER not in agreement.party(ABRI).may_send
     assert agreement.partner_of(CCEM).kind is RecipientKind.POLICE
 
 
@@ -276,4 +276,4 @@ def test_an_agreement_holds_from_when_until_when_it_says(at: datetime, refusal: 
 
 def test_who_is_no_party_has_no_agreement() -> None:
     with pytest.raises(DirectoryError, match=r"^agreement-none$"):
-        AGREEMENT.may_send(OrganisationId("autre-fr"), ReferralKind.SERVICE)
+        AGREEMENT.party(OrganisationId("autre-fr"))

@@ -196,14 +196,14 @@ async def test_a_collector_that_comes_back_is_told_again(tmp_path: Path, monkeyp
         telemetry = Telemetry.start("intake", OrganisationId("ccem-fr"), f"http://127.0.0.1:{port}")
         with span_from(None, "receive to.ccem-fr"):
             pass
-        await asyncio.to_thread(telemetry.flush)
+        await asyncio.to_thread(telemetry.provider.force_flush)
     with running(tmp_path / "traces.db", "--port", str(port)) as (address, _):
         async with httpx.AsyncClient(base_url=address) as asking:
 
             async def arrived() -> bool:
                 with span_from(None, "report.take"):
                     pass
-                await asyncio.to_thread(telemetry.flush)
+                await asyncio.to_thread(telemetry.provider.force_flush)
                 return bool((await asked(asking, "/api/traces?name=report.take"))["traces"])
 
             await until(arrived, seconds=10)
