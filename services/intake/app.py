@@ -27,6 +27,7 @@ from shared.messaging.runtime import Connected
 from shared.messaging.sealer import Sealer
 from shared.sealing.directory import Directory
 from shared.sealing.keys import KeyPurpose
+from shared.telemetry.metrics import Dependency
 from shared.web.documented import describe
 from shared.web.opened import opened
 from shared.web.service import Parts, make_service
@@ -71,8 +72,8 @@ async def build(settings: IntakeSettings) -> AsyncIterator[Parts]:
         queue, parked = places.to_queue(us), places.parked_queue(us)
         runtime = base.runtime(
             connections={
-                Broker.NODE: Connected(node, exchanges=[places.NODE_EXCHANGE]),
-                Broker.EXCHANGE: Connected(exchange, queues=[queue, parked], exchanges=[places.from_exchange(us)]),
+                Dependency.NODE: Connected(node, exchanges=[places.NODE_EXCHANGE]),
+                Dependency.EXCHANGE: Connected(exchange, queues=[queue, parked], exchanges=[places.from_exchange(us)]),
             },
             post=post,
             consumers=[

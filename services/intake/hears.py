@@ -85,6 +85,9 @@ class Door(Desk[Arrival, Given]):
     def read(self, delivery: Delivery) -> Heard[Arrival]:
         """Take the envelope apart and check who signed it.
 
+        Over HTTP others' mail is nobody's evidence: whoever has seen it can bring it. It is refused before anybody asks
+        who signed it, so that nothing is kept in the name of its sender, and nobody learns whether we know the sender.
+
         Raises:
             Unreadable: it is not an envelope, or not what its sender signed.
             Later: the sender's key has not reached us yet.
@@ -94,6 +97,8 @@ class Door(Desk[Arrival, Given]):
         try:
             envelope = parse(delivery.body)
             check_ce_headers(envelope.header, delivery.headers)
+            if delivery.source == HTTP:
+                envelope.header.check_recipient(self._us)
         except EnvelopeError as refused:
             raise Unreadable(refused.code) from None
         arrival = _arrival(delivery, envelope, _signed_with(book, envelope), book)
@@ -155,8 +160,8 @@ class Door(Desk[Arrival, Given]):
             for each in said
             if isinstance(each.what, Forward)
         ]
-        receipts_to_send = self._sealer.sealable(self._to_send(said, given), at)
-        sealed = await self._sealer.seal(connection, receipts_to_send, at)
+        to_send = list(self._to_send(said, given))
+        sealed = await self._sealer.seal(connection, to_send, at, leave_out=True)
         return [*let_through, *fact_letters(said), *sealed]
 
     def committed(self, decisions: Sequence[Decision[Given]], said: Sequence[Said]) -> None:  # noqa: ARG002

@@ -26,11 +26,11 @@ from shared.contracts.services import Service
 from shared.messaging import places
 from shared.messaging.consumer import Consumer
 from shared.messaging.loops import Round
-from shared.messaging.places import Broker
 from shared.messaging.rabbit import make_broker
 from shared.messaging.runtime import Connected
 from shared.messaging.telling import lines_of
 from shared.storage.pool import Pool
+from shared.telemetry.metrics import Dependency
 from shared.web.opened import opened
 from shared.web.service import Parts, make_service
 
@@ -83,7 +83,7 @@ async def build(settings: NotifySettings) -> AsyncIterator[Parts]:
             site=str(settings.public_url),
         )
         runtime = base.runtime(
-            connections={Broker.NODE: Connected(broker, queues=[QUEUE, PARKED])},
+            connections={Dependency.NODE: Connected(broker, queues=[QUEUE, PARKED])},
             post=post,
             consumers=[
                 Consumer(broker, QUEUE, shell, description=FACTS, split=lines_of),

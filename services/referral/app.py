@@ -30,6 +30,7 @@ from shared.sealing.directory import Directory
 from shared.sealing.keyring import Keyring
 from shared.sealing.keys import KeyPurpose
 from shared.storage.vault import Vault
+from shared.telemetry.metrics import Dependency
 from shared.web.opened import opened
 from shared.web.service import Parts, make_service
 
@@ -71,8 +72,8 @@ async def build(settings: ReferralSettings) -> AsyncIterator[Parts]:
         shell = base.shell(desk, post)
         runtime = base.runtime(
             connections={
-                Broker.NODE: Connected(node, queues=[QUEUE, PARKED], exchanges=[places.NODE_EXCHANGE]),
-                Broker.EXCHANGE: Connected(exchange, exchanges=[places.from_exchange(us)]),
+                Dependency.NODE: Connected(node, queues=[QUEUE, PARKED], exchanges=[places.NODE_EXCHANGE]),
+                Dependency.EXCHANGE: Connected(exchange, exchanges=[places.from_exchange(us)]),
             },
             post=post,
             consumers=[

@@ -7,7 +7,7 @@ stay theirs.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TypeAlias, cast
 
 import aiormq
 from aio_pika import RobustChannel, RobustConnection, RobustQueue
@@ -15,9 +15,7 @@ from aio_pika.abc import TimeoutType
 from aiormq import spec
 from aiormq.abc import ArgumentsType, DeliveredMessage
 from faststream.rabbit import RabbitBroker
-
-if TYPE_CHECKING:
-    from pamqp.header import ContentHeader
+from pamqp.header import ContentHeader
 
 Take: TypeAlias = Callable[[DeliveredMessage], None]
 
@@ -59,12 +57,33 @@ class StraightQueue(RobustQueue):
         return tag
 
 
+def read_any_properties() -> None:
+    """Let a message come through whose properties cannot be decoded: without any, as if it had none.
+
+    Whoever may write to an exchange may set any property: a time after the year 9999, a name that is no UTF-8, tables
+    within tables. RabbitMQ hands them on; pamqp cannot read them, and aiormq then gives the whole connection up, for
+    ever, because the message comes again. We read headers and nothing else, and whatever needs one refuses the message
+    that has none. There is no place in aiormq where one could say so: the method is replaced.
+    """
+    unmarshal = ContentHeader.unmarshal
+
+    def tolerant(header: ContentHeader, frame: bytes) -> None:
+        try:
+            unmarshal(header, frame)
+        except Exception:  # noqa: BLE001 - whatever pamqp makes of rubbish, it is rubbish
+            header.body_size = int.from_bytes(frame[4:12], "big")  # AMQP 0-9-1, 2.3.5.2
+            header.properties = spec.Basic.Properties()
+
+    if unmarshal.__module__ != __name__:
+        ContentHeader.unmarshal = tolerant  # type: ignore[method-assign, assignment]
+
+
 def _hand_over(channel: aiormq.Channel, take: Take) -> None:
     """Let ``take`` have what is delivered on ``channel``, which has one consumer, in the channel's own task."""
 
     async def deliver(method: spec.Basic.Deliver) -> None:
-        header = await channel._get_frame()  # noqa: SLF001 - no public way
-        take(await channel._read_content(method, cast("ContentHeader", header)))  # noqa: SLF001
+        header = cast("ContentHeader", await channel._get_frame())  # noqa: SLF001 - no public way
+        take(await channel._read_content(method, header))  # noqa: SLF001
 
     channel._on_deliver_frame = deliver  # type: ignore[method-assign, assignment]  # noqa: SLF001
 
@@ -83,6 +102,7 @@ class StraightBroker(RabbitBroker):
     """FastStream's broker on such channels."""
 
     async def _connect(self) -> RobustConnection:
+        read_any_properties()
         connection = await super()._connect()
         connection.CHANNEL_CLASS = StraightChannel
         return connection

@@ -4,6 +4,7 @@ FastStream has no batches on RabbitMQ: it connects, subscribes and limits; the b
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
@@ -68,7 +69,9 @@ class Consumer(Generic[What, State]):
         self._read = _given_up if parked else shell.read
         self._split = split
         self._largest = largest_batch
-        self._arrived: asyncio.Queue[Arrived | None] = asyncio.Queue()
+        self._arrived: deque[Arrived] = deque()
+        self._something = asyncio.Event()
+        self._stopping = False
         self._unfinished: list[Arrived] = []
         self._frontiers: WeakKeyDictionary[AbstractChannel, Frontier] = WeakKeyDictionary()
         self.subscription = Subscription(
@@ -94,27 +97,30 @@ class Consumer(Generic[What, State]):
 
     def stop(self) -> None:
         """Let :meth:`run` end after the batch that it works on."""
-        self._arrived.put_nowait(None)
+        self._stopping = True
+        self._something.set()
 
     def _put(self, message: DeliveredMessage) -> None:
+        """Take a delivery; what came on a channel that is gone comes again on this one."""
+        if self._arrived and self._arrived[-1].channel is not message.channel:
+            self._arrived = deque(arrived for arrived in self._arrived if not arrived.channel.is_closed)
         headers = headers_of(message)
         *before, last = self._split(message.body)
         for body in before:
-            self._arrived.put_nowait(Arrived(self._read(Delivery(body, headers, self.queue)), message.channel, None))
+            self._arrived.append(Arrived(self._read(Delivery(body, headers, self.queue)), message.channel, None))
         read = self._read(Delivery(last, headers, self.queue))
-        self._arrived.put_nowait(Arrived(read, message.channel, message.delivery_tag))
+        self._arrived.append(Arrived(read, message.channel, message.delivery_tag))
+        self._something.set()
 
     async def _next_batch(self) -> list[Arrived]:
         """Wait for one message, then take what else has arrived; empty when it is time to stop."""
-        batch: list[Arrived] = []
-        arrived = await self._arrived.get()
+        while not self._arrived and not self._stopping:
+            self._something.clear()
+            await self._something.wait()
         await self._let_arrive()
-        while arrived is not None:
-            batch.append(arrived)
-            if len(batch) == self._largest or self._arrived.empty():
-                return batch
-            arrived = self._arrived.get_nowait()
-        return []
+        if self._stopping:
+            return []
+        return [self._arrived.popleft() for _ in range(min(len(self._arrived), self._largest))]
 
     async def _let_arrive(self) -> None:
         """Let the event loop hand over what the socket holds already, and wait for nothing that it does not.
@@ -122,8 +128,8 @@ class Consumer(Generic[What, State]):
         Under load this makes batches large, which is what makes them cheap; without load it costs a few turns.
         """
         before = -1
-        while before < self._arrived.qsize() < self._largest:
-            before = self._arrived.qsize()
+        while before < len(self._arrived) < self._largest:
+            before = len(self._arrived)
             for _ in range(TURNS):
                 await asyncio.sleep(0)
 

@@ -49,7 +49,11 @@ id, $1, source, reason, attempts, first_at, due_at, subject, admitted, headers, 
 $3::text[], $4::text[], $5::integer[], $6::timestamptz[], $7::timestamptz[], $8::uuid[], $9::boolean[],
             $10::text[], $11::bytea[])
     AS hold (id, source, reason, attempts, first_at, due_at, subject, admitted, headers, body)
-ON CONFLICT (id) DO NOTHING
+ON CONFLICT (id) DO UPDATE SET
+    reason = excluded.reason, first_at = excluded.first_at, due_at = excluded.due_at, subject = excluded.subject,
+    admitted = excluded.admitted
+WHERE held.due_at IS NULL AND excluded.due_at IS NOT NULL
+RETURNING id
 """
 
 TAKE = "DELETE FROM held WHERE id = ANY($1::uuid[]) RETURNING id"
@@ -77,11 +81,16 @@ REPLAY = "UPDATE held SET due_at = $2, subject = NULL WHERE id = $1 AND due_at I
 DROP = "DELETE FROM held WHERE id = $1 AND due_at IS NULL RETURNING id"
 
 
-async def keep(connection: Connection, consumer: str, holds: Sequence[Hold]) -> None:
-    """Keep the messages of ``holds``; one that is kept already (the broker brought it again) is kept once."""
+async def keep(connection: Connection, consumer: str, holds: Sequence[Hold]) -> list[Hold]:
+    """Keep the messages of ``holds`` and return those that are new: one that is kept already is kept once.
+
+    One that lies parked and comes again, and now has only to wait, waits.
+    """
     if not holds:
-        return
-    await connection.execute(
+        return []
+    by_id = {hold.id: hold for hold in holds}
+    holds = list(by_id.values())
+    rows = await connection.fetch(
         KEEP,
         consumer,
         [hold.id for hold in holds],
@@ -95,6 +104,7 @@ async def keep(connection: Connection, consumer: str, holds: Sequence[Hold]) -> 
         [dumps(dict(hold.delivery.headers), separators=(",", ":")) for hold in holds],
         [hold.delivery.body for hold in holds],
     )
+    return [by_id[row["id"]] for row in rows]
 
 
 async def take(connection: Connection, ids: Sequence[UUID]) -> set[UUID]:

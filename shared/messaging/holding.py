@@ -1,4 +1,4 @@
-"""How a message is held: named by its bytes, for a while that grows, and after a day for a person to look at.
+"""How a message is held: named by what came, for a while that grows, and after a day for a person to look at.
 
 Pure. What must never happen: a message that nobody can deal with goes round for ever, or is forgotten.
 """
@@ -6,6 +6,8 @@ Pure. What must never happen: a message that nobody can deal with goes round for
 from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import UUID
+
+from pydantic_core import to_json
 
 from shared.messaging.delivery import Delivery, Later, Unreadable
 from shared.messaging.held import Hold
@@ -51,6 +53,7 @@ def hold(
 
 
 def _name(consumer: str, delivery: Delivery) -> UUID:
-    """Name a held message by its bytes, so that the same one is held once however often the broker brings it."""
-    digest = sha256(consumer.encode() + b"\0" + delivery.source.encode() + b"\0" + delivery.digest()).digest()
-    return uuid_of(digest[:16])
+    """Name a held message by all that came, so that the same one is held once however often the broker brings it."""
+    headers = to_json(sorted(delivery.headers.items()))
+    parts = (consumer.encode(), delivery.source.encode(), delivery.digest(), headers)
+    return uuid_of(sha256(b"\0".join(parts)).digest()[:16])

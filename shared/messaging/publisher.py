@@ -56,8 +56,8 @@ class RabbitPublisher:
             async with asyncio.timeout(within):
                 own = self._channels.get(exchange) or await self._open(exchange)
                 channel = cast("aiormq.Channel", await own.get_underlay_channel())
-                await _write(channel, letters, answers)
-                await answers.until_complete(channel, len(letters))
+                written = await _write(channel, letters, answers)
+                await answers.until_complete(channel, written)
         return answers.outcomes
 
     async def _open(self, exchange: str) -> AbstractChannel:
@@ -101,11 +101,10 @@ class Awaited:
     A message comes back (``mandatory``) before it is confirmed, and aiormq finds it by its id alone.
     """
 
-    __slots__ = ("_answers", "_channel", "_letter", "_tag")
+    __slots__ = ("_answers", "_channel", "_letter")
 
-    def __init__(self, channel: "aiormq.Channel", tag: int, letter: UUID, answers: Answers) -> None:
+    def __init__(self, channel: "aiormq.Channel", letter: UUID, answers: Answers) -> None:
         self._channel = channel
-        self._tag = tag
         self._letter = letter
         self._answers = answers
 
@@ -122,26 +121,27 @@ class Awaited:
         self._note(Sent.UNROUTABLE)
 
     def _note(self, outcome: Sent) -> None:
-        tags, id_ = self._channel.message_id_delivery_tag, str(self._letter)
-        if tags.get(id_) == self._tag:  # it may have been published again since
-            del tags[id_]
+        del self._channel.message_id_delivery_tag[str(self._letter)]
         self._answers.note(self._letter, outcome)
 
 
-async def _write(channel: "aiormq.Channel", letters: Sequence[Letter], answers: Answers) -> None:
-    """Write ``letters``, counting as the broker counts, so that each of its answers finds its letter.
+async def _write(channel: "aiormq.Channel", letters: Sequence[Letter], answers: Answers) -> int:
+    """Write ``letters``, counting as the broker counts, so that each of its answers finds its letter; return how many.
 
     What is written and what is counted may not come apart: there is no wait between the two, and where the first
-    is cancelled the second does not happen.
+    is cancelled the second does not happen. A letter that is on the wire already is left out: of two with one id, what
+    comes back and what is confirmed could not be told apart.
     """
     async with channel.lock:
-        for payload, written in _payloads(channel, letters):
+        fresh = [letter for letter in letters if str(letter.id) not in channel.message_id_delivery_tag]
+        for payload, written in _payloads(channel, fresh):
             await channel.write_queue.put(ChannelFrame(payload, should_close=False))
             for letter in written:
                 channel.delivery_tag += 1
-                awaited = Awaited(channel, channel.delivery_tag, letter.id, answers)
+                awaited = Awaited(channel, letter.id, answers)
                 channel.confirmations[channel.delivery_tag] = cast("asyncio.Future[None]", awaited)
                 channel.message_id_delivery_tag[str(letter.id)] = channel.delivery_tag
+    return len(fresh)
 
 
 def _payloads(channel: "aiormq.Channel", letters: Sequence[Letter]) -> Iterator[tuple[bytes, Sequence[Letter]]]:

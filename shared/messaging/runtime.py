@@ -21,11 +21,14 @@ from shared.messaging.post import PostOffice
 from shared.messaging.rabbit import check_topology, connect
 from shared.messaging.watch import LOOK_SECONDS, SubscriptionWatch, is_heard, keep_working
 from shared.storage.pool import Pool
+from shared.telemetry import metrics
 from shared.telemetry.logs import get_logger
+from shared.telemetry.metrics import Dependency
 from shared.values import dataclass
 
 SWEEP_SECONDS = 1.0
 HELD_SECONDS = 1.0
+DEPENDENCIES_SECONDS = 5.0
 STOP_SECONDS = 30.0
 READY_SECONDS = 2.0
 
@@ -93,26 +96,31 @@ class Runtime:
 
     async def ready(self) -> dict[str, bool]:
         """Say whether the database and each broker answer now, every queue is heard, and our own keys hold."""
-        answers = {name: await connected.broker.ping(READY_SECONDS) for name, connected in self.connections.items()}
         heard = await asyncio.gather(*(is_heard(consumer) for consumer in self.consumers))
-        answers["consumers"] = (
-            len(self._working) == len(heard) and all(heard) and not any(task.done() for task in self._working)
-        )
-        answers["keys"] = self.can_sign()
+        hears = len(self._working) == len(heard) and all(heard) and not any(task.done() for task in self._working)
+        return {**await self._answering(), "consumers": hears, "keys": self.can_sign()}
+
+    async def _answering(self) -> dict[str, bool]:
+        """Say whether the database and each broker answer now."""
+        answers = {name: await connected.broker.ping(READY_SECONDS) for name, connected in self.connections.items()}
         try:
             async with asyncio.timeout(READY_SECONDS), self.pool.acquire() as connection:
                 await connection.execute("SELECT 1")
         except Exception:  # noqa: BLE001 - whatever it is, it does not answer
-            answers["database"] = False
-        else:
-            answers["database"] = True
-        return answers
+            return {**answers, Dependency.DATABASE: False}
+        return {**answers, Dependency.DATABASE: True}
+
+    async def _tell_available(self) -> None:
+        """Tell the metrics what answers, whether or not there is anything to do."""
+        for dependency, answers in (await self._answering()).items():
+            metrics.AVAILABLE.set(answers, service=self.service, dependency=dependency)
 
     def _come_round(self, rounds: Iterable[Round]) -> None:
         self._coming_round += [asyncio.create_task(come_round(each)) for each in rounds]
 
     def _every_round(self) -> Iterator[Round]:
         yield Round("sweeper", self.post.sweep, SWEEP_SECONDS)
+        yield Round("dependencies", self._tell_available, DEPENDENCIES_SECONDS)
         for consumer in self.consumers:
             if consumer.parked:
                 continue

@@ -6,7 +6,7 @@ without the next number of its recipient, or a number without its envelope.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -21,7 +21,7 @@ from shared.sealing.directory import Directory
 from shared.sealing.envelope import Dispatch, parse, seal
 from shared.sealing.header import CONTENT_TYPE, ce_headers
 from shared.sealing.keyring import Keyring
-from shared.sealing.keys import KeyPurpose
+from shared.sealing.keys import InboxPublicKey, KeyPurpose, SigningKey
 from shared.storage.pool import Connection
 from shared.telemetry.logs import get_logger
 from shared.uuids import random_uuid
@@ -62,13 +62,6 @@ class Sealer:
         self._directory = directory
         self._purpose = purpose
 
-    def sealable(self, outgoing: Iterable[Outgoing], at: datetime) -> list[Outgoing]:
-        """Return what can be sealed; of the rest the log says why not.
-
-        For what may be left out, such as a receipt: what is not sealed takes no number.
-        """
-        return [each for each in outgoing if self._can_seal(each.to, at)]
-
     def hindrance(self, recipient: OrganisationId, at: datetime) -> str | None:
         """Return why nothing can be sealed for ``recipient`` now, or ``None`` when it can.
 
@@ -81,30 +74,40 @@ class Sealer:
             return refused.code
         return None
 
-    def _can_seal(self, recipient: OrganisationId, at: datetime) -> bool:
-        reason = self.hindrance(recipient, at)
-        if reason is not None:
-            log.warning("envelope.unsealed", recipient=recipient, reason=reason)
-        return reason is None
-
-    async def seal(self, connection: Connection, outgoing: Sequence[Outgoing], at: datetime) -> list[Letter]:
+    async def seal(
+        self, connection: Connection, outgoing: Sequence[Outgoing], at: datetime, *, leave_out: bool = False
+    ) -> list[Letter]:
         """Return a letter for each event, in order, numbered in the transaction of ``connection``.
+
+        With ``leave_out``, what cannot be sealed is left out and takes no number, and the log says why: for what may
+        be, such as a receipt.
 
         Raises:
             DirectoryError: a recipient has published no key to seal to.
             KeyringError: ``keyring-key-missing``: our key has run out.
             EnvelopeError: ``envelope-oversized``.
         """
-        if not outgoing:
+        ready = [each for one in outgoing for each in self._with_key(one, at, leave_out=leave_out)]
+        if not ready:
             return []
-        numbers = await _take(connection, [each.to for each in outgoing])
-        return [self._letter(each, next(numbers[each.to]), at) for each in outgoing]
-
-    def _letter(self, outgoing: Outgoing, number: int, at: datetime) -> Letter:
-        dispatch = Dispatch(MessageId(random_uuid()), self._us, outgoing.to, number, at, at + LIFETIME)
         signer = self._keyring.signing_key(self._purpose, at)
+        numbers = await _take(connection, [each.to for each, _ in ready])
+        return [self._letter(each, key, signer, next(numbers[each.to]), at) for each, key in ready]
+
+    def _with_key(
+        self, outgoing: Outgoing, at: datetime, *, leave_out: bool
+    ) -> Iterator[tuple[Outgoing, InboxPublicKey]]:
+        """Yield ``outgoing`` with its key as it is now: the directory may change while numbers are taken."""
+        reason = self.hindrance(outgoing.to, at) if leave_out else None
+        if reason is None:
+            yield outgoing, self._directory.book.inbox_key(outgoing.to, at)
+        else:
+            log.warning("envelope.unsealed", recipient=outgoing.to, reason=reason)
+
+    def _letter(self, outgoing: Outgoing, key: InboxPublicKey, signer: SigningKey, number: int, at: datetime) -> Letter:
+        dispatch = Dispatch(MessageId(random_uuid()), self._us, outgoing.to, number, at, at + LIFETIME)
         event = outgoing.event.model_copy(update={"traceparent": outgoing.traceparent})
-        envelope = seal(encode(event), dispatch, signer, [self._directory.book.inbox_key(outgoing.to, at)])
+        envelope = seal(encode(event), dispatch, signer, [key])
         if outgoing.to == self._us:
             return let_in(dispatch.id, envelope, outgoing.traceparent)
         headers = ce_headers(parse(envelope).header)

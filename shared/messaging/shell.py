@@ -33,7 +33,7 @@ from shared.messaging.holding import hold
 from shared.messaging.outbox import Letter
 from shared.messaging.post import PostOffice
 from shared.sealing.codes import KeyringCode, KeyringError
-from shared.storage.pool import CONTENDED, UNAVAILABLE, Connection, Pool, pause
+from shared.storage.pool import CONTENDED, Connection, Pool, is_away, pause
 from shared.telemetry import metrics, traces
 from shared.telemetry.logs import get_logger
 from shared.telemetry.metrics import Outcome
@@ -195,13 +195,9 @@ class Shell(Generic[What, State]):
         while True:
             try:
                 return await self._transact(batch)
-            except (*UNAVAILABLE, *CONTENDED) as error:
-                if isinstance(error, UNAVAILABLE):
-                    metrics.AVAILABLE.set(0, service=self._service, dependency="database")
-                log.warning("batch.waits", attempt=attempt, error=type(error).__name__)
             except Exception as error:
-                if isinstance(error, KeyringError) and error.code is KeyringCode.KEY_MISSING:
-                    log.warning("batch.waits", attempt=attempt, reason=error.code)
+                if _passes(error, attempt):
+                    log.warning("batch.waits", attempt=attempt, error=type(error).__name__)
                 elif len(batch.items) + len(batch.holds) > 1:
                     log.warning("batch.halved", count=len(batch.items) + len(batch.holds), error=type(error).__name__)
                     first, second = batch.halves()
@@ -232,7 +228,7 @@ class Shell(Generic[What, State]):
             states = await self.desk.load(connection, keys, [item.heard.what for item in batch.items])
             work = self._decide(batch.items, states, repeats, at)
             _undo_refused_command(batch.items, work)
-            work.holds += batch.holds
+            work.holds = await held.keep(connection, self.desk.name, [*work.holds, *batch.holds])
             if batch.announced:
                 work.said += self._announce(work.holds, at)
             letters = await self._keep(connection, work, at)
@@ -339,14 +335,12 @@ class Shell(Generic[What, State]):
         await outbox.put(connection, letters, at)
         if work.leaves:
             await audit.append(connection, work.leaves, self.desk.cipher(work.states))
-        await held.keep(connection, self.desk.name, work.holds)
         if await held.wake(connection, list(work.changed), at):
             self.woken.set()
         return letters
 
     def _count(self, work: Work[State]) -> None:
         """Tell the metrics, and the log what a person must look at: after the commit, because now it is true."""
-        metrics.AVAILABLE.set(1, service=self._service, dependency="database")
         metrics.AUDIT_ENTRIES.add(len(work.leaves), service=self._service)
         for outcome, amount in work.became.items():
             metrics.MESSAGES_HANDLED.add(amount, service=self._service, outcome=outcome, code=outcome)
@@ -385,6 +379,16 @@ def _undo_refused_command(items: Sequence[Item[What]], work: Work[State]) -> Non
         refusal = work.outcomes[item.slot].refusal
         if item.delivery is None and refusal is not None and not work.leaves:
             raise _CommandRefusedError(refusal)
+
+
+def _passes(error: Exception, attempt: int) -> bool:
+    """Tell whether nothing is wrong with the batch: the database or a key of ours is away, or somebody was ahead.
+
+    Who is in the way again and again may be in the batch itself: then it is looked for.
+    """
+    if isinstance(error, KeyringError):
+        return error.code is KeyringCode.KEY_MISSING
+    return is_away(error) or (isinstance(error, CONTENDED) and attempt < CONTENTIONS)
 
 
 def _say_failed(error: Exception) -> None:

@@ -44,6 +44,11 @@ UNAVAILABLE: tuple[type[BaseException], ...] = (
 again later (PostgreSQL, "Error Codes": classes 08, 53, 55, 57 and 58, and what ends an idle session)."""
 
 
+def is_away(error: BaseException) -> bool:
+    """Tell whether ``error`` says that the database is away, and not that a value cannot be written in its language."""
+    return isinstance(error, UNAVAILABLE) and not isinstance(error, ValueError)
+
+
 class ContendedError(Exception):
     """Somebody else has written what was read: a row's version is not the one that it was."""
 

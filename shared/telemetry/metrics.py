@@ -205,8 +205,22 @@ HTTP_REQUESTS: Final = Counter(
 HTTP_SECONDS: Final = Histogram(
     "relais_http_request_duration_seconds", "Until the answer was complete, or a stream began.", "service", "route"
 )
+
+
+class Dependency(StrEnum):
+    """What a service cannot work without, or not wholly."""
+
+    DATABASE = "database"
+    NODE = "node"
+    EXCHANGE = "exchange"
+    MAIL = "mail"
+
+
 AVAILABLE: Final = Gauge(
-    "relais_dependency_available", "1 when the database or the broker answers, 0 when not.", "service", "dependency"
+    "relais_dependency_available",
+    "1 when the database, a broker or the mail server answers, 0 when not.",
+    "service",
+    "dependency",
 )
 
 

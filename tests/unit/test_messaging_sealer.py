@@ -3,28 +3,37 @@
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 from uuid import uuid4
+
+import pytest
 
 from shared.contracts.event import Event, EventId
 from shared.contracts.ids import OrganisationId
 from shared.messaging.sealer import Outgoing, Sealer
+from shared.sealing.codes import DirectoryError
 from shared.sealing.keyring import Holder
 from shared.sealing.keys import KeyPurpose
 from shared.telemetry import logs
 from tests.support.partners import Organisation
 
+if TYPE_CHECKING:
+    from shared.storage.pool import Connection
 
-def test_a_partner_without_a_key_to_seal_to_is_left_out_and_said(tmp_path: Path) -> None:
+
+async def test_a_partner_without_a_key_to_seal_to_is_left_out_before_a_number_is_taken(tmp_path: Path) -> None:
     us, partner = (Organisation.make(tmp_path, OrganisationId(name)) for name in ("abri-be", "ccem-fr"))
     us.agree_with(partner)
     sealer = Sealer(us.id, us.keyring(Holder.INTAKE), us.directory, KeyPurpose.RECEIPT)
     at = datetime.now(UTC)
     event = Event(id=EventId(uuid4()), at=at)
-    known, unknown = (Outgoing(OrganisationId(name), event) for name in ("ccem-fr", "accueil-fr"))
+    unknown, nowhere = Outgoing(OrganisationId("accueil-fr"), event), cast("Connection", None)
     stream = StringIO()
     logs.configure("info", "json", stream)
     try:
-        assert sealer.sealable([unknown, known, unknown], at) == [known]
+        assert await sealer.seal(nowhere, [unknown, unknown], at, leave_out=True) == []
+        with pytest.raises(DirectoryError):
+            await sealer.seal(nowhere, [unknown], at)
     finally:
         logs.restore()
     said = stream.getvalue()

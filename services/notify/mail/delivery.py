@@ -25,6 +25,7 @@ from shared.clock import Clock
 from shared.staff import StaffBook
 from shared.storage.pool import Pool
 from shared.telemetry import metrics, traces
+from shared.telemetry.metrics import Dependency
 
 LEASE_MARGIN: Final = timedelta(seconds=60)
 LARGEST_SESSION: Final = 50
@@ -73,10 +74,10 @@ class MailDelivery:
                 return False
         try:
             async with self._server.session() as session:
-                metrics.AVAILABLE.set(1, service=SERVICE, dependency="mail")
+                metrics.AVAILABLE.set(1, service=SERVICE, dependency=Dependency.MAIL)
                 return await self._send_all(session)
         except MailServerAwayError:
-            metrics.AVAILABLE.set(0, service=SERVICE, dependency="mail")
+            metrics.AVAILABLE.set(0, service=SERVICE, dependency=Dependency.MAIL)
             raise
 
     async def _send_all(self, session: Session) -> bool:

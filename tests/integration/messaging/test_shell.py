@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from io import StringIO
+from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -16,7 +17,7 @@ import pytest
 from shared.messaging import held
 from shared.messaging.consumer import Arrived
 from shared.messaging.decision import Decision
-from shared.messaging.delivery import LARGEST_KEPT, Delivery
+from shared.messaging.delivery import LARGEST_KEPT, Delivery, Later, Read, Unreadable
 from shared.messaging.desk import Said
 from shared.messaging.outbox import Letter
 from shared.messaging.shell import Batch, Work
@@ -243,13 +244,58 @@ async def test_a_replay_of_other_bytes_under_a_taken_id_meets_the_inbox_again(be
 
 async def test_of_a_message_larger_than_any_that_can_be_read_only_size_and_digest_are_kept(bench: Bench) -> None:
     largest = b"x" * LARGEST_KEPT
-    await bench.take([Delivery(body, {"ce-id": "1"}, "test") for body in (largest, largest + b"x")])
+    bodies = (largest, largest + b"x", largest + b"y")
+    await bench.take([Delivery(body, {"ce-id": "1"}, "test") for body in bodies])
     async with bench.pool.acquire() as connection:
-        lots = {lot.size: lot for lot in await held.parked(connection)}
-    assert set(lots) == {LARGEST_KEPT, 0}
-    about = {"relais-size": str(LARGEST_KEPT + 1), "relais-sha256": sha256(largest + b"x").hexdigest()}
-    assert lots[0].headers == {"ce-id": "1", **about}
-    assert lots[LARGEST_KEPT].headers == {"ce-id": "1"}
+        lots = sorted(await held.parked(connection), key=lambda lot: lot.headers.get("relais-sha256", ""))
+    digests = sorted(sha256(body).hexdigest() for body in bodies[1:])
+    about = [{"ce-id": "1", "relais-size": str(LARGEST_KEPT + 1), "relais-sha256": digest} for digest in digests]
+    assert [(lot.size, lot.headers) for lot in lots] == [(LARGEST_KEPT, {"ce-id": "1"}), *((0, each) for each in about)]
+
+
+async def test_what_lies_parked_and_comes_again_and_has_only_to_wait_waits(bench: Bench) -> None:
+    parcel = uuid4()
+    delivery = Delivery(message(parcel, 5, trouble="later")[1], {}, "test")
+    parked_before: Read[Add] = Read(delivery, Unreadable("key-withdrawn"))
+    waits: Read[Add] = Read(delivery, Later("key-unknown"))
+    for read, due in ((parked_before, False), (waits, True), (parked_before, True)):
+        await bench.shell.take([read])
+        [row] = await bench.pool.fetch("SELECT reason, due_at FROM held")
+        assert (row["reason"], row["due_at"] is not None) == ("key-unknown" if due else "key-withdrawn", due)
+    assert await bench.count("held") == 1
+
+
+async def test_the_same_garbage_is_announced_and_counted_once_however_often_it_comes(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announced, before = list[str](), _handled()
+
+    def announce(_held: UUID, code: str, _at: datetime) -> tuple[object, ...]:
+        announced.append(code)
+        return ()
+
+    monkeypatch.setattr(bench.desk, "parked", announce)
+    for _ in range(3):
+        await bench.take([Delivery(b"no parcel", {}, "test")] * 2)
+    assert announced == ["parcel-unreadable"]
+    assert (_handled() - before)["parked"] == 1
+
+
+async def test_a_value_that_cannot_be_written_is_found_by_halving_and_not_waited_for(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parcel, original = uuid4(), bench.desk.keep
+
+    async def keep(connection: Connection, states: Any, decisions: Any, at: datetime) -> None:  # noqa: ANN401 - passed on
+        if any(parcel.total >= 500 for parcel in states.values()):
+            await connection.execute("SELECT $1::integer", "no number")
+        await original(connection, states, decisions, at)
+
+    monkeypatch.setattr(bench.desk, "keep", keep)
+    bodies = [message(parcel, 1)[1], message(uuid4(), 500)[1], message(parcel, 1)[1]]
+    outcomes = await bench.take([Delivery(body, {}, "test") for body in bodies])
+    assert [outcome.refusal.code if outcome.refusal else "" for outcome in outcomes] == ["", "decision-failed", ""]
+    assert await bench.total(parcel) == 2
 
 
 async def test_what_became_of_each_message_is_counted_once_and_after_the_commit(

@@ -15,7 +15,7 @@ from shared.messaging.decision import Decision
 from shared.messaging.delivery import Read
 from shared.messaging.outbox import Letter
 from shared.messaging.shell import Batch
-from shared.telemetry import logs
+from shared.telemetry import logs, metrics
 from tests.integration.messaging.conftest import QUEUE, Bench
 from tests.support.parcels import Add, Parcel, message
 from tests.support.wait import until
@@ -187,3 +187,15 @@ async def test_a_letter_to_an_exchange_that_is_gone_stops_no_other(bench: Bench)
 def letter(routing_key: str, exchange: str = places.NODE_EXCHANGE) -> Letter:
     """Return a letter to the node."""
     return Letter(uuid4(), "node", exchange, routing_key, {}, "application/json", b"{}")
+
+
+async def test_a_broker_that_does_not_answer_is_told_to_the_metrics_though_there_is_nothing_to_do(bench: Bench) -> None:
+    def says(dependency: str) -> float | None:
+        labels = {"service": "referral", "dependency": dependency}
+        return metrics.REGISTRY.get_sample_value("relais_dependency_available", labels)
+
+    await bench.runtime.start()
+    await until(lambda: (says("node"), says("database")) == (1, 1), seconds=20)
+    await bench.broker.stop()
+    await bench.runtime._tell_available()  # noqa: SLF001
+    assert (says("node"), says("database")) == (0, 1)

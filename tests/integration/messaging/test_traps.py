@@ -7,13 +7,17 @@ import asyncio
 import json
 from dataclasses import replace
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import aio_pika
 import aiormq
 import httpx
 import pytest
+from aiormq import spec
+from aiormq.abc import ChannelFrame
+from pamqp.body import ContentBody
+from pamqp.frame import marshal
 
 from deploy.broker.topology import BrokerRole, node_host
 from shared.messaging import outbox, places
@@ -112,10 +116,16 @@ async def test_4_who_stops_waiting_does_not_mix_up_the_answers_to_the_others(ben
     await asyncio.gather(*(work for n in range(60) for work in (hurried(n / 20_000), patient())))
 
 
-async def test_4_the_same_letter_published_twice_has_the_answer_of_its_own_time(bench: Bench) -> None:
+async def test_4_a_letter_is_never_on_the_wire_twice_and_what_came_back_is_never_taken_for_confirmed(
+    bench: Bench,
+) -> None:
     await connect(bench.broker, "node")
     publisher, again = RabbitPublisher(bench.broker), letter("nobody")
-    await asyncio.gather(*(publisher.publish(places.NODE_EXCHANGE, [again], within=n / 1_000) for n in range(10)))
+    at_once = await asyncio.gather(
+        *(publisher.publish(places.NODE_EXCHANGE, [again], within=10 if n == 0 else n / 1_000) for n in range(10))
+    )
+    assert at_once[0] == {again.id: Sent.UNROUTABLE}
+    assert {outcome for outcomes in at_once for outcome in outcomes.values()} == {Sent.UNROUTABLE}
     assert await publisher.publish(places.NODE_EXCHANGE, [again], within=10) == {again.id: Sent.UNROUTABLE}
 
 
@@ -138,6 +148,42 @@ async def test_4_a_channel_that_the_broker_closes_ends_the_wait_and_the_next_bat
     assert monotonic() - began < 30
     assert await publisher.publish(good.exchange, [good], within=10) == {good.id: Sent.CONFIRMED}
     assert await publisher.publish(refused.exchange, [refused], within=60) == {}
+
+
+DEEP = b"\x01a" + b"F" + (0).to_bytes(4, "big")
+for _ in range(2_000):
+    DEEP = b"\x01a" + b"F" + len(DEEP).to_bytes(4, "big") + DEEP
+
+PROPERTIES = {
+    "a time after the year 9999": (0x0040).to_bytes(2, "big") + (2**63).to_bytes(8, "big"),
+    "a content type that is no UTF-8": (0x8000).to_bytes(2, "big") + b"\x02\xff\xfe",
+    "a header name that is no UTF-8": (0x2000).to_bytes(2, "big") + (3).to_bytes(4, "big") + b"\x01\xffV",
+    "tables within tables": (0x2000).to_bytes(2, "big") + len(DEEP).to_bytes(4, "big") + DEEP,
+}
+
+
+@pytest.mark.parametrize("properties", PROPERTIES.values(), ids=PROPERTIES.keys())
+async def test_5_properties_that_cannot_be_decoded_end_no_connection(bench: Bench, properties: bytes) -> None:
+    """Whoever may write to the exchange may set any property; the message is heard without any, and so is the next."""
+    parcel = uuid4()
+    await bench.runtime.start()
+    await _publish_raw(bench, properties, message(parcel, 1)[1])
+    await bench.send([message(parcel, 2)])
+    await until(lambda: _total_is(bench, parcel, 3), seconds=20)
+    assert all((await bench.runtime.ready()).values())
+
+
+async def _publish_raw(bench: Bench, properties: bytes, body: bytes) -> None:
+    """Publish with content properties as they are, byte by byte (AMQP 0-9-1, 4.2.6.1)."""
+    channel = cast("aiormq.Channel", await (await bench.sender.channel()).get_underlay_channel())
+    header = (60).to_bytes(2, "big") + bytes(2) + len(body).to_bytes(8, "big") + properties
+    method = spec.Basic.Publish(exchange=places.NODE_EXCHANGE, routing_key=places.REFERRAL)
+    frames = (
+        marshal(method, channel.number),
+        b"\x02" + channel.number.to_bytes(2, "big") + len(header).to_bytes(4, "big") + header + b"\xce",
+        marshal(ContentBody(body), channel.number),
+    )
+    await channel.write_queue.put(ChannelFrame(b"".join(frames), should_close=False))
 
 
 async def test_6_each_subscriber_has_a_limited_channel_of_its_own(bench: Bench) -> None:
