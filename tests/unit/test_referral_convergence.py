@@ -22,7 +22,7 @@ from shared.contracts.exchange import EVENTS, ReferralEvent, decode
 from shared.contracts.facts import Fact, FactCode
 from shared.messaging.decision import Early
 from tests.support.referral_pairs import Pair
-from tests.support.referrals import NOON, SENDER, offered
+from tests.support.referrals import NOON, offered
 
 
 class TwoOrganisations(RuleBasedStateMachine):
