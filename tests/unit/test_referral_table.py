@@ -1,9 +1,12 @@
 """Every cell of both tables, which stand here once more, as referral workers know them."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from services.referral.domain import hearing, life
-from services.referral.domain.life import SAID_BY, Side, after
+from services.referral.domain.life import BEFORE_ARRIVAL, SAID_BY, Side, after
 from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import Ruling
 from services.referral.domain.saying import say
@@ -11,6 +14,8 @@ from shared.contracts.codes import Status, Step
 from shared.contracts.exchange import EVENTS
 from tests.support.referral_pairs import Pair, at_status
 from tests.support.referrals import BY_STEP, RECEIVER, SENDER, act, event, offered, state
+
+PAGE = Path(__file__).parents[2] / "docs" / "architecture" / "referral-life.md"
 
 TABLE = """
 from                                                    step               by        to
@@ -133,6 +138,27 @@ def test_what_may_be_said_again_and_again_is_what_leads_back() -> None:
         ways |= {(to, (*said, step)) for at, said in ways for step in EVENTS if (to := after(at, step)) is not None}
     again = {step for _, said in ways for step in said if said.count(step) > 1}
     assert again - {Step.CONSENT_WITHDRAWN} == life.REPEATABLE
+
+
+def drawn(page: str) -> set[tuple[str | None, str, str, str]]:
+    """Return every arrow of the page's drawing as (from, step, side, to)."""
+    drawing = page.split("```mermaid")[1].split("```", maxsplit=1)[0]
+    groups = {name: re.findall(r"\w+", says) for says, name in re.findall(r'state "(.*)" as (\w+)', drawing)}
+    groups |= {"before": [*BEFORE_ARRIVAL], "[*]": [None]}
+    return {
+        (status, "received" if step == "receipt" else step.strip().replace(" ", "-"), side, to)
+        for source, to, label in re.findall(r"(\S+) --> (\w+): (.*)", drawing)
+        for step, side in re.findall(r"([a-z ]+?) \((\w)", label)
+        for status in groups.get(source, [source])
+        if status != "or"
+    }
+
+
+def test_the_drawing_on_the_page_is_the_table() -> None:
+    letters = {Side.SENDER: "A", Side.RECEIVER: "B", None: "B"}
+    assert drawn(PAGE.read_text(encoding="utf-8")) == {
+        (status, step, letters[SAID_BY.get(step)], to) for (status, step), to in life.TABLE.items()
+    }
 
 
 def test_an_offer_is_received_where_it_arrives_and_with_its_receipt_where_it_left() -> None:
