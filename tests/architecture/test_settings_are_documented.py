@@ -1,25 +1,49 @@
-"""Every setting has its line in docs/operate/settings.md, and no document names one that is not there."""
+"""Every setting has its line and default in docs/operate/settings.md, and no document names one that is not there."""
 
 import re
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
 from shared.contracts.services import Service
 from shared.settings import NodeSettings
 from tests.architecture.tree import REPOSITORY, files, sources, write
 
 PAGE = REPOSITORY / "docs" / "operate" / "settings.md"
+ROW = re.compile(r"^\| `(RELAIS_[A-Z_]+)` \|([^|]*)\|[^|]*\|$", re.MULTILINE)
 VARIABLE = re.compile(r"\bRELAIS_[A-Z][A-Z_]*[A-Z]\b")
 
 
-def fields() -> set[str]:
+def fields() -> dict[str, FieldInfo]:
     """Return the variables that the services read."""
     for service in Service:
         import_module(f"services.{service}.settings")
     kinds: list[type[NodeSettings]] = [NodeSettings, *NodeSettings.__subclasses__()]
-    return {f"RELAIS_{field.upper()}" for kind in kinds for field in kind.model_fields}
+    return {f"RELAIS_{name.upper()}": field for kind in kinds for name, field in kind.model_fields.items()}
+
+
+def wrong_defaults(page: str, known: Mapping[str, FieldInfo]) -> list[str]:
+    """Return every variable whose default the page gives otherwise than the settings; words are let be."""
+    given = {name: default.strip() for name, default in ROW.findall(page)}
+    return [name for name, field in known.items() if not _is_default(given.get(name, ""), field)]
+
+
+def _is_default(cell: str, field: FieldInfo) -> bool:
+    if not cell or field.is_required():
+        return not cell and field.is_required()
+    if not cell.startswith("`"):
+        return True
+    reader: TypeAdapter[object] = TypeAdapter(field.annotation or object)
+    text = cell.strip("`")
+    try:
+        read = reader.validate_json(text) if text.startswith("[") else reader.validate_python(text)
+    except ValidationError:
+        return False
+    return bool(read == field.default)
 
 
 def in_code() -> set[str]:
@@ -39,11 +63,22 @@ def strangers(root: Path, known: set[str]) -> list[str]:
 
 
 def test_every_setting_is_documented() -> None:
-    assert fields() - set(VARIABLE.findall(PAGE.read_text(encoding="utf-8"))) == set()
+    assert fields().keys() - set(VARIABLE.findall(PAGE.read_text(encoding="utf-8"))) == set()
+
+
+def test_every_default_on_the_page_is_the_default() -> None:
+    assert wrong_defaults(PAGE.read_text(encoding="utf-8"), fields()) == []
+
+
+@pytest.mark.parametrize("cell", ["`8002`", "", "`[]`", "`8001 `, or any"])
+def test_a_wrong_default_is_found(cell: str) -> None:
+    known = {name: field for name, field in fields().items() if name in ("RELAIS_INTAKE_PORT", "RELAIS_FOLDER")}
+    page = f"| `RELAIS_INTAKE_PORT` | {cell} | |\n| `RELAIS_FOLDER` | `/` | |\n"
+    assert wrong_defaults(page, known) == ["RELAIS_FOLDER", "RELAIS_INTAKE_PORT"]
 
 
 def test_no_document_names_a_setting_that_is_not_there() -> None:
-    assert strangers(REPOSITORY, fields() | in_code()) == []
+    assert strangers(REPOSITORY, fields().keys() | in_code()) == []
 
 
 @pytest.mark.parametrize("name", ["docs/operate/settings.md", "docker-compose.yml"])
