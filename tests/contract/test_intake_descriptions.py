@@ -12,7 +12,7 @@ from shared.contracts.ids import OrganisationId
 from shared.messaging.places import to_queue
 from shared.sealing.envelope import SIZES
 from shared.sealing.header import Header
-from tests.support.described import asyncapi, is_current, openapi
+from tests.support.described import assert_current, asyncapi, openapi
 from tests.support.reports import SILENT
 
 US = OrganisationId("abri-be")
@@ -40,12 +40,12 @@ def described_http() -> dict[str, Any]:
 
 
 def test_the_openapi_description_is_current() -> None:
-    assert is_current("openapi", "intake", described_http())
+    assert_current("openapi", "intake", described_http())
 
 
 def test_the_asyncapi_description_is_current() -> None:
     heard = {to_queue(US): ("Sealed envelopes from partners, their receipts among them", SealedEnvelope)}
-    assert is_current("asyncapi", "intake", asyncapi("intake", heard))
+    assert_current("asyncapi", "intake", asyncapi("intake", heard))
 
 
 def test_every_answer_that_a_caller_may_get_is_described() -> None:

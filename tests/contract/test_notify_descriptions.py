@@ -6,7 +6,7 @@ from typing import Any
 from services.notify.app import QUEUE, create_app
 from services.notify.settings import NotifySettings
 from shared.contracts.facts import Fact
-from tests.support.described import asyncapi, is_current, openapi
+from tests.support.described import assert_current, asyncapi, openapi
 
 
 def described_http() -> dict[str, Any]:
@@ -28,12 +28,12 @@ def described_http() -> dict[str, Any]:
 
 
 def test_the_openapi_description_is_current() -> None:
-    assert is_current("openapi", "notify", described_http())
+    assert_current("openapi", "notify", described_http())
 
 
 def test_the_asyncapi_description_is_current() -> None:
     heard = {QUEUE: ("Facts: that something happened in this node, and somebody must know", Fact)}
-    assert is_current("asyncapi", "notify", asyncapi("notify", heard))
+    assert_current("asyncapi", "notify", asyncapi("notify", heard))
 
 
 def test_every_answer_that_a_caller_may_get_is_described() -> None:

@@ -8,7 +8,7 @@ from pydantic import Field, RootModel
 from services.referral.app import QUEUE, create_app
 from services.referral.settings import ReferralSettings
 from shared.sealing.envelope import SIZES
-from tests.support.described import asyncapi, is_current, openapi
+from tests.support.described import assert_current, asyncapi, openapi
 
 SAID_BY_STAFF = {
     "accept",
@@ -50,12 +50,12 @@ def described_http() -> dict[str, Any]:
 
 
 def test_the_openapi_description_is_current() -> None:
-    assert is_current("openapi", "referral", described_http())
+    assert_current("openapi", "referral", described_http())
 
 
 def test_the_asyncapi_description_is_current() -> None:
     heard = {QUEUE: ("Sealed events of partners, their receipts, and reports of our own intake", SealedEnvelope)}
-    assert is_current("asyncapi", "referral", asyncapi("referral", heard))
+    assert_current("asyncapi", "referral", asyncapi("referral", heard))
 
 
 def test_every_route_is_described_with_its_refusals() -> None:

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 from fastapi import FastAPI
 from faststream.rabbit import RabbitBroker, RabbitQueue
 from faststream.specification import AsyncAPI
 from pydantic import BaseModel
 
+ANEW = "To write it: RELAIS_WRITE_DESCRIPTIONS=1 .venv/bin/python -m pytest tests/contract -k descriptions"
 FOLDER = Path(__file__).parents[2] / "docs" / "protocol"
 
 
@@ -38,11 +40,12 @@ def asyncapi(service: str, queues: Mapping[str, tuple[str, type[BaseModel]]]) ->
     return found
 
 
-def is_current(kind: str, service: str, description: dict[str, Any]) -> bool:
-    """Say whether ``docs/protocol/<kind>/<service>.json`` says this; write it when the environment asks for that."""
+def assert_current(kind: str, service: str, description: dict[str, Any]) -> None:
+    """See that ``docs/protocol/<kind>/<service>.json`` says this; write it when the environment asks for that."""
     path = FOLDER / kind / f"{service}.json"
     text = json.dumps(description, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
     if os.environ.get("RELAIS_WRITE_DESCRIPTIONS"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    return path.exists() and path.read_text(encoding="utf-8") == text
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        pytest.fail(f"docs/protocol/{kind}/{service}.json is out of date. {ANEW}", pytrace=False)
