@@ -29,6 +29,8 @@ class ProblemCode(StrEnum):
     METHOD = "method-not-allowed"
     REFUSED = "request-refused"
     TOO_MANY = "too-many-requests"
+    KEY_REUSED = "idempotency-key-reused"
+    """The caller's name for a request stands for another one."""
     AWAY = "try-again"
     FAILED = "our-fault"
 

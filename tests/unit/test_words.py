@@ -13,7 +13,6 @@ import services
 import shared
 from services.intake.report_desk import OVER_HTTP_ONLY
 from services.intake.routes.events import NOT_RECOGNISED, NOT_TAKEN
-from services.intake.routes.reports import KEY_REUSED
 from services.notify.bell import TooManyStreamsError
 from services.referral.domain.policy import Withheld
 from services.referral.domain.refusals import Refused
@@ -52,12 +51,11 @@ LISTED: dict[str, tuple[str, ...]] = {
         REUSED,
         NOT_TAKEN,
         NOT_RECOGNISED,
-        KEY_REUSED,
         OVER_HTTP_ONLY,
         *(f"verdict-{verdict}" for verdict in Verdict),
         *(f"turn-to-{kind}" for kind in Reorientation),
     ),
-    "referral": (*Refused, *Withheld, *ReceiptCode, KEY_REUSED),
+    "referral": (*Refused, *Withheld, *ReceiptCode),
     "notify": (TooManyStreamsError.code,),
 }
 

@@ -20,6 +20,7 @@ from services.intake.routes.entrance import PATIENCE_SECONDS, Entrance, check_me
 from shared.contracts.codes import Reorientation, Verdict
 from shared.contracts.event import EventId
 from shared.contracts.ids import ReportId
+from shared.contracts.problem import ProblemCode
 from shared.contracts.report import Report
 from shared.messaging.delivery import Heard
 from shared.telemetry import metrics, traces
@@ -30,7 +31,6 @@ from shared.web.problem import Problem, invalid
 
 LARGEST_BYTES: Final = 65_536
 JSON_TYPE: Final = "application/json"
-KEY_REUSED: Final = "idempotency-key-reused"
 
 IDEMPOTENCY: Final = "Idempotency-Key"
 """draft-ietf-httpapi-idempotency-key-header: the caller's own random word for this report."""
@@ -131,7 +131,7 @@ async def _take(here: Entrance, command: TakeReport, digest: bytes, word: str | 
     async with asyncio.timeout(PATIENCE_SECONDS):
         decision = await here.reports.act(heard)
     if decision.refusal is not None:
-        raise Problem(409, KEY_REUSED)
+        raise Problem(409, ProblemCode.KEY_REUSED)
     return decision.state or command.id
 
 

@@ -24,6 +24,7 @@ from services.referral.store.papers import KeptPaper
 from services.referral.store.referrals import Referrals
 from shared.contracts.codes import RecipientKind
 from shared.contracts.ids import OrganisationId, ReferralId
+from shared.contracts.problem import ProblemCode
 from shared.messaging.decision import Refusal
 from shared.messaging.delivery import Heard
 from shared.messaging.desk import REUSED
@@ -42,7 +43,7 @@ from shared.web.problem import NOT_FOUND, RETRY_SECONDS, Problem
 Answer = TypeVar("Answer")
 
 _STATUS: Mapping[str, int] = MappingProxyType({NOT_FOUND: 404, FAILED: 500})
-_CODE: Mapping[str, str] = MappingProxyType({FAILED: "our-fault", REUSED: "idempotency-key-reused"})
+_CODE: Mapping[str, str] = MappingProxyType({FAILED: ProblemCode.FAILED, REUSED: ProblemCode.KEY_REUSED})
 
 REPEATED = 200
 """The same request has been here before: what it made is shown again."""
