@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from services.referral.commands import LOOK_AT_CLOCKS, SAY_WHAT_WAITS, Command
-from services.referral.domain.clocks import Clock as Awaited
+from services.referral.domain.clocks import Awaited
 from services.referral.known import Files
 from services.referral.loading import What
 from services.referral.store import referrals, unsaid

@@ -11,7 +11,7 @@ from hypothesis.strategies import booleans, datetimes, integers, sampled_from, t
 from services.referral.domain.cases import CLOCK
 from services.referral.domain.clocks import (
     GRACE,
-    Clock,
+    Awaited,
     Hours,
     deadlines,
     dial,
@@ -94,7 +94,7 @@ def test_a_deadline_is_always_a_moment_at_which_somebody_works(moment: datetime,
     )  # by the clock on the wall
 
 
-def clocks_at(status: Status) -> dict[Side, set[Clock]]:
+def clocks_at(status: Status) -> dict[Side, set[Awaited]]:
     """Return which clocks run for each copy."""
     pair = at_status(status)
     return {side: set(running(pair.copy(side))) for side in Side}
@@ -103,12 +103,12 @@ def clocks_at(status: Status) -> dict[Side, set[Clock]]:
 @pytest.mark.parametrize("status", Status)
 def test_what_is_waited_for_depends_on_where_the_referral_stands(status: Status) -> None:
     waiting = {
-        Status.OFFERED: {Clock.FIRST_READ, Clock.DECISION},
-        Status.RECEIVED: {Clock.FIRST_READ, Clock.DECISION},
-        Status.OPENED: {Clock.DECISION},
-        Status.DISCLOSED: {Clock.ARRIVAL},
+        Status.OFFERED: {Awaited.FIRST_READ, Awaited.DECISION},
+        Status.RECEIVED: {Awaited.FIRST_READ, Awaited.DECISION},
+        Status.OPENED: {Awaited.DECISION},
+        Status.DISCLOSED: {Awaited.ARRIVAL},
     }.get(status, set())
-    only_sender = {Clock.RECEIPT} if status in (Status.OFFERED, Status.WITHDRAWN) else set()
+    only_sender = {Awaited.RECEIPT} if status in (Status.OFFERED, Status.WITHDRAWN) else set()
     assert clocks_at(status)[Side.SENDER] == waiting | only_sender
     if status is not Status.WITHDRAWN:
         assert clocks_at(status)[Side.RECEIVER] == waiting
@@ -124,7 +124,7 @@ def test_a_question_holds_the_decision_up_for_as_long_as_it_waits() -> None:
     pair.say(Side.SENDER, Step.ANSWERED, NOON + 31 * HOUR)
     pair.deliver_all()
     for side in Side:
-        assert running(pair.copy(side))[Clock.DECISION] == NOON + 102 * HOUR
+        assert running(pair.copy(side))[Awaited.DECISION] == NOON + 102 * HOUR
 
 
 @given(
@@ -175,7 +175,7 @@ def test_whatever_is_said_waits_for_its_receipt(side: Side, status: Status, step
     said = state(pair.say(side, step, NOON + DAY))
     n = len(said.lane(side))
     assert n in said.unproved
-    assert quiet(said)[Clock.RECEIPT] == min(said.lane(side)[each - 1].at for each in said.unproved) + 5 * MINUTE
+    assert quiet(said)[Awaited.RECEIPT] == min(said.lane(side)[each - 1].at for each in said.unproved) + 5 * MINUTE
     rung = expire(said, act(CLOCK, NOON + DAY + 5 * MINUTE))
     missing = [fact for fact in rung.says if isinstance(fact, Fact) and fact.code is FactCode.RECEIPT_MISSING]
     assert [fact.audience for fact in missing][:1] == [Audience.OPERATOR]
@@ -188,7 +188,7 @@ def test_whatever_is_said_waits_for_its_receipt(side: Side, status: Status, step
     told = state(rung)
     assert told.status is said.status, "a clock ends nothing"
     assert overdue(told)
-    assert Clock.RECEIPT not in quiet(told)
+    assert Awaited.RECEIPT not in quiet(told)
     for number in told.unproved:
         told = state(hear_receipt(told, act(), number))
     assert told.missing == frozenset()

@@ -12,7 +12,7 @@ from services.referral.domain.life import Side
 from services.referral.domain.policy import Recipient
 from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
-from services.referral.domain.ruling import Paper, Ruling, Tell, Words
+from services.referral.domain.ruling import Paper, PaperName, Ruling, Tell
 from services.referral.domain.saying import RESERVED, say
 from services.referral.domain.standing import Course
 from shared.contracts.codes import (
@@ -112,7 +112,7 @@ def test_who_it_is_is_not_in_an_offer_without_a_reason(category: Category) -> No
     refused = offer(Category.SUMMARY, category, given=casefile(grant()))
     assert refused == Ruling.refused(Refused.NOT_RELEASED, **{category.value: "identity-before-acceptance"})
     ruling = offer(Category.SUMMARY, category, given=casefile(grant()), identity_reason=CANARY)
-    assert {paper.name for paper in ruling.papers} == {Category.SUMMARY, category, Words.IDENTITY_REASON}
+    assert {paper.name for paper in ruling.papers} == {Category.SUMMARY, category, PaperName.IDENTITY_REASON}
 
 
 def test_a_kind_that_is_not_agreed_is_not_sent() -> None:
@@ -296,7 +296,7 @@ def test_withdrawing_and_rescheduling_say_what_staff_meant() -> None:
     assert withdrawn.entries[0].detail == {"codes": "unsafe"}
     again = sending.reschedule(at_status(Status.MISSED).sender, act(), MEETING, LATER)
     assert state(again).standing.expected == LATER
-    assert [paper.name for paper in again.papers] == [Words.MEETING]
+    assert [paper.name for paper in again.papers] == [PaperName.MEETING]
 
 
 def test_no_ruling_shows_what_it_holds() -> None:

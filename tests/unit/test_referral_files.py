@@ -11,7 +11,7 @@ from services.referral.domain.casework import open_case, record, take_back
 from services.referral.domain.refusals import Refused
 from services.referral.domain.reports import ReportFile, ReportStatus, hear_report, link, reorient
 from services.referral.domain.reports import open_case as open_case_for
-from services.referral.domain.ruling import Ruling, Words
+from services.referral.domain.ruling import PaperName, Ruling
 from shared.contracts.codes import Reorientation, Verdict
 from shared.contracts.event import EventId
 from shared.contracts.facts import Audience, Fact, FactCode
@@ -42,7 +42,7 @@ def test_a_report_is_kept_in_a_folder_of_its_own_and_the_caseworkers_are_told() 
     ruling = hear_report(None, event, SENDER, act(), FOLDER)
     assert ruling.state == ReportFile(event.report, FOLDER, event.data.report.urgency, Verdict.IN_SCOPE, NOON)
     (paper,) = ruling.papers
-    assert (paper.case, paper.about, paper.name, paper.content) == (FOLDER, event.report, Words.REPORT, event.data)
+    assert (paper.case, paper.about, paper.name, paper.content) == (FOLDER, event.report, PaperName.REPORT, event.data)
     (fact,) = ruling.says
     assert isinstance(fact, Fact)
     assert (fact.code, fact.audience, fact.subject) == (FactCode.REPORT_TAKEN, Audience.CASEWORKERS, event.report)

@@ -6,7 +6,7 @@ from services.referral.domain import hearing
 from services.referral.domain.cases import Case
 from services.referral.domain.life import Side
 from services.referral.domain.refusals import Refused
-from services.referral.domain.ruling import Ruling, Words
+from services.referral.domain.ruling import PaperName, Ruling
 from services.referral.domain.saying import say
 from shared.contracts.codes import EVERY_KIND, Category, Purpose, Status, Step
 from shared.contracts.event import EventId
@@ -207,10 +207,10 @@ def test_what_is_disclosed_replaces_the_terms_of_the_offer() -> None:
 
 def test_each_event_leaves_its_papers_at_both_ends() -> None:
     expected = {
-        Step.ASKED: {Words.QUESTION},
-        Step.ACCEPTED: {Words.MEETING},
-        Step.DECLINED: {Words.DECLINE},
-        Step.REDIRECTED: {Words.REDIRECT},
+        Step.ASKED: {PaperName.QUESTION},
+        Step.ACCEPTED: {PaperName.MEETING},
+        Step.DECLINED: {PaperName.DECLINE},
+        Step.REDIRECTED: {PaperName.REDIRECT},
         Step.OPENED: set(),
     }
     for step, names in expected.items():

@@ -3,7 +3,7 @@
 import pytest
 
 from services.referral.domain.moves import contents
-from services.referral.domain.ruling import Words
+from services.referral.domain.ruling import PaperName
 from services.referral.store.papers import MODELS
 from shared.contracts.codes import Category
 from shared.contracts.event_data import AnsweredData, EventData
@@ -13,7 +13,7 @@ WITH_ALL = AnsweredData(answer=CANARY, packet=packet(), identity_reason=CANARY)
 
 
 def test_every_kind_of_paper_has_its_model() -> None:
-    assert set(MODELS) == {*Category, *Words}, "MODELS of store/papers.py lacks a kind, or has one more"
+    assert set(MODELS) == {*Category, *PaperName}, "MODELS of store/papers.py lacks a kind, or has one more"
 
 
 @pytest.mark.parametrize("data", [*DATA, WITH_ALL], ids=lambda data: type(data).__name__)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis.strategies import booleans, datetimes, dictionaries, integers, lists, none, sampled_from
 
-from services.referral.domain.clocks import Clock
+from services.referral.domain.clocks import Awaited
 from services.referral.domain.expiring import expire
 from services.referral.domain.hearing import hear
 from services.referral.domain.life import SAID_BY, Side
@@ -69,7 +69,7 @@ def test_whatever_a_partner_may_say_can_be_kept_and_read_again(step: Step, at: d
 @given(
     until=none() | moments,
     feedback=booleans(),
-    fired=dictionaries(sampled_from([clock.value for clock in Clock]), moments),
+    fired=dictionaries(sampled_from([clock.value for clock in Awaited]), moments),
     version=integers(0, 2**31 - 1),
 )
 def test_terms_and_marks_come_back_as_they_were(

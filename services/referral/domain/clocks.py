@@ -36,7 +36,7 @@ GRACE: Mapping[Side, timedelta] = MappingProxyType(
 """How long after the hour agreed a clock says that the person is late. The receiver, who is there, says it first."""
 
 
-class Clock(StrEnum):
+class Awaited(StrEnum):
     """What is waited for."""
 
     RECEIPT = "receipt"
@@ -94,31 +94,31 @@ def receipts(referral: Referral) -> dict[int, datetime]:
     return {n: lane[n - 1].at + RECEIPT_IN for n in referral.unproved}
 
 
-def running(referral: Referral) -> dict[Clock, datetime]:
+def running(referral: Referral) -> dict[Awaited, datetime]:
     """Return the clocks that run for this copy now, each with its deadline; of several receipts, the first."""
     status, standing, until = referral.status, referral.standing, referral.deadlines
-    clocks: dict[Clock, datetime] = {}
+    clocks: dict[Awaited, datetime] = {}
     if awaited := receipts(referral):
-        clocks[Clock.RECEIPT] = min(awaited.values())
+        clocks[Awaited.RECEIPT] = min(awaited.values())
     if status in (Status.OFFERED, Status.RECEIVED) and standing.read_at is None:
-        clocks[Clock.FIRST_READ] = until.first_read
+        clocks[Awaited.FIRST_READ] = until.first_read
     if status in (Status.OFFERED, Status.RECEIVED, Status.OPENED):
-        clocks[Clock.DECISION] = until.decision + standing.paused
+        clocks[Awaited.DECISION] = until.decision + standing.paused
     if status is Status.DISCLOSED and standing.expected is not None:
-        clocks[Clock.ARRIVAL] = standing.expected + GRACE[referral.side]
+        clocks[Awaited.ARRIVAL] = standing.expected + GRACE[referral.side]
     return clocks
 
 
-def quiet(referral: Referral) -> dict[Clock, datetime]:
+def quiet(referral: Referral) -> dict[Awaited, datetime]:
     """Return the running clocks that have not rung for their deadline; of several receipts, the first that has not."""
     clocks = {clock: at for clock, at in running(referral).items() if referral.fired.get(clock) != at}
-    clocks.pop(Clock.RECEIPT, None)
+    clocks.pop(Awaited.RECEIPT, None)
     if silent := [at for n, at in receipts(referral).items() if n not in referral.missing]:
-        clocks[Clock.RECEIPT] = min(silent)
+        clocks[Awaited.RECEIPT] = min(silent)
     return clocks
 
 
-def due(referral: Referral, now: datetime) -> dict[Clock, datetime]:
+def due(referral: Referral, now: datetime) -> dict[Awaited, datetime]:
     """Return the clocks whose deadline has passed and that have not rung for it yet."""
     return {clock: deadline for clock, deadline in quiet(referral).items() if deadline <= now}
 
@@ -147,9 +147,9 @@ def overdue(referral: Referral) -> bool:
     return dial(referral).overdue
 
 
-def rung(referral: Referral, clocks: Mapping[Clock, datetime], now: datetime) -> Referral:
+def rung(referral: Referral, clocks: Mapping[Awaited, datetime], now: datetime) -> Referral:
     """Return the referral with ``clocks``, which are due at ``now``, marked as having rung for their deadlines."""
-    marks = {clock.value: deadline for clock, deadline in clocks.items() if clock is not Clock.RECEIPT}
+    marks = {clock.value: deadline for clock, deadline in clocks.items() if clock is not Awaited.RECEIPT}
     missing = {n for n, deadline in receipts(referral).items() if deadline <= now}
     return replace(
         referral,

@@ -8,7 +8,7 @@ receiver's staff are told all the same.
 from collections.abc import Collection
 from dataclasses import replace
 
-from services.referral.domain.clocks import Clock, due, rung
+from services.referral.domain.clocks import Awaited, due, rung
 from services.referral.domain.life import Side
 from services.referral.domain.receiving import miss
 from services.referral.domain.referral import Referral
@@ -27,7 +27,7 @@ def expire(referral: Referral, act: Act) -> Ruling[Referral]:
         return Ruling()
     told = rung(referral, ringing, act.at)
     missed = _missed(told, ringing, act)
-    told_otherwise = {Clock.RECEIPT, Clock.ARRIVAL} if missed.says else {Clock.RECEIPT}
+    told_otherwise = {Awaited.RECEIPT, Awaited.ARRIVAL} if missed.says else {Awaited.RECEIPT}
     late = [clock for clock in ringing if clock not in told_otherwise]
     lost = {n: told.lane(told.side)[n - 1].step for n in sorted(told.missing - referral.missing)}
     return replace(
@@ -36,24 +36,24 @@ def expire(referral: Referral, act: Act) -> Ruling[Referral]:
         entries=(
             *missed.entries,
             *(_line(told, clock, act) for clock in late),
-            *(_line(told, Clock.RECEIPT, act, n=str(n), step=step.value) for n, step in lost.items()),
+            *(_line(told, Awaited.RECEIPT, act, n=str(n), step=step.value) for n, step in lost.items()),
         ),
     )
 
 
-def _missed(referral: Referral, ringing: Collection[Clock], act: Act) -> Ruling[Referral]:
+def _missed(referral: Referral, ringing: Collection[Awaited], act: Act) -> Ruling[Referral]:
     """Report that the person did not come, where it is time, and ours to say, and there is room left to say it."""
-    if Clock.ARRIVAL in ringing and referral.side is Side.RECEIVER:
+    if Awaited.ARRIVAL in ringing and referral.side is Side.RECEIVER:
         missed = miss(referral, act, MissedData(reason=MissReason.TIME_PASSED))
         if missed.refusal is None:
             return missed
     return Ruling(state=referral)
 
 
-def _line(referral: Referral, clock: Clock, act: Act, **detail: str) -> Entry:
+def _line(referral: Referral, clock: Awaited, act: Act, **detail: str) -> Entry:
     return entry(referral, EntryCode.REFERRAL_OVERDUE, act, clock=clock.value, **detail)
 
 
-def _overdue(referral: Referral, clock: Clock, act: Act) -> Fact:
-    urgency = Urgency.IMMEDIATE if clock is Clock.ARRIVAL else referral.urgency
+def _overdue(referral: Referral, clock: Awaited, act: Act) -> Fact:
+    urgency = Urgency.IMMEDIATE if clock is Awaited.ARRIVAL else referral.urgency
     return fact(referral, FactCode.REFERRAL_OVERDUE, act.at, act.ids, urgency=urgency)

@@ -5,7 +5,7 @@ from typing import assert_never
 
 from services.referral.domain.lanes import Move
 from services.referral.domain.life import SAID_BY
-from services.referral.domain.ruling import Note, Paper, Words
+from services.referral.domain.ruling import Note, Paper, PaperName
 from shared.contracts.codes import Category
 from shared.contracts.event_data import (
     AcceptedData,
@@ -75,7 +75,7 @@ def papers_of(event: ReferralEvent, case: CaseId) -> tuple[Paper, ...]:
     )
 
 
-def contents(data: EventData) -> dict[Category | Words, Personal]:
+def contents(data: EventData) -> dict[Category | PaperName, Personal]:
     """Return what an event says that is personal, by the name under which it is kept."""
     match data:
         case OfferedData() | AnsweredData():
@@ -83,7 +83,7 @@ def contents(data: EventData) -> dict[Category | Words, Personal]:
         case DisclosedData():
             return _packet(data.packet)
         case AcceptedData() | RescheduledData():
-            return {Words.MEETING: data.meeting}
+            return {PaperName.MEETING: data.meeting}
         case AskedData() | DeclinedData() | RedirectedData() | MissedData() | ProgressedData() | ClosedData():
             return {_KEPT_WHOLE[type(data)]: data}
         case OpenedData() | ArrivedData() | WithdrawnData() | ConsentWithdrawnData():
@@ -92,24 +92,24 @@ def contents(data: EventData) -> dict[Category | Words, Personal]:
             assert_never(data)
 
 
-_KEPT_WHOLE: Mapping[type[EventData], Words] = {
-    AskedData: Words.QUESTION,
-    DeclinedData: Words.DECLINE,
-    RedirectedData: Words.REDIRECT,
-    MissedData: Words.MISS,
-    ProgressedData: Words.PROGRESS,
-    ClosedData: Words.CLOSING,
+_KEPT_WHOLE: Mapping[type[EventData], PaperName] = {
+    AskedData: PaperName.QUESTION,
+    DeclinedData: PaperName.DECLINE,
+    RedirectedData: PaperName.REDIRECT,
+    MissedData: PaperName.MISS,
+    ProgressedData: PaperName.PROGRESS,
+    ClosedData: PaperName.CLOSING,
 }
 
 
-def _packet(packet: Packet | None) -> dict[Category | Words, Personal]:
+def _packet(packet: Packet | None) -> dict[Category | PaperName, Personal]:
     return {} if packet is None else dict(packet.parts().items())
 
 
-def _deciding(data: OfferedData | AnsweredData) -> dict[Category | Words, Personal]:
-    words: dict[Category | Words, Personal] = {}
+def _deciding(data: OfferedData | AnsweredData) -> dict[Category | PaperName, Personal]:
+    words: dict[Category | PaperName, Personal] = {}
     if data.identity_reason is not None:
-        words[Words.IDENTITY_REASON] = Note(text=data.identity_reason)
+        words[PaperName.IDENTITY_REASON] = Note(text=data.identity_reason)
     if isinstance(data, AnsweredData):
-        words[Words.ANSWER] = Note(text=data.answer)
+        words[PaperName.ANSWER] = Note(text=data.answer)
     return words

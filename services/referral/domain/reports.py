@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from services.referral.domain.cases import Case, opened
 from services.referral.domain.refusals import Refused
-from services.referral.domain.ruling import Act, Paper, Ruling, Words
+from services.referral.domain.ruling import Act, Paper, PaperName, Ruling
 from shared.contracts.codes import Reorientation, Urgency, Verdict
 from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.facts import Audience, Fact, FactCode
@@ -64,7 +64,7 @@ def hear_report(
         state=report,
         says=(told,),
         entries=(_entry(EntryCode.REPORT_TAKEN, report, act, verdict=screening.verdict.value),),
-        papers=(Paper(folder, report.id, Words.REPORT, event.data),),
+        papers=(Paper(folder, report.id, PaperName.REPORT, event.data),),
     )
 
 

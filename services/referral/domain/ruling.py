@@ -42,7 +42,7 @@ class Tell:
     event: ReferralEvent
 
 
-class Words(StrEnum):
+class PaperName(StrEnum):
     """What a personal paper is that is no category of a packet."""
 
     IDENTITY_REASON = "identity_reason"
@@ -69,7 +69,7 @@ class Paper:
 
     case: CaseId
     about: ReferralId | ReportId | CaseId
-    name: Category | Words
+    name: Category | PaperName
     content: Personal
     side: Side | None = None
     """Whose event of the referral brought it …"""

@@ -11,7 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from services.referral.domain.life import Side
-from services.referral.domain.ruling import Note, Paper, Words
+from services.referral.domain.ruling import Note, Paper, PaperName
 from services.referral.known import Folder
 from shared.contracts.codes import Category
 from shared.contracts.event_data import (
@@ -69,16 +69,16 @@ MODELS: Final[Mapping[str, type[Personal]]] = MappingProxyType(
         Category.EXPLOITATION: ExploitationRecord,
         Category.RISK: Risk,
         Category.DOCUMENTS: Documents,
-        Words.IDENTITY_REASON: Note,
-        Words.ANSWER: Note,
-        Words.QUESTION: AskedData,
-        Words.MEETING: Meeting,
-        Words.DECLINE: DeclinedData,
-        Words.REDIRECT: RedirectedData,
-        Words.MISS: MissedData,
-        Words.PROGRESS: ProgressedData,
-        Words.CLOSING: ClosedData,
-        Words.REPORT: ReportTakenData,
+        PaperName.IDENTITY_REASON: Note,
+        PaperName.ANSWER: Note,
+        PaperName.QUESTION: AskedData,
+        PaperName.MEETING: Meeting,
+        PaperName.DECLINE: DeclinedData,
+        PaperName.REDIRECT: RedirectedData,
+        PaperName.MISS: MissedData,
+        PaperName.PROGRESS: ProgressedData,
+        PaperName.CLOSING: ClosedData,
+        PaperName.REPORT: ReportTakenData,
     },
 )
 """What a paper of each name holds."""
