@@ -119,5 +119,26 @@ def test_whoever_is_named_a_signature_is_checked(knocked: Knocked, monkeypatch: 
         assert checked == [not code]
 
 
+def test_over_http_others_mail_is_refused_before_anybody_asks_who_signed_it(
+    knocked: Knocked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever holds it learns nothing of whom the door knows, and it is no word of its sender to us."""
+    them = knocked.sender.organisation
+    elsewhere = OrganisationId("foyer-fr")
+    stranger = replace(knocked.sender, organisation=replace(them, id=OrganisationId("inconnu-fr")))
+    for sender in (knocked.sender, stranger):
+        with monkeypatch.context() as patch:
+            patch.setattr(VerifyKey, "holds", None)
+            for sealed in (sender.seal(to=elsewhere), altered(sender.seal(to=elsewhere))):
+                with pytest.raises(Unreadable, match=r"^envelope-not-for-us$"):
+                    knocked.door.read(Delivery(sealed.envelope, sealed.headers, HTTP))
+
+
+def test_on_the_queue_others_mail_is_heard_as_evidence(knocked: Knocked) -> None:
+    sealed = knocked.sender.seal(to=OrganisationId("foyer-fr"))
+    heard = knocked.door.read(Delivery(sealed.envelope, sealed.headers, QUEUE))
+    assert heard.what.recipient == "foyer-fr"
+
+
 def altered(sealed: Sealed) -> Sealed:
     return replace(sealed, envelope=sealed.envelope[:-1] + bytes([sealed.envelope[-1] ^ 1]))

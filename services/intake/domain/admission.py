@@ -24,8 +24,6 @@ from shared.values import dataclass
 CLOCK_SKEW = timedelta(minutes=10)
 """How far a sender's clock may be ahead of ours (docs/protocol/envelope.md)."""
 
-"""The sender has given two messages the same id."""
-
 
 class Speaker(StrEnum):
     """Which of its services an organisation spoke with, by the purpose of the key that signed."""
@@ -181,8 +179,8 @@ def _fault(arrival: Arrival, us: OrganisationId, at: datetime) -> str | None:
 def _number(arrival: Arrival, us: OrganisationId, at: datetime) -> Numbered | None:
     """Return the message's place in what its sender says to us; ``None`` where its number proves nothing.
 
-    Anybody can bring us what was sealed for somebody else, and whoever finds an old key can sign any number with it. If
-    those counted, a number that was withheld from us could be filled in.
+    A partner can pass on to us what was sealed for somebody else, and whoever finds an old key can sign any number with
+    it. If those counted, a number that was withheld from us could be filled in.
     """
     if arrival.recipient != us or arrival.speaker is Speaker.NEITHER or not arrival.key_holds.holds_at(at):
         return None

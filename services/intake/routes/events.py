@@ -4,7 +4,8 @@ The body is the envelope, the ``ce-`` headers repeat its visible part (CloudEven
 speak is told by the signature, so that there is nothing to sign in with. The answer is the signed receipt.
 
 Over AMQP whatever is refused is kept as evidence: only partners can put something on the queue. Here anybody can, so
-that what nobody has signed is refused on the spot and not kept: it would fill our disk and wear out our operators.
+that what nobody has signed, or is addressed to somebody else, is refused on the spot and not kept: it would fill our
+disk and wear out our operators.
 """
 
 import asyncio

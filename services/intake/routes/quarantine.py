@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from services.intake.routes.entrance import Entrance, entrance, words_for
 from shared.messaging import held
+from shared.messaging.held import Parked
 from shared.staff import Role
 from shared.web.access import having
 from shared.web.documented import problems
@@ -16,6 +17,8 @@ from shared.web.documented import problems
 OPERATORS: Final = having(Role.OPERATOR)
 
 LARGEST_PAGE: Final = 100
+LONGEST_SIZE: Final = 12
+"""Digits."""
 
 
 class KeptSaid(BaseModel):
@@ -32,7 +35,7 @@ class KeptSaid(BaseModel):
     attempts: int
     since: datetime
     size: int
-    """In bytes."""
+    """In bytes, as it came; of what is larger than any envelope only the size and the digest are kept."""
 
 
 class Quarantine(BaseModel):
@@ -64,8 +67,14 @@ async def list_quarantine(request: Request, here: Annotated[Entrance, Depends(en
                 title=say(each.reason),
                 attempts=each.attempts,
                 since=each.first_at,
-                size=each.size,
+                size=_size(each),
             )
             for each in oldest
         ),
     )
+
+
+def _size(kept: Parked) -> int:
+    """Return the size as it came. Of a body that is not kept the headers say it; a partner may have written them."""
+    said = kept.headers.get("relais-size", "")
+    return int(said) if not kept.size and said.isdecimal() and len(said) < LONGEST_SIZE else kept.size

@@ -4,6 +4,9 @@ import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import sha256
+from os import urandom
+from uuid import uuid4
 
 import pytest
 
@@ -123,6 +126,22 @@ async def test_whoever_has_signed_nothing_learns_nothing_of_whom_we_know(
     assert await door.count("held") == before
 
 
+async def test_what_a_partner_sealed_for_somebody_else_leaves_nothing(
+    door: AtWork, knocking: Knocking, sender: Sender
+) -> None:
+    """Whoever holds others' mail can bring it here: it must not fill what is kept, nor speak in the sender's name."""
+    tables = ("held", "inbox", "audit_leaf")
+    before = [await door.count(table) for table in tables]
+    others = [
+        sender.seal(to=knocking.stranger.id),
+        Sender.of(knocking.stranger, knocking.us).seal(to=knocking.former.id),
+    ]
+    answers = [await door.post(each) for each in others]
+    assert all(is_problem(answer, 400, "envelope-not-for-us") for answer in answers)
+    assert len({answer.content for answer in answers}) == 1
+    assert [await door.count(table) for table in tables] == before
+
+
 async def test_an_envelope_is_read_and_verified_once(
     door: AtWork, sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,6 +215,30 @@ async def test_an_operator_sees_why_and_never_what(door: AtWork, sender: Sender)
         "size": 4_096,
     }
     assert answer.json()["count"] >= 1
+
+
+@pytest.mark.parametrize("said", ["x", "9" * 5_000, "-1", ""])
+async def test_a_size_that_is_only_said_is_believed_where_it_is_one(said: str, door: AtWork, sender: Sender) -> None:
+    empty = Sealed(sender.seal().id, b"", {"relais-size": said, "relais-test": str(uuid4())})
+    await door.bring(empty)
+    assert await size_of(door, "headers::json ->> 'relais-test' = $1", empty.headers["relais-test"]) == 0
+
+
+async def test_of_what_is_too_large_an_operator_sees_how_large_it_was(door: AtWork, sender: Sender) -> None:
+    large = Sealed(sender.seal().id, urandom(262_145), {})
+    await door.bring(large)
+    assert await door.parked(large) == "envelope-oversized"
+    digest = sha256(large.envelope).hexdigest()
+    assert await size_of(door, "headers::json ->> 'relais-sha256' = $1", digest) == 262_145
+
+
+async def size_of(door: AtWork, where: str, value: str) -> int:
+    """Wait until a message is kept back, and return the size that an operator is told."""
+    query = f"SELECT id FROM held WHERE {where}"  # noqa: S608 - conditions from the tests
+    held = await until(lambda: door.owner.fetchval(query, value), seconds=10, what="the message in quarantine")
+    answer = await door.client.get("/quarantine", headers=bearer(door, Role.OPERATOR))
+    (size,) = [each["size"] for each in answer.json()["messages"] if each["id"] == str(held)]
+    return int(size)
 
 
 async def test_others_see_no_quarantine(door: AtWork) -> None:
