@@ -27,10 +27,13 @@ class IntakeSettings(NodeSettings):
     intake_port: int = Field(default=8001, ge=0, le=65_535)
     intake_events_a_second: float = Field(default=20.0, gt=0)
     """How many envelopes one partner, and one address, may bring over HTTP in the long run."""
-    intake_reports_a_minute: float = Field(default=20.0, gt=0)
-    """How many reports one address may make in the long run."""
+    intake_reports_a_minute: float = Field(default=2.0, gt=0)
+    """How many reports one address may make in the long run; five minutes' worth of them at once."""
     intake_all_events_a_second: float = Field(default=200.0, gt=0)
-    """How many envelopes may come over HTTP in the long run, from all addresses together."""
+    """How many envelopes may come over HTTP in the long run, from all addresses together.
+
+    Half of it is kept for networks that come seldom; so it is with reports.
+    """
     intake_all_reports_a_minute: float = Field(default=60.0, gt=0)
     """How many reports may come in the long run, from all addresses together."""
     intake_trusted_proxies: tuple[IPvAnyNetwork, ...] = LOOPBACK

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.intake.domain.pace import Limit, Pace, caller_at
+from services.intake.domain.pace import Ceiling, Limit, Pace, caller_at, network_at
 
 NOW = datetime(2026, 11, 24, 10, 20, tzinfo=UTC)
 
@@ -42,6 +42,60 @@ def test_looking_counts_nothing() -> None:
 )
 def test_an_ipv6_address_is_its_64_and_no_more(hosts: tuple[str, ...], callers: int) -> None:
     assert len({caller_at(host) for host in hosts}) == callers
+
+
+@pytest.mark.parametrize(
+    ("hosts", "networks"),
+    [
+        (("2001:db8:1:2::1", "2001:db8:1:ffff::1"), 1),
+        (("2001:db8:1::1", "2001:db8:2::1"), 2),
+        (("192.0.2.1", "192.0.2.255", "::ffff:192.0.2.7"), 1),
+        (("192.0.2.1", "192.0.3.1"), 2),
+        (("fe80::1%eth0", "fe80::2"), 1),
+        (("", "door"), 2),
+    ],
+)
+def test_a_network_is_what_routers_take(hosts: tuple[str, ...], networks: int) -> None:
+    assert len({network_at(host) for host in hosts}) == networks
+
+
+COMING = st.lists(st.tuples(st.integers(0, 5), st.floats(0, 5)), max_size=120)
+"""Who comes, of six networks, and how long after the one before."""
+
+
+@given(COMING)
+def test_a_few_networks_cannot_close_the_door_to_another(coming: list[tuple[int, float]]) -> None:
+    ceiling, at = Ceiling(Limit(40, 1.0), few=Limit(3, 1 / 600)), NOW
+    for network, pause in coming:
+        at += timedelta(seconds=pause)
+        ceiling.wait(str(network), at)
+    assert ceiling.wait("another", at) == 0
+
+
+@given(COMING)
+def test_all_together_do_no_more_than_the_ceiling_allows(coming: list[tuple[int, float]]) -> None:
+    ceiling, at, passed = Ceiling(Limit(10, 0.5), few=Limit(3, 0.1)), NOW, 0
+    for network, pause in coming:
+        at += timedelta(seconds=pause)
+        passed += not ceiling.wait(str(network), at)
+    assert passed <= 10 + 0.5 * (at - NOW).total_seconds() + 1e-3
+
+
+@given(COMING)
+def test_whoever_waits_for_the_ceiling_as_told_is_let_in(coming: list[tuple[int, float]]) -> None:
+    ceiling, at = Ceiling(Limit(2, 0.2), few=Limit(1, 0.3)), NOW
+    for network, pause in coming:
+        at += timedelta(seconds=pause)
+        wait = ceiling.wait(str(network), at)
+        if wait:
+            at += timedelta(seconds=wait)
+            assert ceiling.wait(str(network), at) == 0
+
+
+def test_a_flood_leaves_each_network_a_few() -> None:
+    ceiling = Ceiling(Limit(20, 1.0), few=Limit(2, 1 / 600))
+    assert [ceiling.wait("flood", NOW) for _ in range(13)].count(0) == 12
+    assert [bool(ceiling.wait("reporter", NOW)) for _ in range(3)] == [False, False, True]
 
 
 def test_quiet_callers_are_forgotten() -> None:

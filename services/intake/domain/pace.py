@@ -3,16 +3,21 @@
 It keeps a flood from one side from filling our disk or wearing out our staff. It is no accounting: another process has
 buckets of its own, and a restart fills them all.
 
-What must never happen: the buckets grow without limit; a caller that waits as long as it is told is refused again.
+What must never happen: the buckets grow without limit; a caller that waits as long as it is told is refused again for
+what it did itself; a flood from a few networks closes the door to all others.
 """
 
 from collections import OrderedDict
 from datetime import datetime
-from ipaddress import IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Final
 
 from shared.values import dataclass
 
 ROUNDING = 1e-6
+
+EVERYBODY: Final = ""
+"""The one caller of what is counted for all together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +58,53 @@ class Pace:
         return min(float(self._limit.burst), tokens + gained)
 
 
+class Ceiling:
+    """What all callers together may do: one half for whoever comes first, the other for networks that come seldom.
+
+    When the first half is used up, each network may still do a ``few`` things out of the second. Whoever has used it up
+    soon has had these; to close the second half as well takes as many networks as it has room for.
+    """
+
+    def __init__(self, limit: Limit, *, few: Limit) -> None:
+        """Allow ``limit`` in all, and ``few`` to each network when the first half of it is used up."""
+        half = Limit(max(1, limit.burst // 2), limit.a_second / 2)
+        self._anybody, self._seldom = Pace(half), Pace(half)
+        self._few = Pace(few)
+
+    def wait(self, network: str, at: datetime) -> int:
+        """Count one more from ``network`` at ``at`` and return 0; or count nothing and return the seconds to wait."""
+        seconds = self._anybody.wait(EVERYBODY, at)
+        if not seconds:
+            return 0
+        kept = max(self._few.look(network, at), self._seldom.look(EVERYBODY, at))
+        if not kept:
+            self._few.wait(network, at)
+            self._seldom.wait(EVERYBODY, at)
+        return min(seconds, kept)
+
+
 def caller_at(host: str) -> str:
     """Return who counts as one caller: an IPv4 address, or the /64 of an IPv6 address, all of which one line has.
 
     RFC 6177: a home gets at least a /64, so that whoever changes the second half of an address is nobody new.
     """
+    return _around(host, 32, 64)
+
+
+def network_at(host: str) -> str:
+    """Return whose network the address is in: its /24, or its /48; routers of the internet take no smaller ones.
+
+    A line may have many a /64, and a machine some neighbouring addresses; many networks cost more.
+    """
+    return _around(host, 24, 48)
+
+
+def _around(host: str, of_ipv4: int, of_ipv6: int) -> str:
     try:
         address = ip_address(host)
     except ValueError:
         return host
-    if not isinstance(address, IPv6Address):
-        return str(address)
-    return str(address.ipv4_mapped or IPv6Network((int(address) >> 64 << 64, 64)))
+    address = (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+    if isinstance(address, IPv6Address):
+        return str(IPv6Network((int(address), of_ipv6), strict=False))
+    return str(IPv4Network((int(address), of_ipv4), strict=False))

@@ -14,7 +14,7 @@ from typing import Final
 from fastapi import Request
 
 from services.intake.domain.admission import Arrival, Given
-from services.intake.domain.pace import Limit, Pace, caller_at
+from services.intake.domain.pace import Ceiling, Limit, Pace, caller_at, network_at
 from services.intake.domain.screening import Remit
 from services.intake.domain.taking import TakeReport
 from shared.clock import Clock
@@ -28,8 +28,10 @@ from shared.web.problem import Problem
 PATIENCE_SECONDS: Final = 10.0
 """How long a caller waits for the database before it is told to come again."""
 
-EVERYBODY: Final = ""
-"""The one caller of what is counted for all together."""
+FEW_EVENTS: Final = Limit(20, 1.0)
+"""What each network may still bring when others have used up what is there for anybody: twenty, and one a second."""
+FEW_REPORTS: Final = Limit(3, 1 / 600)
+"""Likewise of reports: three, and one every ten minutes."""
 
 
 class Paces:
@@ -43,10 +45,15 @@ class Paces:
         all_events_a_second: float,
         all_reports_a_minute: float,
     ) -> None:
-        """Take the rates in the long run; some seconds' worth may come at once."""
-        self._events, self._all_events = Pace(_events(events_a_second)), Pace(_events(all_events_a_second))
-        self._reports, self._all_reports = Pace(_reports(reports_a_minute)), Pace(_reports(all_reports_a_minute))
-        self._partners = Pace(_events(events_a_second))
+        """Take the rates in the long run; some seconds' worth may come at once, and five minutes' worth of reports.
+
+        A report is written by hand: one address has few, and may have them all at once.
+        """
+        self._events = Pace(_limit(5, events_a_second))
+        self._all_events = Ceiling(_limit(5, all_events_a_second), few=FEW_EVENTS)
+        self._reports = Pace(_limit(300, reports_a_minute / 60))
+        self._all_reports = Ceiling(_limit(30, all_reports_a_minute / 60), few=FEW_REPORTS)
+        self._partners = Pace(_limit(5, events_a_second))
         self._salt = urandom(16)
 
     def count_event(self, request: Request, clock: Clock) -> None:
@@ -79,11 +86,14 @@ class Paces:
         """Count one more envelope of this partner, which was new."""
         self._partners.wait(sender, clock.now())
 
-    def _count(self, request: Request, clock: Clock, by_address: Pace, in_all: Pace) -> None:
-        caller = caller_at(request.client.host if request.client else "")
-        hidden = blake2b(caller.encode(), key=self._salt, digest_size=16).hexdigest()
-        _let_pass(by_address.wait(hidden, clock.now()))
-        _let_pass(in_all.wait(EVERYBODY, clock.now()))
+    def _count(self, request: Request, clock: Clock, by_address: Pace, in_all: Ceiling) -> None:
+        """Count what an address tries, also what is refused to all: whoever hammers at the ceiling has soon done so."""
+        host = request.client.host if request.client else ""
+        _let_pass(by_address.wait(self._hidden(caller_at(host)), clock.now()))
+        _let_pass(in_all.wait(self._hidden(network_at(host)), clock.now()))
+
+    def _hidden(self, caller: str) -> str:
+        return blake2b(caller.encode(), key=self._salt, digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +135,6 @@ def _let_pass(seconds: int) -> None:
         raise Problem(429, ProblemCode.TOO_MANY, headers={"Retry-After": str(seconds)})
 
 
-def _events(a_second: float) -> Limit:
-    return Limit(max(1, round(5 * a_second)), a_second)
-
-
-def _reports(a_minute: float) -> Limit:
-    return Limit(max(1, round(a_minute / 2)), a_minute / 60)
+def _limit(seconds: int, a_second: float) -> Limit:
+    """Let so many seconds' worth come at once."""
+    return Limit(max(1, round(seconds * a_second)), a_second)
