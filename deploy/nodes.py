@@ -26,6 +26,7 @@ from deploy.local.databases import (
 )
 from shared.contracts.codes import RecipientKind
 from shared.contracts.ids import OrganisationId, StaffId
+from shared.files import write_private
 from shared.messaging.schema import sources
 from shared.sealing.enrol import Identity, Terms, agree, introduce, make_organisation, published_document
 from shared.sealing.keyring import Holder
@@ -133,9 +134,3 @@ async def migrate_node(node: NodeDatabase) -> int:
 def migrations(service: DatabaseRole) -> Mapping[str, Path]:
     """Return the folders of migrations that a service's schema is made of."""
     return sources(Path(services.__file__).parent / service / "store" / "migrations")
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file for our own user alone."""
-    path.touch(mode=0o600)
-    path.write_text(text, encoding="utf-8")

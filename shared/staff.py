@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter, Vali
 
 from shared.contracts.coded import Coded
 from shared.contracts.ids import ORGANISATION_PATTERN, Staff, StaffId
+from shared.files import SECRET_MODE, write_atomically
 
 STAFF_FILE: Final = "staff.json"
 """Its name in the node's folder."""
@@ -83,8 +84,7 @@ class StaffBook:
 
     def save(self, path: Path) -> None:
         """Write ``staff.json``, readable by the node's own user only."""
-        path.touch(mode=0o600)
-        path.write_bytes(TypeAdapter(tuple[StaffMember, ...]).dump_json(self.members, indent=2))
+        write_atomically(path, TypeAdapter(tuple[StaffMember, ...]).dump_json(self.members, indent=2), SECRET_MODE)
 
     def with_token(self, token: str) -> StaffMember | None:
         """Return the member whose token this is; comparing takes the same time for every wrong one."""

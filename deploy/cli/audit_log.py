@@ -4,14 +4,12 @@ A log's public key comes from the organisation's key document, which its identit
 database whose log is checked. Nothing here writes to a database.
 """
 
-import os
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from tempfile import NamedTemporaryFile
-from typing import IO, Final, Self
+from typing import Final, Self
 from uuid import UUID
 
 import asyncpg
@@ -27,6 +25,7 @@ from shared.audit.verify import verify
 from shared.contracts.coded import Told
 from shared.contracts.ids import OrganisationId
 from shared.contracts.services import Service
+from shared.files import SECRET_MODE, replacing
 from shared.sealing.directory import Directory
 from shared.sealing.documents import note_verifier
 from shared.sealing.keyring import Holder, read_keyring
@@ -199,21 +198,8 @@ async def export_log(node: Node, service: Service, path: Path, *, opened: bool) 
     origin = node.verifiers(service)[0].name
     async with node.connected(service) as connection:
         cipher = await node.cipher(service, connection) if opened else None
-        with _replacing(path) as out:
+        with replacing(path, SECRET_MODE) as out:
             return await exports.export(connection, origin, out, opened=opened, cipher=cipher)
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as out:
-        try:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-            Path(out.name).replace(path)
-        except BaseException:
-            Path(out.name).unlink(missing_ok=True)
-            raise
 
 
 def summary(reports: Mapping[Service, Report]) -> dict[str, object]:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from shared.files import write_private
+
 ENVIRONMENT_FILE: Final = "environment"
 FOLDER: Final = Path("/var/lib/relais")
 PREFIX: Final = "RELAIS_"
@@ -26,8 +28,7 @@ def write_environment(path: Path, variables: Mapping[str, str]) -> None:
         if not name.startswith(PREFIX) or "\n" in value:
             message = f"{name} cannot be written"
             raise ValueError(message)
-    path.touch(mode=0o600)
-    path.write_text("".join(f"{name}={value}\n" for name, value in variables.items()), encoding="utf-8")
+    write_private(path, "".join(f"{name}={value}\n" for name, value in variables.items()))
 
 
 def read_environment(path: Path) -> dict[str, str]:

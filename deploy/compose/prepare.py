@@ -28,11 +28,11 @@ from deploy.nodes import (
     let_agree,
     make_node,
     settings,
-    write_private,
 )
 from shared.clock import Clock
 from shared.contracts.ids import OrganisationId
 from shared.contracts.services import Service
+from shared.files import write_private
 from shared.sealing.directory import IDENTITY_FILE, PARTNERS_FOLDER
 from shared.sealing.keyring import Holder, keyring_path
 from shared.staff import STAFF_FILE

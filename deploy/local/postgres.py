@@ -21,6 +21,7 @@ from deploy.local.folder import hold
 from deploy.local.postgres_binaries import PostgresBinaries, as_ordinary_user, find_binaries, within_reach
 from deploy.local.processes import Kept, Program
 from deploy.local.progress import Progress, silent, waiting
+from shared.files import write_private
 
 ADDRESS_VARIABLE = "RELAIS_POSTGRES_DSN"
 ADMIN = "postgres"
@@ -150,9 +151,7 @@ class PrivatePostgres:
         (self.data / "pg_hba.conf").write_text(ACCESS, encoding="utf-8")
 
     def _new_password_file(self) -> Path:
-        descriptor = os.open(self._password_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(24))
+        write_private(self._password_file, secrets.token_urlsafe(24))
         return self._password_file
 
     def _password(self) -> str:

@@ -16,6 +16,7 @@ from deploy.broker.definitions import HASHING, SALT_BYTES, Definitions, User, Us
 from deploy.broker.management import administrator
 from deploy.local import ports
 from deploy.local.rabbitmq_binaries import RabbitBinaries
+from shared.files import write_private
 
 ADMIN: Final = UserName("relais-admin")
 NODE: Final = "relais@localhost"
@@ -81,7 +82,7 @@ class RabbitFiles:
         if not self.is_born:
             shutil.rmtree(self._data, ignore_errors=True)
             first = self.folder / "definitions.json"
-            _write_private(first, json.dumps(self._with_administrator(definitions or EMPTY), indent=1))
+            write_private(first, json.dumps(self._with_administrator(definitions or EMPTY), indent=1))
             lines.append(f"load_definitions = {first}")
         (self.folder / "rabbitmq.conf").write_text("\n".join([*lines, ""]), encoding="utf-8")
         (self.folder / "enabled_plugins").write_text("[rabbitmq_management].\n", encoding="utf-8")
@@ -142,15 +143,5 @@ class RabbitFiles:
         """Return the random word in the file ``name``, which only we may read."""
         file = self.folder / name
         if not file.exists():
-            _write_private(file, secrets.token_hex(24))
+            write_private(file, secrets.token_hex(24))
         return file.read_text(encoding="ascii")
-
-
-def _write_private(file: Path, text: str) -> None:
-    """Write ``file`` whole or not at all, mode 0600."""
-    making = file.with_name(f"{file.name}.making")
-    making.unlink(missing_ok=True)
-    descriptor = os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
-        opened.write(text)
-    making.rename(file)

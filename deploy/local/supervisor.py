@@ -24,6 +24,7 @@ from deploy.local.progress import on_screen
 from deploy.local.staff import DemoError
 from deploy.local.stopping import until_told
 from deploy.local.story import Story
+from shared.files import write_private
 from shared.sealing.codes import SealingError
 
 STATE: Final = Path(".relais") / "up"
@@ -51,13 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ):
                 if not asked.empty:
                     asyncio.run(Story(net, _untold).play(sorted(REFERRALS.glob("*.json"))[:1]))
-                _write(asked.folder / RUNNING, _addresses(net))
+                write_private(asked.folder / RUNNING, json.dumps(_addresses(net), indent=2))
                 while True:
                     signal.pause()
             empty(asked.folder)
     except (LocalError, DemoError, SealingError, OSError) as error:
         with suppress(OSError):
-            _write(asked.folder / RUNNING, {"error": str(error)})
+            write_private(asked.folder / RUNNING, json.dumps({"error": str(error)}, indent=2))
         return 1
     return 0
 
@@ -81,14 +82,6 @@ def _addresses(net: Network) -> dict[str, Any]:
         "mail": str(net.mail.folder),
         "partner": {"folder": str(net.folder / ACCUEIL), "exchange": net.partner_url},
     }
-
-
-def _write(path: Path, content: object) -> None:
-    """Write for our own user, in one step: whoever reads it reads all of it."""
-    new = path.with_suffix(".new")
-    new.touch(mode=0o600)
-    new.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    new.replace(path)
 
 
 if __name__ == "__main__":

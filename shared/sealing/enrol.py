@@ -14,11 +14,11 @@ from typing import Final
 
 from shared.contracts.codes import RecipientKind, ReferralKind, TransferBasis
 from shared.contracts.ids import OrganisationId
+from shared.files import PUBLIC_MODE, write_atomically
 from shared.sealing.agreement import Agreement, Party, open_agreement, sign_agreement
 from shared.sealing.codes import KeyringCode, KeyringError
 from shared.sealing.directory import AGREEMENT_SUFFIX, IDENTITY_FILE, KEYS_SUFFIX, PARTNERS_FOLDER
 from shared.sealing.documents import identity_vkey, parse_identity
-from shared.sealing.files import PUBLIC_MODE, write_atomically
 from shared.sealing.key_document import KeyDocument, open_key_document, publish, sign_key_document
 from shared.sealing.keyring import (
     RECOMMENDED_COST,

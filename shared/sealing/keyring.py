@@ -35,10 +35,10 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from shared.audit.note import Signer
 from shared.contracts.ids import KeyId, Organisation, OrganisationId
 from shared.contracts.services import Service
+from shared.files import SECRET_MODE, write_atomically
 from shared.sealing.codes import EnvelopeCode, EnvelopeError, KeyringCode, KeyringError
 from shared.sealing.documents import note_signer
 from shared.sealing.fields import Base64, Statement, Time, decode_base64, encode_base64, read_exactly, spell
-from shared.sealing.files import SECRET_MODE, write_atomically
 from shared.sealing.keys import KINDS_FOR, SECRET_BYTES, InboxKey, KeyPurpose, SigningKey, StorageKey, audit_purpose
 from shared.sealing.suites import KeyKind
 from shared.values import dataclass

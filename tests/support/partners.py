@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 from shared.contracts.codes import RecipientKind
 from shared.contracts.ids import MessageId, OrganisationId
+from shared.files import PUBLIC_MODE, write_atomically
 from shared.sealing.directory import KEYS_SUFFIX, PARTNERS_FOLDER, Directory
 from shared.sealing.enrol import (
     Choices,
@@ -20,7 +21,6 @@ from shared.sealing.enrol import (
     published_document,
 )
 from shared.sealing.envelope import Dispatch, parse, seal
-from shared.sealing.files import PUBLIC_MODE, write_atomically
 from shared.sealing.header import ce_headers
 from shared.sealing.key_document import PublishedKey, publish, sign_key_document
 from shared.sealing.keyring import Cost, Holder, Keyring, read_keyring
