@@ -19,6 +19,9 @@ NAME = re.compile(r"^[a-z_][a-z0-9_]*$")
 ADVISORY_LOCK = 0x52454C41
 """Any number, the same everywhere: "RELA"."""
 
+Applied = Mapping[tuple[str, int], bytes]
+"""The checksum of each migration, by its part and number."""
+
 
 class MigrationError(Coded[str]):
     """A schema cannot be brought up to date; ``code`` says why."""
@@ -37,6 +40,17 @@ class Migration:
     def checksum(self) -> bytes:
         """SHA-256 of the text, 32 bytes."""
         return sha256(self.text.encode()).digest()
+
+    def is_in(self, done: Applied) -> bool:
+        """Tell whether it is among what was ``done``.
+
+        Raises:
+            MigrationError: ``migration-changed``: it is, and its file was edited afterwards.
+        """
+        checksum = done.get((self.source, self.number))
+        if checksum not in (None, self.checksum):
+            raise MigrationError("migration-changed", self.file)
+        return checksum is not None
 
 
 def read_migrations(source: str, folder: Path) -> Iterator[Migration]:
@@ -72,14 +86,24 @@ async def migrate(connection: Connection, *, schema: str, role: str, sources: Ma
     await connection.execute("SELECT pg_advisory_lock($1)", ADVISORY_LOCK)
     try:
         await _prepare(connection, schema, role)
-        applied = await _applied(connection)
+        done = await applied(connection)
         count = 0
         for source, folder in sources.items():
             for migration in read_migrations(source, folder):
-                count += await _apply(connection, migration, role, applied.get((source, migration.number)))
+                if not migration.is_in(done):
+                    await _apply(connection, migration, role)
+                    count += 1
         return count
     finally:
         await connection.execute("SELECT pg_advisory_unlock($1)", ADVISORY_LOCK)
+
+
+async def applied(connection: Connection) -> Applied:
+    """Return what has been applied to the schema of ``connection``; nothing, where none ever was."""
+    if not await connection.fetchval("SELECT to_regclass('schema_migration') IS NOT NULL"):
+        return {}
+    rows = await connection.fetch("SELECT source, number, checksum FROM schema_migration")
+    return {(row["source"], row["number"]): row["checksum"] for row in rows}
 
 
 async def _prepare(connection: Connection, schema: str, role: str) -> None:
@@ -100,16 +124,7 @@ async def _prepare(connection: Connection, schema: str, role: str) -> None:
     )
 
 
-async def _applied(connection: Connection) -> dict[tuple[str, int], bytes]:
-    rows = await connection.fetch("SELECT source, number, checksum FROM schema_migration")
-    return {(row["source"], row["number"]): row["checksum"] for row in rows}
-
-
-async def _apply(connection: Connection, migration: Migration, role: str, checksum: bytes | None) -> int:
-    if checksum is not None:
-        if checksum != migration.checksum:
-            raise MigrationError("migration-changed", migration.file)
-        return 0
+async def _apply(connection: Connection, migration: Migration, role: str) -> None:
     async with connection.transaction():
         await connection.execute("SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '300s'")
         await connection.execute(migration.text.replace("{role}", role))
@@ -119,4 +134,3 @@ async def _apply(connection: Connection, migration: Migration, role: str, checks
             migration.number,
             migration.checksum,
         )
-    return 1
