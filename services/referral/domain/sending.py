@@ -191,12 +191,12 @@ def reschedule(referral: Referral, act: Act, asked: RescheduleAsked, file: CaseF
     if refusal is not None:
         return Ruling.refused(refusal, status=referral.status.value)
     data = RescheduledData(meeting=meeting, expected=asked.expected)
-    if meeting.where is meeting.who is meeting.bring is None:
+    if not any((meeting.where, meeting.who, meeting.bring)):
         return say(referral, act, ReferralRescheduled, data)
     gate = _under_its_terms(referral, _WORDS, _grounds(file, to, asked.purpose), Stage.ACCEPTED, act.at)
     if isinstance(gate, Ruling):
         return gate
-    return say(referral, act, ReferralRescheduled, data, **_released(NOTHING, gate))
+    return say(referral, act, ReferralRescheduled, data, **_released(frozenset(), gate))
 
 
 def withdraw(referral: Referral, act: Act, reason: WithdrawReason) -> Ruling[Referral]:
@@ -222,7 +222,6 @@ _ON_THE_WAY = frozenset({Status.DISCLOSED, Status.MISSED, Status.ARRIVED})
 _CANDIDATE = frozenset({Status.OFFERED, Status.RECEIVED, Status.OPENED, Status.ASKED, Status.ACCEPTED})
 
 
-NOTHING: frozenset[Category] = frozenset()
 _WORDS = frozenset({Category.SUMMARY})
 """What words rest on: they have no category, and everything that is offered has its summary with it."""
 
@@ -262,7 +261,9 @@ def _not_offered(leg: Leg, asked: OfferAsked, file: CaseFile, to: Recipient) -> 
         return Ruling.refused(Refused.NOT_WITH_ITSELF)
     if _identifies_to_a_second(asked.kind, asked.categories, file):
         return Ruling.refused(Refused.ANOTHER_CHOSEN)
-    return None if asked.kind in to.kinds else Ruling.refused(Refused.KIND_NOT_AGREED)
+    if to.agreed and asked.kind not in to.kinds:
+        return Ruling.refused(Refused.KIND_NOT_AGREED)
+    return None
 
 
 def _offered(

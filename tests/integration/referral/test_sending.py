@@ -1,7 +1,10 @@
 """The sender's side: what staff do over HTTP, what the partner gets, and what the gate keeps back."""
 
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
 from uuid import UUID, uuid4
+
+import pytest
 
 from shared.contracts.codes import AgeBand, Category, DeclinedBy, DeclineReason, MissReason, Status, Step
 from shared.contracts.event_data import (
@@ -20,6 +23,7 @@ from shared.contracts.event_data import (
 from shared.contracts.exchange import ReferralEvent
 from tests.support.desk import DeskAtWork, further, meeting
 from tests.support.referrals import BY_STEP, CANARY, summary
+from tests.support.wait import until
 
 EVERYTHING = [category.value for category in Category]
 
@@ -225,12 +229,48 @@ async def test_nothing_that_went_outlives_its_grant(desk: DeskAtWork) -> None:
     assert disclosed.data.terms.until == soon
 
 
+async def test_words_leave_only_where_the_summary_may(desk: DeskAtWork) -> None:
+    case, soon = await desk.new_case(), datetime.now(UTC) + timedelta(seconds=1)
+    await desk.grant(case, categories=["summary"], until=soon.isoformat())
+    referral = UUID((await desk.offer(case)).json()["id"])
+    await desk.hear(further(await the_offer(desk, referral), AskedData(question=CANARY), 1, 1))
+    await desk.stands(referral, Status.ASKED)
+    await until(lambda: datetime.now(UTC) > soon)
+    refused = await desk.post(f"/referrals/{referral}/answer", {"answer": CANARY})
+    assert (refused.status_code, refused.json()["code"]) == (409, "terms-ended")
+    assert [event.step for _, event in desk.partner.heard(referral)] == [Step.OFFERED]
+
+
+async def test_words_about_a_new_meeting_leave_only_for_what_was_granted(desk: DeskAtWork) -> None:
+    referral = await desk.offered()
+    offer = await the_offer(desk, referral)
+    await desk.hear(further(offer, AcceptedData(meeting=meeting()), 1, 1))
+    await desk.stands(referral, Status.ACCEPTED)
+    await desk.do(referral, "disclose", {"categories": ["identity"]})
+    await desk.hear(further(offer, MissedData(reason=MissReason.DID_NOT_COME), 2, 2))
+    await desk.stands(referral, Status.MISSED)
+    again = {"meeting": meeting().model_dump(mode="json", exclude_none=True), "purpose": "police"}
+    refused = await desk.post(f"/referrals/{referral}/reschedule", again)
+    assert (refused.json()["code"], refused.json()["detail"]) == ("not-released", {"summary": "purpose-not-granted"})
+    wordless = {"meeting": {"withheld": ["when", "where", "who"]}, "expected": datetime.now(UTC).isoformat()}
+    assert (await desk.do(referral, "reschedule", wordless))["status"] == "disclosed"
+
+
+@pytest.mark.parametrize("path", ["/referrals", "/cases", "/reports"])
+@pytest.mark.parametrize("before", ["0001-01-01T00:00:00+14:00", "2026-11-24T12:00:00"])
+async def test_a_page_begins_at_a_time_of_ours(desk: DeskAtWork, path: str, before: str) -> None:
+    refused = await desk.get(f"{path}?{urlencode({'before': before, 'before_id': uuid4()})}")
+    assert refused.status_code == 422
+    assert [each["pointer"] for each in refused.json()["fields"]] == ["/before"]
+
+
 async def test_the_other_candidates_are_withdrawn_with_the_disclosure(desk: DeskAtWork) -> None:
     case = await desk.new_case()
     await desk.grant(case)
     await desk.grant(case, desk.other)
     chosen = (await desk.offer(case)).json()
-    passed_over = (await desk.offer(case, desk.other, conversation=chosen["conversation"])).json()
+    passed_over = (await desk.offer(case, desk.other)).json()
+    assert passed_over["conversation"] == chosen["conversation"]
     legal_aid = (await desk.offer(case, desk.other, conversation=chosen["conversation"], kind="service")).json()
     offer = await the_offer(desk, UUID(chosen["id"]))
     await desk.hear(further(offer, AcceptedData(meeting=meeting()), 1, 1))
@@ -241,7 +281,9 @@ async def test_the_other_candidates_are_withdrawn_with_the_disclosure(desk: Desk
     withdrawn = (await desk.other.told(UUID(passed_over["id"]), Step.WITHDRAWN))[1]
     assert withdrawn.data.model_dump(mode="json") == {"reason": "no_longer_needed"}
     assert desk.partner.id not in withdrawn.model_dump_json()
-    late = (await desk.offer(case, desk.other, conversation=chosen["conversation"])).json()
+    who = await desk.offer(case, desk.other, categories=["summary", "identity"], identity_reason=CANARY)
+    assert (who.status_code, who.json()["code"]) == (409, "another-organisation-chosen")
+    late = (await desk.offer(case, desk.other)).json()
     accepted = further(
         (await desk.other.told(UUID(late["id"]), Step.OFFERED))[1], AcceptedData(meeting=meeting()), 1, 1
     )

@@ -1,0 +1,216 @@
+"""One person is on the way to one organisation: which referrals hand over, in which conversation, and who learns."""
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.referral.domain import sending
+from services.referral.domain.life import Side
+from services.referral.domain.referral import Referral
+from services.referral.domain.refusals import Refused
+from services.referral.domain.responsibility import MOVES_ON_ARRIVAL
+from services.referral.domain.ruling import Ruling
+from shared.contracts.codes import EVERY_KIND, Category, ReferralKind, Status, Step, Urgency, WithdrawReason
+from shared.contracts.event_data import AnsweredData, DisclosedData, OfferedData
+from shared.contracts.exchange import ReferralEvent
+from shared.contracts.packet import IDENTIFYING
+from tests.support.referral_pairs import Pair, at_status
+from tests.support.referrals import CANARY, NOON, RECEIVER, act, casefile, grant, leg, recipient, state, told
+
+ON_THE_WAY = (Status.DISCLOSED, Status.MISSED, Status.ARRIVED)
+WHO = frozenset({Category.IDENTITY})
+
+
+def offer(
+    *legs: Referral,
+    kind: ReferralKind = ReferralKind.TRANSFER,
+    categories: frozenset[Category] = frozenset(),
+    **named: object,
+) -> Ruling[Referral]:
+    """Offer the person of a case that has these ``legs``; where it says who it is, for a reason."""
+    asked = sending.OfferAsked.model_validate(
+        {
+            "to": RECEIVER,
+            "kind": kind,
+            "urgency": Urgency.URGENT,
+            "categories": {Category.SUMMARY, *categories},
+            "identity_reason": CANARY,
+            **named,
+        }
+    )
+    return sending.offer(leg(), act(), asked, casefile(grant(), legs=legs), recipient())
+
+
+def disclose(referral: Referral, *legs: Referral) -> Ruling[Referral]:
+    """Disclose who it is, of a case that has these other ``legs``."""
+    asked = sending.DiscloseAsked(categories=WHO)
+    return sending.disclose(referral, act(), asked, casefile(grant(), legs=legs), recipient())
+
+
+def answer(referral: Referral, *legs: Referral, categories: frozenset[Category] = WHO) -> Ruling[Referral]:
+    """Answer who it is, with the reason to tell."""
+    asked = sending.AnswerAsked(answer=CANARY, categories=categories, identity_reason=CANARY)
+    return sending.answer(referral, act(), asked, casefile(grant(), legs=legs), recipient())
+
+
+@pytest.mark.parametrize("status", Status)
+def test_a_hand_over_goes_on_in_the_conversation_of_the_case(status: Status) -> None:
+    first = at_status(status)
+    assert state(offer(first.sender)).conversation == first.sender.conversation
+    assert state(offer(first.receiver)).conversation == first.receiver.conversation
+    assert state(offer(first.sender, kind=ReferralKind.BROKERED)).conversation == first.sender.conversation
+
+
+def test_of_several_conversations_it_is_the_open_one_and_then_the_latest() -> None:
+    ended, declined, waiting = (at_status(each).sender for each in (Status.CLOSED, Status.DECLINED, Status.OPENED))
+    later = Pair.of(offer()).sender
+    later = state(sending.withdraw(_dated(later), act(), WithdrawReason.NO_ANSWER))
+    assert state(offer(ended, waiting, later, declined)).conversation == waiting.conversation
+    assert state(offer(ended, later, declined)).conversation == later.conversation
+
+
+def _dated(referral: Referral) -> Referral:
+    """Return ``referral`` as offered a day later."""
+    course = referral.course
+    moved = replace(course.lanes.sender[0], at=NOON + timedelta(days=1))
+    return replace(referral, course=replace(course, lanes=replace(course.lanes, sender=(moved,))))
+
+
+def test_services_side_by_side_share_a_conversation_only_where_staff_say_so() -> None:
+    shelter = at_status(Status.ARRIVED).sender
+    for kind in EVERY_KIND - MOVES_ON_ARRIVAL:
+        beside = state(offer(shelter, kind=kind))
+        assert beside.conversation != shelter.conversation
+        assert state(offer(shelter, beside, kind=kind)).conversation not in {shelter.conversation, beside.conversation}
+        assert state(offer(beside)).conversation != beside.conversation
+        named = offer(shelter, kind=kind, conversation=shelter.conversation)
+        assert state(named).conversation == shelter.conversation
+
+
+@pytest.mark.parametrize("status", ON_THE_WAY)
+def test_a_person_on_the_way_to_one_organisation_is_handed_to_no_second_one(status: Status) -> None:
+    chosen, other = at_status(status).sender, at_status(Status.ACCEPTED).sender
+    assert chosen.conversation != other.conversation
+    refused: Ruling[Referral] = Ruling.refused(Refused.ANOTHER_CHOSEN, status="accepted")
+    assert disclose(other, chosen) == refused
+    assert disclose(replace(other, conversation=chosen.conversation), chosen) == refused
+    for kind in EVERY_KIND - MOVES_ON_ARRIVAL:
+        assert state(disclose(replace(other, kind=kind), chosen)).status is Status.DISCLOSED
+        assert state(disclose(other, replace(chosen, kind=kind))).status is Status.DISCLOSED
+
+
+@pytest.mark.parametrize("status", [Status.CLOSED, Status.WITHDRAWN, Status.DECLINED, Status.REDIRECTED])
+def test_a_hand_over_that_has_ended_stands_in_nobodys_way(status: Status) -> None:
+    assert state(disclose(at_status(Status.ACCEPTED).sender, at_status(status).sender)).status is Status.DISCLOSED
+
+
+@pytest.mark.parametrize("status", ON_THE_WAY)
+def test_no_candidate_learns_who_it_is_once_another_is_chosen(status: Status) -> None:
+    chosen, asked = at_status(status).sender, at_status(Status.ASKED).sender
+    assert offer(chosen, categories=WHO) == Ruling.refused(Refused.ANOTHER_CHOSEN)
+    assert answer(asked, chosen) == Ruling.refused(Refused.ANOTHER_CHOSEN, status="asked")
+    assert state(offer(chosen)).status is Status.OFFERED
+    assert state(answer(asked, chosen, categories=frozenset({Category.HEALTH}))).status is Status.OPENED
+    assert state(offer(chosen, categories=WHO, kind=ReferralKind.SERVICE)).status is Status.OFFERED
+    assert state(offer(at_status(Status.ACCEPTED).sender, categories=WHO)).status is Status.OFFERED
+
+
+def test_the_other_candidates_of_the_case_are_withdrawn_and_learn_nothing() -> None:
+    chosen = at_status(Status.ACCEPTED).sender
+    open_one, accepted, declined = (
+        at_status(status).sender for status in (Status.OPENED, Status.ACCEPTED, Status.DECLINED)
+    )
+    open_one = replace(open_one, conversation=chosen.conversation)
+    legal_aid = at_status(Status.OPENED, ReferralKind.SERVICE).sender
+    heard = at_status(Status.OPENED).receiver
+    ruling = disclose(chosen, open_one, accepted, declined, legal_aid, heard)
+    assert state(ruling).status is Status.DISCLOSED
+    assert [state(other).id for other in ruling.also] == [open_one.id, accepted.id]
+    for other in ruling.also:
+        assert told(other).data.model_dump() == {"reason": WithdrawReason.NO_LONGER_NEEDED}
+
+
+@dataclass
+class OneCase:
+    """A case, its referrals with their receivers, and what any of them was told of who it is."""
+
+    pairs: list[Pair] = field(default_factory=list)
+
+    def others(self, pair: Pair | None = None) -> tuple[Referral, ...]:
+        """Return the sender's copies but for that of ``pair``."""
+        return tuple(each.sender for each in self.pairs if each is not pair)
+
+    def do(self, ruling: Ruling[Referral], pair: Pair) -> None:
+        """Keep what was ruled about ``pair`` and the other referrals, and bring it to their receivers."""
+        if ruling.state is None:
+            return
+        self.check(pair, told(ruling))
+        for said in (ruling, *ruling.also):
+            copy = state(said)
+            there = next(each for each in self.pairs if each.sender.id == copy.id)
+            there.sender = copy
+            there.deliver(Side.RECEIVER, told(said))
+
+    def check(self, pair: Pair, said: ReferralEvent) -> None:
+        """Who it is goes to no candidate while the person is on the way to another."""
+        packet = said.data.packet if isinstance(said.data, OfferedData | AnsweredData | DisclosedData) else None
+        if packet is not None and pair.sender.kind in MOVES_ON_ARRIVAL and packet.categories() & IDENTIFYING:
+            assert not on_the_way(self.others(pair))
+
+
+def on_the_way(legs: tuple[Referral, ...]) -> list[Referral]:
+    return [each for each in legs if each.kind in MOVES_ON_ARRIVAL and each.status in ON_THE_WAY]
+
+
+RECEIVERS_STEPS = (Step.ASKED, Step.ACCEPTED, Step.MISSED, Step.ARRIVED, Step.CLOSED)
+MEETING_AGAIN = sending.RescheduleAsked.model_validate({"meeting": {"withheld": ["when", "where", "who"]}})
+
+
+def try_something(case: OneCase, which: int, what: str) -> None:
+    """Let staff on either side try ``what`` about one of the case's referrals; most of it is refused."""
+    pair = case.pairs[which % len(case.pairs)]
+    others = case.others(pair)
+    match what:
+        case "disclose":
+            case.do(disclose(pair.sender, *others), pair)
+        case "answer":
+            case.do(answer(pair.sender, *others), pair)
+        case "reschedule":
+            given = casefile(grant(), legs=others)
+            case.do(sending.reschedule(pair.sender, act(), MEETING_AGAIN, given, recipient()), pair)
+        case "withdraw":
+            case.do(sending.withdraw(pair.sender, act(), WithdrawReason.UNSAFE), pair)
+        case _:
+            pair.say(Side.RECEIVER, Step(what))
+            pair.deliver_all()
+
+
+KINDS = st.sampled_from([*MOVES_ON_ARRIVAL, *MOVES_ON_ARRIVAL, ReferralKind.SERVICE])
+OFFERS = st.tuples(KINDS, st.booleans(), st.booleans())
+TRIES = st.tuples(
+    st.integers(0, 3),
+    st.sampled_from(
+        ["disclose", "disclose", "answer", "reschedule", "withdraw", *(each.value for each in RECEIVERS_STEPS)]
+    ),
+)
+
+
+@given(acts=st.lists(OFFERS | TRIES, max_size=40))
+def test_whatever_staff_do_the_person_is_on_the_way_to_one_organisation(acts: list[tuple[object, ...]]) -> None:
+    case = OneCase()
+    for each in acts:
+        match each:
+            case (ReferralKind() as kind, bool(says_who), bool(names)):
+                named = {"conversation": case.pairs[0].sender.conversation} if names and case.pairs else {}
+                made = offer(*case.others(), kind=kind, categories=WHO if says_who else frozenset(), **named)
+                if made.state is not None:
+                    case.pairs.append(Pair.of(made))
+                    case.check(case.pairs[-1], told(made))
+            case (int(which), str(what)) if case.pairs:
+                try_something(case, which, what)
+            case _:
+                pass
+        assert len(on_the_way(case.others())) <= 1
