@@ -23,7 +23,6 @@ from shared.contracts.event_data import (
 from shared.contracts.exchange import ReferralEvent
 from tests.support.desk import DeskAtWork, further, meeting
 from tests.support.referrals import BY_STEP, CANARY, summary
-from tests.support.wait import until
 
 EVERYTHING = [category.value for category in Category]
 
@@ -230,15 +229,14 @@ async def test_nothing_that_went_outlives_its_grant(desk: DeskAtWork) -> None:
 
 
 async def test_words_leave_only_where_the_summary_may(desk: DeskAtWork) -> None:
-    case, soon = await desk.new_case(), datetime.now(UTC) + timedelta(seconds=1)
-    await desk.grant(case, categories=["summary"], until=soon.isoformat())
-    referral = UUID((await desk.offer(case)).json()["id"])
+    referral = await desk.offered()
     await desk.hear(further(await the_offer(desk, referral), AskedData(question=CANARY), 1, 1))
     await desk.stands(referral, Status.ASKED)
-    await until(lambda: datetime.now(UTC) > soon)
-    refused = await desk.post(f"/referrals/{referral}/answer", {"answer": CANARY})
-    assert (refused.status_code, refused.json()["code"]) == (409, "terms-ended")
+    refused = await desk.post(f"/referrals/{referral}/answer", {"answer": CANARY, "purpose": "police"})
+    assert (refused.status_code, refused.json()["code"]) == (409, "not-released")
+    assert refused.json()["detail"] == {"summary": "purpose-not-granted"}
     assert [event.step for _, event in desk.partner.heard(referral)] == [Step.OFFERED]
+    assert (await desk.do(referral, "answer", {"answer": CANARY}))["status"] == "opened"
 
 
 async def test_words_about_a_new_meeting_leave_only_for_what_was_granted(desk: DeskAtWork) -> None:
