@@ -63,7 +63,7 @@ COMING = st.lists(st.tuples(st.integers(0, 5), st.floats(0, 5)), max_size=120)
 """Who comes, of six networks, and how long after the one before."""
 
 
-@given(COMING)
+@given(st.lists(st.tuples(st.integers(0, 5), st.floats(0, 0.3)), min_size=60, max_size=120))
 def test_a_few_networks_cannot_close_the_door_to_another(coming: list[tuple[int, float]]) -> None:
     ceiling, at = Ceiling(Limit(40, 1.0), few=Limit(3, 1 / 600)), NOW
     for network, pause in coming:
