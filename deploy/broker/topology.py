@@ -48,6 +48,7 @@ from deploy.broker.definitions import (
 )
 from shared.contracts.coded import Coded
 from shared.contracts.ids import ORGANISATION_PATTERN, OrganisationId
+from shared.contracts.services import Service
 from shared.messaging.places import NODE_EXCHANGE, from_exchange, node_queue, parked_queue, to_queue
 
 EXCHANGE_HOST: Final = VirtualHost("exchange")
@@ -62,9 +63,9 @@ NEVER_GIVEN_UP: Final = 1_000_000_000
 class BrokerRole(StrEnum):
     """Who logs in at the broker for an organisation."""
 
-    INTAKE = "intake"
-    REFERRAL = "referral"
-    NOTIFY = "notify"
+    INTAKE = Service.INTAKE.value
+    REFERRAL = Service.REFERRAL.value
+    NOTIFY = Service.NOTIFY.value
     PARTNER = "partner"
 
 

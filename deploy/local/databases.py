@@ -33,9 +33,9 @@ class DatabaseRole(StrEnum):
     """Who connects to an organisation's database."""
 
     OWNER = "owner"
-    INTAKE = "intake"
-    REFERRAL = "referral"
-    NOTIFY = "notify"
+    INTAKE = Service.INTAKE.value
+    REFERRAL = Service.REFERRAL.value
+    NOTIFY = Service.NOTIFY.value
 
 
 SERVICES: Final = tuple(DatabaseRole(service) for service in Service)

@@ -10,6 +10,7 @@ from typing import Final
 
 from deploy.traces.reading import Calls
 from deploy.traces.spans import Speaker
+from shared.contracts.services import Service
 
 NODE_WIDTH: Final = 132
 NODE_HEIGHT: Final = 40
@@ -20,7 +21,7 @@ TITLE: Final = 34
 APART: Final = 11
 """How far apart the two arrows between a pair stand."""
 
-_ORDER: Final = ("intake", "referral", "notify")
+_ORDER: Final = tuple(Service)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from services.intake.domain.sequence import look, missing
 from services.intake.store import arrivals
 from shared.audit import log as audit
 from shared.clock import Clock
+from shared.contracts.services import Service
 from shared.storage.pool import Pool
 from shared.telemetry import metrics
 from shared.telemetry.logs import get_logger
@@ -28,6 +29,6 @@ class GapWatch:
             await arrivals.reach(connection, looked)
             entries = [entry for each in looked.values() for entry in each.entries]
             await audit.record(connection, *entries)
-        metrics.SEQUENCE_GAPS.add(missing(entries), service="intake")
+        metrics.SEQUENCE_GAPS.add(missing(entries), service=Service.INTAKE)
         for entry in entries:
             log.warning("sequence.odd", code=entry.code, sender=entry.actor)

@@ -31,6 +31,7 @@ from services.intake.store import arrivals, receipts
 from shared.contracts.event import EventId
 from shared.contracts.ids import MessageId, OrganisationId
 from shared.contracts.receipt import ReceiptGiven, ReceiptGivenData
+from shared.contracts.services import Service
 from shared.messaging.decision import Decision
 from shared.messaging.delivery import Delivery, Heard, Later, Unreadable, inbox_id
 from shared.messaging.desk import REUSED, Desk, Said
@@ -73,7 +74,7 @@ SPEAKERS: Final = {KeyPurpose.SIGNING: Speaker.REFERRAL, KeyPurpose.RECEIPT: Spe
 class Door(Desk[Arrival, Given]):
     """Envelopes in; the same envelopes to referral and receipts to partners out."""
 
-    name = "intake"
+    name = Service.INTAKE.value
 
     def __init__(self, us: OrganisationId, directory: Directory, keyring: Keyring, sealer: Sealer) -> None:
         """Take whose door it is, who may be known at it, what signs receipts, and what seals them."""

@@ -17,6 +17,7 @@ from services.notify.store import mails, notifications
 from services.notify.store.mails import NewMail
 from shared.contracts.facts import Fact
 from shared.contracts.ids import FactId, OrganisationId, StaffId
+from shared.contracts.services import Service
 from shared.messaging.decision import Decision
 from shared.messaging.delivery import Delivery, Heard, Unreadable
 from shared.messaging.desk import Desk, Said
@@ -33,7 +34,7 @@ class NotifyDesk(Desk[Fact, None]):
     Who is told depends on the fact and on the staff alone.
     """
 
-    name = "notify"
+    name = Service.NOTIFY.value
 
     def __init__(self, people: Sequence[Person], organisation: OrganisationId) -> None:
         """Take whom there is to tell, and in whose name it is done."""

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from shared.contracts.ids import OrganisationId
+from shared.contracts.services import Service
 
 
 class Broker(StrEnum):
@@ -21,8 +22,8 @@ class Broker(StrEnum):
 
 NODE_EXCHANGE: Final = "node"
 """Direct exchange of a node's own virtual host, keyed by the service that is spoken to."""
-REFERRAL: Final = "referral"
-NOTIFY: Final = "notify"
+REFERRAL: Final = Service.REFERRAL.value
+NOTIFY: Final = Service.NOTIFY.value
 
 VERDICT: Final = "relais-verdict"
 """The header with which intake hands on what it has let in …"""

@@ -65,9 +65,9 @@ class Holder(StrEnum):
     """Who holds a keyring: a service, or the organisation itself, offline."""
 
     IDENTITY = "identity"
-    INTAKE = "intake"
-    REFERRAL = "referral"
-    NOTIFY = "notify"
+    INTAKE = Service.INTAKE.value
+    REFERRAL = Service.REFERRAL.value
+    NOTIFY = Service.NOTIFY.value
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from shared.contracts.event import EventId
 from shared.contracts.ids import ReportId
 from shared.contracts.problem import ProblemCode
 from shared.contracts.report import Report
+from shared.contracts.services import Service
 from shared.messaging.delivery import Heard
 from shared.telemetry import metrics, traces
 from shared.uuids import random_uuid
@@ -106,7 +107,7 @@ async def report(
     command = TakeReport(ReportId(random_uuid()), EventId(random_uuid()), told, found)
     number = await _take(here, command, sha256(body).digest(), idempotency_key)
     if number == command.id:
-        metrics.REPORTS.add(service="intake", verdict=found.verdict)
+        metrics.REPORTS.add(service=Service.INTAKE, verdict=found.verdict)
     return _answer(words_for(request), number, found)
 
 

@@ -3,5 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-SCHEMA: Final = "intake"
+from shared.contracts.services import Service
+
+SCHEMA: Final = Service.INTAKE.value
 MIGRATIONS: Final = Path(__file__).parent / "migrations"

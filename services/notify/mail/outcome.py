@@ -18,6 +18,7 @@ from shared.audit import log as audit
 from shared.clock import Clock
 from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.ids import OrganisationId
+from shared.contracts.services import Service
 from shared.messaging import held
 from shared.messaging.delivery import Delivery
 from shared.messaging.held import Hold
@@ -25,7 +26,7 @@ from shared.storage.pool import Connection, Pool
 from shared.telemetry import metrics
 from shared.telemetry.logs import get_logger
 
-SERVICE: Final = "notify"
+SERVICE: Final = Service.NOTIFY.value
 CONSUMER: Final = "mail"
 REPLAYED_AT_ONCE: Final = 100
 

@@ -3,5 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-SCHEMA: Final = "notify"
+from shared.contracts.services import Service
+
+SCHEMA: Final = Service.NOTIFY.value
 MIGRATIONS: Final = Path(__file__).parent / "migrations"

@@ -3,5 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-SCHEMA: Final = "referral"
+from shared.contracts.services import Service
+
+SCHEMA: Final = Service.REFERRAL.value
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
