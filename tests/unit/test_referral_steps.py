@@ -52,4 +52,4 @@ def test_a_step_lacks_nothing(step: Step) -> None:
 
 
 def test_a_step_that_is_nowhere_is_told_all_that_it_lacks() -> None:
-    assert lacking("postponed") == [*OF_EVERY_STEP, *OF_WHAT_STAFF_HEAR, *OF_WHAT_TRAVELS]
+    assert lacking("nowhere") == [*OF_EVERY_STEP, *OF_WHAT_STAFF_HEAR, *OF_WHAT_TRAVELS]
