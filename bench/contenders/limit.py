@@ -1,7 +1,8 @@
 """The limit: a bare consumer that checks who signed and opens the envelope, keeps nothing, says nothing, and acks.
 
 It takes messages as aio-pika gives them, one by one: the least that a receiver which checks and opens what comes does
-with the client library as it is. Ours goes round some of that (docs/decisions/0007), and would be faster if it kept nothing.
+with the client library as it is. Ours goes round some of that (docs/decisions/0007), and would be faster if it kept
+nothing.
 """
 
 import asyncio
