@@ -1,8 +1,8 @@
 """The exchange over AMQP 0-9-1: we write to ``from.<own id>`` and read ``to.<own id>``, and may configure nothing.
 
-docs/protocol/README.md, and envelope.md, section 9. The broker is trusted with nothing: a confirm is no receipt. aio-pika
-ends the connection over properties that it cannot decode, which section 9 forbids; a system for real work must go round
-that, as Relais does in ``shared/messaging/channels.py``.
+docs/protocol/README.md, and envelope.md, section 9. The broker is trusted with nothing: a confirm is no receipt.
+aio-pika ends the connection over properties that it cannot decode, which section 9 forbids; a system for real work must
+go round that, as Relais does in ``shared/messaging/channels.py``.
 """
 
 import asyncio
