@@ -15,7 +15,7 @@ from typing import Final, Self
 from shared.contracts.ids import ORGANISATION_PATTERN, KeyId, MessageId, OrganisationId
 from shared.sealing.codes import EnvelopeCode, EnvelopeError
 from shared.sealing.keys import KEY_ID_PATTERN
-from shared.sealing.timestamp import ROUNDED_PATTERN, decode_time, encode_time
+from shared.sealing.timestamp import CLOCK_SKEW, ROUNDED_PATTERN, decode_time, encode_time
 from shared.uuids import uuid_of
 from shared.values import dataclass
 
@@ -25,8 +25,6 @@ CONTENT_TYPE: Final = "application/vnd.relais.sealed"
 MAX_HEADER_BYTES: Final = 1_024
 MAX_RECIPIENT_KEYS: Final = 8
 MAX_LIFETIME: Final = timedelta(days=31)
-CLOCK_SKEW: Final = timedelta(minutes=10)
-"""How far the sender's clock may be ahead of the reader's."""
 
 _SEQUENCE_DIGITS: Final = 16
 _ORGANISATION: Final = rf'(?=[^"]{{1,40}}"){ORGANISATION_PATTERN.strip("^$")}'

@@ -4,12 +4,14 @@ Times that the exchange can see are rounded to ten minutes, so that they say lit
 """
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 PATTERN: Final = r"[0-9]{4}-[01][0-9]-[0-3][0-9]T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z"
 ROUNDED_PATTERN: Final = r"[0-9]{4}-[01][0-9]-[0-3][0-9]T(?:[01][0-9]|2[0-3]):[0-5]0:00Z"
 STEP_SECONDS: Final = 600
+CLOCK_SKEW: Final = timedelta(minutes=10)
+"""How far a sender's clock may be ahead of the reader's (docs/protocol/envelope.md)."""
 
 _TIME: Final = re.compile(PATTERN)
 

@@ -21,7 +21,7 @@ from services.intake.domain.admission import (
     refuse,
 )
 from shared.contracts.ids import KeyId, MessageId, OrganisationId
-from shared.sealing.header import CLOCK_SKEW
+from shared.sealing.timestamp import CLOCK_SKEW
 
 US, THEM = OrganisationId("abri-be"), OrganisationId("ccem-fr")
 NOW = datetime(2026, 11, 24, 10, 20, tzinfo=UTC)

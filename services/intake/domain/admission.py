@@ -10,7 +10,7 @@ number counts as the sender's word to us that is not.
 """
 
 from dataclasses import field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from uuid import UUID
@@ -19,10 +19,8 @@ from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.ids import KeyId, MessageId, OrganisationId
 from shared.messaging.decision import Decision, Refusal
 from shared.sealing.codes import DirectoryCode, EnvelopeCode
+from shared.sealing.timestamp import CLOCK_SKEW
 from shared.values import dataclass
-
-CLOCK_SKEW = timedelta(minutes=10)
-"""How far a sender's clock may be ahead of ours (docs/protocol/envelope.md)."""
 
 
 class Speaker(StrEnum):
