@@ -21,7 +21,7 @@ from shared.telemetry import metrics, traces
 from shared.telemetry.allowed import OTHER
 
 FASTAPI_OFF: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
-"""What  FastAPI send paths, queries and the texts of exceptions to a collector."""
+"""FastAPI's own telemetry, off: it would send paths, queries and the texts of exceptions to a collector."""
 
 QUIET: Final = frozenset({"/health/live", "/health/ready", "/metrics"})
 """What machines ask for every few seconds: counted, not traced."""

@@ -149,11 +149,14 @@ SPANS: Final = Counter(
 )
 
 MESSAGES_RECEIVED: Final = Counter(
-    "relais_messages_received_total", "Deliveries that a service took from a queue.", "service", "queue"
+    "relais_messages_received_total",
+    "Messages that a service took from a queue; of a letter of facts, each fact.",
+    "service",
+    "queue",
 )
 MESSAGES_HANDLED: Final = Counter(
     "relais_messages_handled_total",
-    "What became of received messages, by the type of the message or the reason of the refusal.",
+    "What became of received messages, and for those that were kept back or put off, the code of why.",
     "service",
     "outcome",
     "code",
@@ -162,9 +165,11 @@ BATCH_MESSAGES: Final = Histogram(
     "relais_batch_messages", "Messages in one transaction of the batch shell.", "service", buckets=_SIZES
 )
 BATCH_SECONDS: Final = Histogram(
-    "relais_batch_duration_seconds", "From the first look at a batch until its deliveries were acknowledged.", "service"
+    "relais_batch_duration_seconds", "From the first look at a batch until it was committed.", "service"
 )
-HELD: Final = Gauge("relais_held_messages", "Messages that wait for one they depend on.", "service")
+HELD: Final = Gauge(
+    "relais_held_messages", "Messages that wait: for one that they depend on, or for a better time.", "service"
+)
 OUTBOX_PENDING: Final = Gauge("relais_outbox_pending", "Outbox rows that no confirm has removed yet.", "service")
 PUBLISHED: Final = Counter(
     "relais_messages_published_total", "What the broker answered to published messages.", "service", "outcome"

@@ -1,10 +1,11 @@
 """Until when, how often told, and what holds a clock up. Nothing expires silently, and no clock ends a referral.
 
 Deadlines follow from urgency. ``immediate`` and ``urgent`` run round the clock; ``standard`` counts the receiver's
-working days (weekends are left out; public holidays are not known here). A question to the sender stops the decision
-clock until it is answered. Each deadline rings once, whichever process looks and however often: what has rung is part
-of the state. Whatever this organisation says waits for its receipt, so that nothing is swallowed on the way, or waits
-for a key to be sealed with, without a word to staff; a receipt that comes late still counts.
+working days until the first reading (weekends are left out; public holidays are not known here), and fourteen days of
+any kind until the decision. A question to the sender stops the decision clock until it is answered. Each deadline rings
+once, whichever process looks and however often: what has rung is part of the state. Whatever this organisation says
+waits for its receipt, so that nothing is swallowed on the way, or waits for a key to be sealed with, without a word to
+staff; a receipt that comes late still counts.
 """
 
 from collections.abc import Mapping
