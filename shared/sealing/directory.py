@@ -9,7 +9,7 @@ A file that is not right takes away its own partner and nobody else. Files are r
 folder's time; :meth:`Directory.refresh` looks at that time only, and costs microseconds.
 
 What must never happen: that a key is used which no pinned identity has signed, or that an older key document replaces a
-newer one.
+newer one while the service runs; which one was the newest is not kept over a restart.
 """
 
 import re
