@@ -221,9 +221,13 @@ async def test_9_a_service_is_ready_only_when_its_consumers_are(bench: Bench) ->
 async def test_10_stopping_finishes_the_batch_and_leaves_the_rest_to_the_broker(bench: Bench) -> None:
     parcel = uuid4()
     await bench.send([message(parcel, 1) for _ in range(600)])
-    await bench.runtime.start()
-    await until(lambda: bench.desk.decided, seconds=10)
-    await bench.runtime.stop()
+    async with bench.pool.acquire() as connection, connection.transaction():
+        await connection.execute("LOCK TABLE parcel")
+        await bench.runtime.start()
+        await until(lambda: connection.fetchval("SELECT true FROM pg_locks WHERE NOT granted"), seconds=10)
+        stopping = asyncio.create_task(bench.runtime.stop())
+    await stopping
+    assert 0 < len(bench.desk.decided) < 600
     await until(lambda: _waiting(bench, QUEUE, 600 - len(bench.desk.decided)), seconds=15)
 
 
