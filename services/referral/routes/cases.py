@@ -13,6 +13,7 @@ from services.referral.domain.grants import Grant
 from services.referral.domain.reading import read_case, read_grants
 from services.referral.domain.sending import OfferAsked
 from services.referral.known import About
+from services.referral.routes.asked import GrantAsked
 from services.referral.routes.office import (
     CASEWORKERS,
     REFUSALS,
@@ -24,7 +25,7 @@ from services.referral.routes.office import (
     TheOffice,
     made,
 )
-from services.referral.routes.shown import CaseShown, GrantAsked, GrantShown, PaperShown, ReferralShown, Shown
+from services.referral.routes.shown import CaseShown, GrantShown, PaperShown, ReferralShown, Shown
 from services.referral.store import cases, papers
 from shared.contracts.codes import Category
 from shared.contracts.ids import CaseId, GrantId, ReferralId

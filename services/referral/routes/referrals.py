@@ -14,8 +14,9 @@ from services.referral.domain.referral import Referral
 from services.referral.domain.ruling import Act, Ruling
 from services.referral.domain.sending import AnswerAsked, DiscloseAsked, RescheduleAsked
 from services.referral.known import About
+from services.referral.routes.asked import AcceptAsked, WithdrawAsked
 from services.referral.routes.office import CASEWORKERS, REFUSALS, Asked, Caller, Office, Reader, TheOffice
-from services.referral.routes.shown import AcceptAsked, PaperShown, ReceiptShown, ReferralShown, WithdrawAsked
+from services.referral.routes.shown import PaperShown, ReceiptShown, ReferralShown
 from services.referral.store import proofs, referrals
 from shared.contracts.codes import Status
 from shared.contracts.event_data import AskedData, ClosedData, DeclinedData, MissedData, ProgressedData, RedirectedData

@@ -11,8 +11,9 @@ from services.referral.domain.reading import read_report
 from services.referral.domain.reports import ReportFile, ReportStatus
 from services.referral.domain.ruling import Act, Ruling
 from services.referral.known import About
+from services.referral.routes.asked import LinkAsked, ReorientAsked
 from services.referral.routes.office import CASEWORKERS, REFUSALS, Asked, Caller, Office, Reader, TheOffice
-from services.referral.routes.shown import LinkAsked, PaperShown, ReorientAsked, ReportShown
+from services.referral.routes.shown import PaperShown, ReportShown
 from services.referral.store import reports as store
 from shared.contracts.ids import ReportId
 from shared.contracts.personal import Moment

@@ -1,10 +1,10 @@
-"""What the desk's API shows, and what it takes."""
+"""What the desk's API shows."""
 
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from services.referral.domain.cases import Case
 from services.referral.domain.clocks import overdue, running
@@ -18,8 +18,6 @@ from services.referral.store.papers import KeptPaper
 from services.referral.store.proofs import Proof
 from shared.contracts.codes import (
     Category,
-    GrantedBy,
-    GrantForm,
     Purpose,
     ReferralKind,
     Reorientation,
@@ -27,21 +25,16 @@ from shared.contracts.codes import (
     Step,
     Urgency,
     Verdict,
-    WithdrawReason,
 )
-from shared.contracts.event_data import Meeting
 from shared.contracts.ids import (
     CaseId,
     ConversationId,
     GrantId,
-    Organisation,
     OrganisationId,
     ReferralId,
     ReportId,
-    StaffId,
     public_number,
 )
-from shared.contracts.personal import Language, Moment, Personal
 
 
 class Shown(BaseModel):
@@ -198,63 +191,3 @@ class ReportShown(Shown):
             case=report.case,
             reoriented_to=report.reoriented_to,
         )
-
-
-class GrantAsked(Personal):
-    """A grant to record."""
-
-    recipient: Organisation
-    categories: frozenset[Category] = Field(min_length=1)
-    purposes: frozenset[Purpose] = Field(default=frozenset({Purpose.SUPPORT}), min_length=1)
-    until: Moment | None = None
-    form: GrantForm
-    language: Language
-    given_by: GrantedBy
-    explained: bool
-    feedback: bool = False
-    told_of_transfer: bool = False
-
-    def grant(self, id_: GrantId, case: CaseId, *, by: StaffId, at: datetime) -> Grant:
-        """Return the grant, as recorded by ``by`` and in force from ``at``."""
-        return Grant(
-            id=id_,
-            case=case,
-            recipient=self.recipient,
-            categories=self.categories,
-            purposes=self.purposes,
-            begins=at,
-            until=self.until,
-            form=self.form,
-            language=self.language,
-            given_by=self.given_by,
-            explained=self.explained,
-            feedback=self.feedback,
-            told_of_transfer=self.told_of_transfer,
-            recorded_by=by,
-            recorded_at=at,
-        )
-
-
-class AcceptAsked(Personal):
-    """The person is taken in."""
-
-    meeting: Meeting
-    expected: Moment | None = None
-
-
-class WithdrawAsked(Personal):
-    """Why a referral is taken back."""
-
-    reason: WithdrawReason
-
-
-class LinkAsked(Personal):
-    """The case that a report belongs to."""
-
-    case: CaseId
-
-
-class ReorientAsked(Personal):
-    """Where the reporter was sent."""
-
-    to: Reorientation
