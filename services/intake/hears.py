@@ -142,8 +142,8 @@ class Door(Desk[Arrival, Given]):
         numbered = [each.numbered for each in decisions if isinstance(each, Admission) and each.numbered is not None]
         await arrivals.note(connection, numbered)
 
-    async def letters(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
-        """Return the envelopes for referral, the receipts for partners, and the facts for notify.
+    async def say(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
+        """Sign and write down the receipts; return them, sealed, the envelopes for referral and the facts for notify.
 
         A partner that has published no key to seal to gets no receipt over the exchange; the log says so.
 

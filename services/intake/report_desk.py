@@ -64,7 +64,7 @@ class ReportDesk(Desk[TakeReport, ReportId]):
         """Keep which report each key stands for."""
         await reports.keep(connection, states)
 
-    async def letters(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
+    async def say(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
         """Return the reports, sealed.
 
         Intake holds a key to sign with and none to open with: what it has sealed it cannot read again.

@@ -57,8 +57,8 @@ class NotifyDesk(Desk[Fact, None]):
         """Say who is told."""
         return tell(heard.what, self._people, self._organisation, at)
 
-    async def letters(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
-        """Keep every telling, and a mail where one is due; return no letters."""
+    async def say(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
+        """Write down every telling, and a mail where one is due; no letter leaves for them."""
         told: dict[tuple[StaffId, FactId], tuple[Telling, str | None]] = {}
         for each in said:
             if isinstance(each.what, Telling):

@@ -196,8 +196,8 @@ class ReferralDesk(Desk[What, Files]):
         if proved := sum(each.proof is not None for each in kept):
             metrics.RECEIPTS.add(proved, service=self.name, outcome=metrics.Receipt.TAKEN)
 
-    async def letters(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
-        """Return sealed events for partners and facts for notify."""
+    async def say(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
+        """Write down which letter says which event; return these, sealed, and the facts for notify."""
         tells = [(each.what, each.traceparent) for each in said if isinstance(each.what, Tell)]
         outgoing = [Outgoing(tell.to, tell.event, traceparent) for tell, traceparent in tells]
         sealed = await self._sealer.seal(connection, outgoing, at)

@@ -1,8 +1,7 @@
 """What the batch shell asks of a service. Everything else about receiving, keeping and saying is the shell's.
 
-A service writes one desk for each queue that it hears. ``read`` and ``decide`` do no I/O; ``load`` and ``keep`` are
-one statement a table for the whole batch; ``letters`` turns what is said into letters; ``committed`` counts what is
-true then.
+A service writes one desk for each queue that it hears. ``read`` and ``decide`` ask neither the store nor the broker;
+``load``, ``keep`` and ``say`` are one statement a table for the whole batch; ``committed`` counts what is true then.
 """
 
 from abc import ABC, abstractmethod
@@ -42,7 +41,9 @@ class Desk(ABC, Generic[What, State]):
 
     @abstractmethod
     def read(self, delivery: Delivery) -> Heard[What]:
-        """Decode and verify.
+        """Decode and verify, with the keys at hand.
+
+        intake looks at its folder for every message, so that a partner who is frozen is frozen at once.
 
         Raises:
             Unreadable: it is parked, with the code.
@@ -83,8 +84,8 @@ class Desk(ABC, Generic[What, State]):
         """Write the changed ``states``, and what else the ``decisions`` keep: one statement a table."""
 
     @abstractmethod
-    async def letters(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
-        """Return a letter for each thing said: addressed, and sealed where it leaves the node."""
+    async def say(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
+        """Write down what is said, and return the letters that leave for it: addressed, and sealed for a partner."""
 
     def committed(self, decisions: Sequence[Decision[State]], said: Sequence[Said]) -> None:
         """Count, for the metrics, what is true now."""

@@ -331,7 +331,7 @@ class Shell(Generic[What, State]):
         """Write all that was decided, one statement a table, and return the letters to publish after the commit."""
         if work.changed or work.outcomes:
             await self.desk.keep(connection, work.changed, list(work.outcomes.values()), at)
-        letters = await self.desk.letters(connection, work.said, at) if work.said else ()
+        letters = await self.desk.say(connection, work.said, at) if work.said else ()
         await outbox.put(connection, letters, at)
         if work.leaves:
             await audit.append(connection, work.leaves, self.desk.cipher(work.states))

@@ -52,7 +52,7 @@ class Directory:
         self._newest: dict[OrganisationId, KeyDocument] = {}
         self._stamp = _stamp(folder)
         self.book: Book = self._read()
-        """What the folder says. Take it once for a batch: :meth:`refresh` puts another in its place."""
+        """What the folder says. Take it once for what belongs together: :meth:`refresh` puts another in its place."""
 
     def refresh(self) -> bool:
         """Read the folder again if it has changed, and tell whether it was read.

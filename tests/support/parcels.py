@@ -106,7 +106,7 @@ class ParcelDesk(Desk[Add, Parcel]):
             [(id_, parcel.total, list(parcel.steps)) for id_, parcel in states.items()],
         )
 
-    async def letters(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
+    async def say(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
         """Say each new total to `notify`."""
         del connection, at
         return [

@@ -319,14 +319,14 @@ async def test_what_became_of_each_message_is_counted_once_and_after_the_commit(
 async def test_while_nothing_can_be_dealt_with_everything_waits_and_nothing_is_parked(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parcel, refusing, original = uuid4(), [True, True], bench.desk.letters
+    parcel, refusing, original = uuid4(), [True, True], bench.desk.say
 
-    async def letters(connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
+    async def say(connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
         if refusing and refusing.pop():
             raise KeyringError(KeyringCode.KEY_MISSING)
         return await original(connection, said, at)
 
-    monkeypatch.setattr(bench.desk, "letters", letters)
+    monkeypatch.setattr(bench.desk, "say", say)
     await bench.take([Delivery(message(parcel, 1)[1], {}, "test") for _ in range(3)])
     assert await bench.total(parcel) == 3
     assert await bench.count("held") == 0
