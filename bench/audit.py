@@ -26,9 +26,8 @@ from shared.audit.log import MIGRATIONS, SALT_BYTES, Leaf, append, prepare
 from shared.audit.note import Signer
 from shared.audit.sequencer import integrate
 from shared.audit.verify import verify
-from shared.contracts.entries import EntryCode
+from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.ids import OrganisationId
-from shared.messaging.decision import Entry
 from shared.storage.migrate import migrate
 from shared.storage.pool import Connection
 

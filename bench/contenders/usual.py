@@ -29,6 +29,7 @@ from services.referral.store.schema import SCHEMA
 from shared.audit.cases import CaseEntries
 from shared.audit.log import SALT_BYTES, prepare
 from shared.clock import Clock
+from shared.contracts.codes import EVERY_KIND
 from shared.contracts.exchange import ReferralOffered, decode
 from shared.contracts.facts import Fact
 from shared.contracts.ids import CaseId, OrganisationId
@@ -121,7 +122,7 @@ class Receiver:
     ) -> list[tuple[Fact, bytes]]:
         """Decide, and write all that was decided."""
         act = Act(self._us, at, iter(uuid4, None))
-        ruling = hear_offer(event, speaker, self._us, act, case=CaseId(uuid4()), hours=self._hours)
+        ruling = hear_offer(event, speaker, self._us, act, case=CaseId(uuid4()), hours=self._hours, kinds=EVERY_KIND)
         referral, case = ruling.state, ruling.opens
         assert referral is not None
         assert case is not None

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Generic, TypeVar
 from uuid import UUID
 
-from shared.contracts.entries import Entry as Entry  # noqa: PLC0414 - bench takes it from here
+from shared.contracts.entries import Entry
 from shared.values import dataclass
 
 State = TypeVar("State")

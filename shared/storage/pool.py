@@ -6,7 +6,6 @@ come up by itself.
 
 import asyncio
 import random
-from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 import asyncpg
@@ -78,7 +77,6 @@ async def open_pool(
     schema: str,
     application: str,
     largest: int = 8,
-    on_wait: Callable[[], None] = lambda: None,
 ) -> Pool:
     """Return a pool on ``schema``, as soon as the database answers.
 
@@ -87,7 +85,6 @@ async def open_pool(
         schema: the service's own; SQL names its tables unqualified.
         application: what the database's own views call us.
         largest: connections at most.
-        on_wait: called once when the database is not there yet.
 
     Raises:
         asyncpg.ClientConfigurationError: ``dsn`` is not the address of a database.
@@ -114,7 +111,5 @@ async def open_pool(
             raise
         except UNAVAILABLE as error:
             attempt += 1
-            if attempt == 1:
-                on_wait()
             log.warning("database.unavailable", attempt=attempt, error=type(error).__name__)
             await asyncio.sleep(pause(attempt))

@@ -20,7 +20,7 @@ from services.referral.domain.ruling import Act, Ruling
 from services.referral.domain.saying import coded
 from services.referral.domain.standing import Course, standing_of
 from services.referral.domain.telling import conflict, entry, fact, step_facts
-from shared.contracts.codes import EVERY_KIND, ReferralKind, Step
+from shared.contracts.codes import ReferralKind, Step
 from shared.contracts.entries import EntryCode
 from shared.contracts.event_data import DisclosedData
 from shared.contracts.exchange import ReferralEvent, ReferralOffered
@@ -40,7 +40,7 @@ def hear_offer(
     *,
     case: CaseId,
     hours: Hours,
-    kinds: frozenset[ReferralKind] = EVERY_KIND,
+    kinds: frozenset[ReferralKind],
 ) -> Ruling[Referral]:
     """Take in an offer that ``speaker`` has made to ``me``: open a case for it and start the clocks.
 
