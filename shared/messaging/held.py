@@ -58,7 +58,7 @@ RETURNING id
 
 TAKE = "DELETE FROM held WHERE id = ANY($1::uuid[]) RETURNING id"
 
-WAKE = "UPDATE held SET due_at = $2 WHERE subject = ANY($1::uuid[]) AND due_at > $2"
+WAKE = "UPDATE held SET due_at = $2 WHERE subject = ANY($1::uuid[]) AND (due_at > $2 OR due_at IS NULL)"
 
 DUE = """
 SELECT id, source, attempts, first_at, admitted, headers, body

@@ -34,7 +34,7 @@ def hold(
 
     ``subject`` is what it waits for, where that is known: when that changes, it is tried at once. ``admitted`` says
     that the inbox has taken the message in, and need not be asked again. What has waited for a day is parked, unless
-    what it waits for is ours to mend.
+    what it waits for is ours to mend; it is tried all the same when its subject changes after that.
     """
     waited = delivery.waited
     first_at, attempts = (waited.first_at, waited.attempts) if waited else (at, 0)
@@ -47,7 +47,7 @@ def hold(
         attempts=attempts + 1,
         first_at=first_at,
         due_at=None if parked else at + wait,
-        subject=None if parked else subject,
+        subject=subject,
         admitted=admitted or (waited is not None and waited.admitted),
     )
 

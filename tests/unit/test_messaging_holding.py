@@ -44,7 +44,7 @@ def test_after_a_day_a_person_must_look_at_it_unless_what_it_waits_for_is_ours()
     ours = hold("desk", waited(PATIENCE * 400), Later("keyring-key-missing", ours=True), NOW)
     assert early.due_at is not None
     assert early.subject == subject
-    assert (late.due_at, late.subject, late.admitted) == (None, None, True)
+    assert (late.due_at, late.subject, late.admitted) == (None, subject, True)
     assert ours.due_at is not None
 
 

@@ -190,6 +190,19 @@ async def test_a_message_that_comes_too_early_waits_for_the_one_before_it(bench:
     assert await bench.count("held") == 0
 
 
+async def test_what_was_parked_as_too_early_is_tried_when_the_one_before_it_comes_after_all(bench: Bench) -> None:
+    parcel = uuid4()
+    await bench.runtime.start()
+    await bench.send([message(parcel, 8, after=1)])
+    await until(lambda: _rows(bench, "held", 1), seconds=5)
+    bench.clock_file.write_text("90000")
+    [lot] = await parked(bench)
+    assert lot.reason == "early"
+    await bench.send([message(parcel, 9)])
+    await until(lambda: _is(bench, parcel, 17), seconds=10)
+    assert await bench.count("held") == 0
+
+
 async def test_what_is_not_possible_yet_is_tried_again_and_parked_after_a_day(bench: Bench) -> None:
     parcel = uuid4()
     await bench.runtime.start()
