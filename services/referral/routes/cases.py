@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Depends, Query, Response
+from fastapi import APIRouter, Body, Depends, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
@@ -23,17 +23,16 @@ from services.referral.routes.office import (
     Office,
     Reader,
     TheOffice,
+    ThePage,
     made,
 )
 from services.referral.routes.shown import CaseShown, GrantShown, PaperShown, ReferralShown, Shown
 from services.referral.store import cases, papers
 from shared.contracts.codes import Category
 from shared.contracts.ids import CaseId, GrantId, ReferralId
-from shared.contracts.personal import Moment
 
 router = APIRouter(prefix="/cases", tags=["cases"], responses=REFUSALS, dependencies=[Depends(CASEWORKERS)])
 
-LONGEST_PAGE = 200
 NO_CASE = UUID(int=0)
 
 
@@ -53,14 +52,11 @@ async def open_(office: TheOffice, asked: Asked, response: Response) -> CaseShow
 @router.get("")
 async def list_cases(
     office: TheOffice,
-    before: Moment | None = None,
-    before_id: CaseId | None = None,
-    limit: Annotated[int, Query(ge=1, le=LONGEST_PAGE)] = 50,
+    page: ThePage,
 ) -> list[CaseShown]:
-    """List cases, newest first; ``before`` and ``before_id`` of the last one lead to the next page."""
-    after = (before, before_id) if before and before_id else None
+    """List cases, newest first; ``before`` and ``before_id`` of the last one, together, lead to the next page."""
     async with office.pool.acquire() as connection:
-        return [CaseShown.of(case) for case in await cases.page(connection, after, limit)]
+        return [CaseShown.of(case) for case in await cases.page(connection, page.after, page.limit)]
 
 
 @router.get("/{case}")

@@ -11,7 +11,8 @@ from types import MappingProxyType
 from typing import Annotated, TypeVar
 from uuid import UUID
 
-from fastapi import Depends, Header, Request, Response
+from fastapi import Depends, Header, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 
 from services.referral.commands import Command, NewCase
 from services.referral.domain.clocks import Hours
@@ -24,6 +25,7 @@ from services.referral.store.papers import KeptPaper
 from services.referral.store.referrals import Referrals
 from shared.contracts.codes import RecipientKind
 from shared.contracts.ids import OrganisationId, ReferralId
+from shared.contracts.personal import Moment
 from shared.contracts.problem import ProblemCode
 from shared.messaging.decision import Refusal
 from shared.messaging.delivery import Heard
@@ -44,6 +46,8 @@ Answer = TypeVar("Answer")
 
 _STATUS: Mapping[str, int] = MappingProxyType({NOT_FOUND: 404, FAILED: 500})
 _CODE: Mapping[str, str] = MappingProxyType({FAILED: ProblemCode.FAILED, REUSED: ProblemCode.KEY_REUSED})
+
+LONGEST_PAGE = 200
 
 REPEATED = 200
 """The same request has been here before: what it made is shown again."""
@@ -101,6 +105,35 @@ async def reader(member: Member) -> Caller:
 
 Asked = Annotated[Caller, Depends(asked)]
 Reader = Annotated[Caller, Depends(reader)]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which part of a list is asked for."""
+
+    after: tuple[datetime, UUID] | None
+    limit: int
+
+
+async def page(
+    before: Moment | None = None,
+    before_id: UUID | None = None,
+    limit: Annotated[int, Query(ge=1, le=LONGEST_PAGE)] = 50,
+) -> Page:
+    """Return the page that is asked for.
+
+    Raises:
+        RequestValidationError: one of ``before`` and ``before_id`` is there without the other.
+    """
+    if before is not None and before_id is not None:
+        return Page((before, before_id), limit)
+    if before is None and before_id is None:
+        return Page(None, limit)
+    absent = "before" if before is None else "before_id"
+    raise RequestValidationError([{"type": "missing", "loc": ("query", absent)}])
+
+
+ThePage = Annotated[Page, Depends(page)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """The life of a referral, as staff live it: one route for each step that their side can say."""
 
 from collections.abc import Callable
-from typing import Annotated, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 
 from services.referral.commands import Command
 from services.referral.domain import receiving, sending
@@ -15,17 +15,14 @@ from services.referral.domain.ruling import Act, Ruling
 from services.referral.domain.sending import AnswerAsked, DiscloseAsked, RescheduleAsked
 from services.referral.known import About
 from services.referral.routes.asked import AcceptAsked, WithdrawAsked
-from services.referral.routes.office import CASEWORKERS, REFUSALS, Asked, Caller, Office, Reader, TheOffice
+from services.referral.routes.office import CASEWORKERS, REFUSALS, Asked, Caller, Office, Reader, TheOffice, ThePage
 from services.referral.routes.shown import PaperShown, ReceiptShown, ReferralShown
-from services.referral.store import proofs, referrals
+from services.referral.store import proofs
 from shared.contracts.codes import Status
 from shared.contracts.event_data import AskedData, ClosedData, DeclinedData, MissedData, ProgressedData, RedirectedData
 from shared.contracts.ids import ReferralId
-from shared.contracts.personal import Moment
 
 router = APIRouter(prefix="/referrals", tags=["referrals"], responses=REFUSALS, dependencies=[Depends(CASEWORKERS)])
-
-LONGEST_PAGE = 200
 
 P = ParamSpec("P")
 Body = TypeVar("Body")
@@ -36,14 +33,11 @@ async def list_referrals(
     office: TheOffice,
     *,
     status: Status | None = None,
-    before: Moment | None = None,
-    before_id: ReferralId | None = None,
-    limit: Annotated[int, Query(ge=1, le=LONGEST_PAGE)] = 50,
+    page: ThePage,
 ) -> list[ReferralShown]:
-    """List referrals, newest first; ``before`` and ``before_id`` of the last one lead to the next page."""
-    after = referrals.Place(before, before_id) if before and before_id else None
+    """List referrals, newest first; ``before`` and ``before_id`` of the last one, together, lead to the next page."""
     async with office.pool.acquire() as connection:
-        found = await office.referrals.page(connection, status, after, limit)
+        found = await office.referrals.page(connection, status, page.after, page.limit)
     return [ReferralShown.of(referral) for referral in found]
 
 

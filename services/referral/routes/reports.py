@@ -1,9 +1,9 @@
 """Reports that intake has taken: each becomes a case, joins one, or is re-oriented."""
 
 from collections.abc import Callable
-from typing import Annotated, Concatenate, ParamSpec
+from typing import Concatenate, ParamSpec
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 
 from services.referral.commands import Command
 from services.referral.domain import reports
@@ -12,15 +12,12 @@ from services.referral.domain.reports import ReportFile, ReportStatus
 from services.referral.domain.ruling import Act, Ruling
 from services.referral.known import About
 from services.referral.routes.asked import LinkAsked, ReorientAsked
-from services.referral.routes.office import CASEWORKERS, REFUSALS, Asked, Caller, Office, Reader, TheOffice
+from services.referral.routes.office import CASEWORKERS, REFUSALS, Asked, Caller, Office, Reader, TheOffice, ThePage
 from services.referral.routes.shown import PaperShown, ReportShown
 from services.referral.store import reports as store
 from shared.contracts.ids import ReportId
-from shared.contracts.personal import Moment
 
 router = APIRouter(prefix="/reports", tags=["reports"], responses=REFUSALS, dependencies=[Depends(CASEWORKERS)])
-
-LONGEST_PAGE = 200
 
 P = ParamSpec("P")
 
@@ -30,14 +27,11 @@ async def list_reports(
     office: TheOffice,
     *,
     status: ReportStatus | None = None,
-    before: Moment | None = None,
-    before_id: ReportId | None = None,
-    limit: Annotated[int, Query(ge=1, le=LONGEST_PAGE)] = 50,
+    page: ThePage,
 ) -> list[ReportShown]:
-    """List reports, newest first; ``before`` and ``before_id`` of the last one lead to the next page."""
-    after = (before, before_id) if before and before_id else None
+    """List reports, newest first; ``before`` and ``before_id`` of the last one, together, lead to the next page."""
     async with office.pool.acquire() as connection:
-        return [ReportShown.of(report) for report in await store.page(connection, status, after, limit)]
+        return [ReportShown.of(report) for report in await store.page(connection, status, page.after, page.limit)]
 
 
 @router.get("/{report}/papers")

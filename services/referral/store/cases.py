@@ -59,7 +59,7 @@ async def find(connection: Connection, case: CaseId) -> Case | None:
     return _case(tuple(row.values())) if row else None
 
 
-async def page(connection: Connection, after: tuple[datetime, CaseId] | None, limit: int) -> list[Case]:
+async def page(connection: Connection, after: tuple[datetime, UUID] | None, limit: int) -> list[Case]:
     """Return cases, newest first, from ``after`` on."""
     at, id_ = after or (None, None)
     return [_case(tuple(row.values())) for row in await connection.fetch(PAGE, at, id_, limit)]

@@ -16,7 +16,6 @@ from shared.contracts.ids import CaseId, OrganisationId, ReferralId
 from shared.storage.pool import Connection, ContendedError
 from shared.storage.rows import insert
 from shared.storage.vault import Vault
-from shared.values import dataclass
 
 COLUMNS: Final = ", ".join(f"referral.{name}" for name in ReferralRow._fields)
 
@@ -56,14 +55,6 @@ ORDER BY offered_at DESC, id DESC LIMIT $4
 OF_CASE: Final = f"SELECT {COLUMNS} FROM referral WHERE case_id = $1 ORDER BY offered_at, id"
 
 DUE: Final = "SELECT id FROM referral WHERE due_at <= $1 AND id <> ALL($2::uuid[]) ORDER BY due_at LIMIT $3"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a page of a list goes on."""
-
-    offered_at: datetime
-    id: ReferralId
 
 
 async def save(connection: Connection, referrals: Sequence[Referral]) -> None:
@@ -119,10 +110,10 @@ class Referrals:
         return self._with_key(row) if row else None
 
     async def page(
-        self, connection: Connection, status: Status | None, after: Place | None, limit: int
+        self, connection: Connection, status: Status | None, after: tuple[datetime, UUID] | None, limit: int
     ) -> list[Referral]:
         """Return referrals, newest first, from ``after`` on."""
-        at, id_ = (after.offered_at, after.id) if after else (None, None)
+        at, id_ = after or (None, None)
         return [self._referral(row.values()) for row in await connection.fetch(PAGE, status, at, id_, limit)]
 
     async def of_case(self, connection: Connection, case: UUID) -> list[Referral]:

@@ -75,7 +75,7 @@ async def find(connection: Connection, report: ReportId) -> ReportFile | None:
 
 
 async def page(
-    connection: Connection, status: ReportStatus | None, after: tuple[datetime, ReportId] | None, limit: int
+    connection: Connection, status: ReportStatus | None, after: tuple[datetime, UUID] | None, limit: int
 ) -> list[ReportFile]:
     """Return reports, newest first, from ``after`` on."""
     at, id_ = after or (None, None)

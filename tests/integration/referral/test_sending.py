@@ -255,6 +255,16 @@ async def test_words_about_a_new_meeting_leave_only_for_what_was_granted(desk: D
 
 
 @pytest.mark.parametrize("path", ["/referrals", "/cases", "/reports"])
+@pytest.mark.parametrize(
+    ("half", "absent"), [({"before": "2026-11-24T12:00:00Z"}, "/before_id"), ({"before_id": str(uuid4())}, "/before")]
+)
+async def test_half_a_page_marker_is_refused(desk: DeskAtWork, path: str, half: dict[str, str], absent: str) -> None:
+    refused = await desk.get(f"{path}?{urlencode(half)}")
+    assert refused.status_code == 422
+    assert [(each["pointer"], each["code"]) for each in refused.json()["fields"]] == [(absent, "missing")]
+
+
+@pytest.mark.parametrize("path", ["/referrals", "/cases", "/reports"])
 @pytest.mark.parametrize("before", ["0001-01-01T00:00:00+14:00", "2026-11-24T12:00:00"])
 async def test_a_page_begins_at_a_time_of_ours(desk: DeskAtWork, path: str, before: str) -> None:
     refused = await desk.get(f"{path}?{urlencode({'before': before, 'before_id': uuid4()})}")
