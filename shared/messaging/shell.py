@@ -141,9 +141,11 @@ class Shell(Generic[What, State]):
             else:
                 outcomes[slot] = Decision.refused(read.heard.code)
                 holds.append(hold(self.desk.name, read.delivery, read.heard, at))
-        outcomes |= await self._settle(Batch(items, holds))
-        for item in items:
-            item.span.end()
+        try:
+            outcomes |= await self._settle(Batch(items, holds))
+        finally:
+            for item in items:
+                item.span.end()
         metrics.BATCH_MESSAGES.observe(len(messages), service=self._service)
         metrics.BATCH_SECONDS.observe(perf_counter() - started, service=self._service)
         return [outcomes.get(slot, Decision()) for slot in range(len(messages))]

@@ -26,6 +26,7 @@ from shared.storage.pool import Connection
 from shared.telemetry import logs, metrics
 from tests.integration.messaging.conftest import Bench
 from tests.support.parcels import Add, Parcel, message
+from tests.support.telemetry import recorded
 from tests.support.wait import until
 
 
@@ -343,6 +344,23 @@ async def test_while_nothing_can_be_dealt_with_everything_waits_and_nothing_is_p
     await bench.take([Delivery(message(parcel, 1)[1], {}, "test") for _ in range(3)])
     assert await bench.total(parcel) == 3
     assert await bench.count("held") == 0
+
+
+async def test_the_span_of_a_message_that_was_given_up_ends(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    loading, never = asyncio.Event(), asyncio.Event()
+
+    async def load(*_: object) -> dict[UUID, Parcel]:
+        loading.set()
+        await never.wait()
+        return {}
+
+    monkeypatch.setattr(bench.desk, "load", load)
+    with recorded("referral") as here:
+        taking = asyncio.create_task(bench.take([Delivery(message(uuid4(), 1)[1], {}, "test")]))
+        await loading.wait()
+        taking.cancel()
+        await asyncio.wait([taking])
+        assert [span.name for span in here.spans] == ["process parcels"]
 
 
 async def test_held_messages_that_cannot_be_kept_together_are_kept_one_by_one(
