@@ -27,9 +27,8 @@ from shared.contracts.ids import OrganisationId
 from shared.contracts.services import Service
 from shared.files import SECRET_MODE, replacing
 from shared.sealing.directory import Directory
-from shared.sealing.documents import note_verifier
 from shared.sealing.keyring import Holder, read_keyring
-from shared.sealing.keys import VerifyKey, audit_purpose
+from shared.sealing.keys import audit_purpose
 from shared.storage.pool import Connection
 from shared.storage.vault import CaseCipher, Vault, VaultError, WrappedKey
 
@@ -88,14 +87,9 @@ class Node:
             AuditError: ``audit-key-unknown``.
             DirectoryError: the key document is missing, or not signed by the identity.
         """
-        purpose = audit_purpose(service)
-        document = Directory(self.folder).book.documents[self.organisation]
-        published = sorted(
-            (each for each in document.keys if each.purpose is purpose), key=lambda each: each.valid_from, reverse=True
-        )
-        keys = [each.key for each in published]
-        verifiers = [note_verifier(self.organisation, purpose, key) for key in keys if isinstance(key, VerifyKey)]
+        verifiers = Directory(self.folder).book.audit_verifiers(service)
         if not verifiers:
+            purpose = audit_purpose(service)
             raise AuditError(
                 AuditCode.KEY_UNKNOWN, f"the key document of {self.organisation} has no key for {purpose}; publish one"
             )

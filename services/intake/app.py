@@ -25,7 +25,6 @@ from shared.messaging.places import Broker
 from shared.messaging.rabbit import make_broker
 from shared.messaging.runtime import Connected
 from shared.messaging.sealer import Sealer
-from shared.sealing.directory import Directory
 from shared.sealing.keys import KeyPurpose
 from shared.telemetry.metrics import Dependency
 from shared.web.documented import describe
@@ -57,12 +56,11 @@ async def build(settings: IntakeSettings) -> AsyncIterator[Parts]:
     """Put the service together; nothing runs yet.
 
     Raises:
-        DirectoryError: ``organisation-unreadable``: our own identity or key document is missing or refused.
-        KeyringError, StaffError, MigrationError: as :func:`shared.web.opened.opened`.
+        KeyringError, DirectoryError, StaffError, MigrationError: as :func:`shared.web.opened.opened`.
     """
     us, database, passphrase = settings.organisation, settings.intake_database, settings.intake_passphrase
     async with opened(SERVICE, settings, database=database, passphrase=passphrase, migrations=MIGRATIONS) as base:
-        directory = Directory(settings.folder)
+        directory = base.directory
         node = make_broker(settings.intake_node_broker.get_secret_value(), description="What intake says in its node")
         exchange = make_broker(settings.intake_exchange_broker.get_secret_value(), description="What intake hears")
         post = base.post({Broker.NODE: node, Broker.EXCHANGE: exchange})

@@ -63,7 +63,7 @@ async def build(settings: NotifySettings) -> AsyncIterator[Parts]:
 
     Raises:
         MailServerAddressError: ``RELAIS_NOTIFY_SMTP`` is not the address of a mail server.
-        KeyringError, StaffError, MigrationError: as :func:`shared.web.opened.opened`.
+        KeyringError, DirectoryError, StaffError, MigrationError: as :func:`shared.web.opened.opened`.
     """
     us, database, passphrase = settings.organisation, settings.notify_database, settings.notify_passphrase
     server = MailServer.at(settings.notify_smtp.get_secret_value(), settings.notify_mail_from)

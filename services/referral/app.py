@@ -58,12 +58,11 @@ async def build(settings: ReferralSettings) -> AsyncIterator[Parts]:
     """Put the service together; nothing runs yet.
 
     Raises:
-        DirectoryError: ``organisation-unreadable``: our own identity or key document is missing or refused.
-        KeyringError, StaffError, MigrationError: as :func:`shared.web.opened.opened`.
+        KeyringError, DirectoryError, StaffError, MigrationError: as :func:`shared.web.opened.opened`.
     """
     us, database, passphrase = settings.organisation, settings.referral_database, settings.referral_passphrase
     async with opened(SERVICE, settings, database=database, passphrase=passphrase, migrations=MIGRATIONS) as base:
-        directory, vault = Directory(settings.folder), Vault(base.keyring.storage_keys())
+        directory, vault = base.directory, Vault(base.keyring.storage_keys())
         node = make_broker(settings.referral_node_broker.get_secret_value(), description="What referral hears")
         exchange = make_broker(settings.referral_exchange_broker.get_secret_value(), description="What referral says")
         post = base.post({Broker.NODE: node, Broker.EXCHANGE: exchange})

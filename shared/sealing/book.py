@@ -8,11 +8,14 @@ from dataclasses import field
 from datetime import datetime
 from types import MappingProxyType
 
+from shared.audit.note import Verifier
 from shared.contracts.ids import KeyId, OrganisationId
+from shared.contracts.services import Service
 from shared.sealing.agreement import Agreement
 from shared.sealing.codes import DirectoryCode, DirectoryError
+from shared.sealing.documents import note_verifier
 from shared.sealing.key_document import KeyDocument, PublishedKey
-from shared.sealing.keys import InboxPublicKey, KeyPurpose, VerifyKey
+from shared.sealing.keys import InboxPublicKey, KeyPurpose, VerifyKey, audit_purpose
 from shared.sealing.suites import Suite
 from shared.values import dataclass
 
@@ -84,6 +87,17 @@ class Book:
         if not inbox:
             raise DirectoryError(DirectoryCode.KEY_UNKNOWN)
         return max(inbox, key=lambda candidate: candidate[:2])[2]
+
+    def audit_verifiers(self, service: Service) -> list[Verifier]:
+        """Return the public keys of our own log of ``service``, the newest first; old ones too."""
+        purpose = audit_purpose(service)
+        published = sorted(
+            (each for each in self.document(self.us).keys if each.purpose is purpose),
+            key=lambda each: each.valid_from,
+            reverse=True,
+        )
+        keys = [each.key for each in published]
+        return [note_verifier(self.us, purpose, key) for key in keys if isinstance(key, VerifyKey)]
 
     def document(self, organisation: OrganisationId) -> KeyDocument:
         """Return the key document of ``organisation``.

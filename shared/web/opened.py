@@ -1,4 +1,4 @@
-"""What every service is made of: its clock, its keys, its people, its database; opened in this order, and closed again.
+"""What every service is made of: its clock, keys, partners, people and database; opened in this order, closed again.
 
 What must never happen: a part that was opened and is not closed, whatever failed after it.
 """
@@ -23,6 +23,7 @@ from shared.messaging.publisher import RabbitPublisher
 from shared.messaging.runtime import Connected, Runtime
 from shared.messaging.schema import check_schema
 from shared.messaging.shell import Shell
+from shared.sealing.directory import Directory
 from shared.sealing.keyring import Holder, Keyring, read_keyring
 from shared.settings import NodeSettings
 from shared.staff import STAFF_FILE, StaffBook
@@ -43,6 +44,7 @@ class Opened:
     service: Service
     clock: Clock
     keyring: Keyring
+    directory: Directory
     staff: StaffBook
     pool: Pool
 
@@ -68,7 +70,8 @@ class Opened:
         Raises:
             KeyringError: ``keyring-key-missing``: nothing can sign the log's checkpoints.
         """
-        sequencer = Sequencer(self.pool, self.keyring.audit_signer(self.clock.now()), self.clock)
+        signer, former = self.keyring.audit_signer(self.clock.now()), self.directory.book.audit_verifiers(self.service)
+        sequencer = Sequencer(self.pool, signer, self.clock, former=former)
         return Runtime(
             service=self.service,
             pool=self.pool,
@@ -95,6 +98,7 @@ async def opened(
 
     Raises:
         KeyringError: the passphrase is wrong, or the keyring is missing or damaged.
+        DirectoryError: ``organisation-unreadable``: our own identity or key document is missing or refused.
         StaffError: ``staff.json`` is not there, or no list of members, or a member has another actor's id.
         MigrationError: the schema is not up to date.
         asyncpg.PostgresError: as :func:`shared.storage.pool.open_pool`.
@@ -102,10 +106,10 @@ async def opened(
     keyring = await asyncio.to_thread(read_keyring, settings.folder, Holder(service), passphrase.get_secret_value())
     for purpose, end in keyring.ends().items():
         metrics.KEY_ENDS.set(end.timestamp(), service=service, kind=purpose.partition("/")[0])
-    staff = StaffBook.load(settings.folder / STAFF_FILE)
+    directory, staff = Directory(settings.folder), StaffBook.load(settings.folder / STAFF_FILE)
     pool = await open_pool(database.get_secret_value(), schema=service.value, application=service.value)
     try:
         await check_schema(pool, migrations)
-        yield Opened(service, settings.clock(), keyring, staff, pool)
+        yield Opened(service, settings.clock(), keyring, directory, staff, pool)
     finally:
         await pool.close()

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -26,13 +27,19 @@ from shared.audit.export import verify_export
 from shared.audit.log import MIGRATIONS, append
 from shared.audit.merkle import leaf_hash, root
 from shared.audit.sequencer import integrate
+from shared.clock import Clock
 from shared.contracts.services import Service
 from shared.messaging.schema import sources
-from shared.sealing.enrol import Choices, make_organisation
-from shared.sealing.keyring import Cost, Holder, read_keyring
+from shared.sealing.directory import KEYS_SUFFIX, PARTNERS_FOLDER, Directory
+from shared.sealing.enrol import Choices, make_organisation, open_identity
+from shared.sealing.key_document import publish, sign_key_document
+from shared.sealing.keyring import Cost, HeldKey, Holder, read_keyring, write_keyring
+from shared.sealing.keys import SigningKey, audit_purpose
+from shared.staff import StaffBook
 from shared.storage.migrate import migrate
-from shared.storage.pool import Connection
+from shared.storage.pool import Connection, open_pool
 from shared.storage.vault import Vault
+from shared.web.opened import Opened
 from tests.integration.audit.conftest import NOW
 from tests.support.audit import STRANGER, checkpoint_of, findings, make_leaf
 from tests.support.servers import FreshDatabase
@@ -54,6 +61,34 @@ class NodeOnDisk:
             async with connection.transaction():
                 await append(connection, [make_leaf(number) for number in range(count)])
             await self.integrate(service, connection)
+
+    async def number(self, service: Service, *, at: datetime) -> bool:
+        """Do what the service does when the sequencer comes round, and tell whether nothing waits then."""
+        folder, keyring = self.node.folder, read_keyring(self.node.folder, Holder(service), PASSPHRASE)
+        offset = folder / "offset"
+        offset.write_text(str((at - datetime.now(UTC)).total_seconds()))
+        pool = await open_pool(self.node.databases[service], schema=service.value, application="audit-test")
+        try:
+            base = Opened(service, Clock(offset), keyring, Directory(folder), StaffBook([]), pool)
+            runtime = base.runtime(connections={}, post=base.post({}), consumers=[])
+            (sequencer,) = runtime.rounds
+            await sequencer.step()
+            return not await pool.fetchval("SELECT count(*) FROM audit_pending")
+        finally:
+            await pool.close()
+
+    def renew(self, service: Service, at: datetime) -> None:
+        """Put a new audit key in the place of the old one, and publish it beside the old one."""
+        folder, us, purpose = self.node.folder, self.node.organisation, audit_purpose(service)
+        new = HeldKey(purpose, SigningKey.generate(), at, at + timedelta(days=182))
+        keyring = read_keyring(folder, Holder(service), PASSPHRASE)
+        others = tuple(held for held in keyring.keys if held.purpose is not purpose)
+        write_keyring(folder, replace(keyring, keys=(*others, new)), PASSPHRASE, CHEAP.cost)
+        document = Directory(folder).book.document(us)
+        published = publish(new.key.public, purpose, new.valid_from, new.valid_until)
+        renewed = document.model_copy(update={"serial": document.serial + 1, "keys": (*document.keys, published)})
+        note = sign_key_document(renewed, open_identity(folder, PASSPHRASE, at).key)
+        (folder / PARTNERS_FOLDER / f"{us}{KEYS_SUFFIX}").write_text(note)
 
     async def integrate(self, service: Service, connection: Connection) -> None:
         """Number what waits, as the service does."""
@@ -92,6 +127,17 @@ async def test_a_whole_node_verifies(on_disk: NodeOnDisk) -> None:
     (alone,) = (await verify_node(on_disk.node, [Service.INTAKE])).values()
     assert summary({Service.INTAKE: alone})["root"] == alone.root.hex()
     assert facts(alone)["problems"] == []
+
+
+async def test_a_log_goes_on_being_numbered_and_verifies_after_its_key_was_renewed(on_disk: NodeOnDisk) -> None:
+    await on_disk.write(Service.NOTIFY, 3)
+    later = NOW + timedelta(days=180)
+    on_disk.renew(Service.NOTIFY, later)
+    async with on_disk.node.connected(Service.NOTIFY) as connection, connection.transaction():
+        await append(connection, [make_leaf(number) for number in (3, 4)])
+    assert await on_disk.number(Service.NOTIFY, at=later)
+    (report,) = (await verify_node(on_disk.node, [Service.NOTIFY])).values()
+    assert (report.verified, report.entries, report.checkpoints) == (True, 5, 2)
 
 
 async def test_entries_of_cases_open_with_the_keyring_and_stay_closed_without(on_disk: NodeOnDisk) -> None:
