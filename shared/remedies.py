@@ -29,6 +29,8 @@ REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
         "staff-malformed": "staff.json in RELAIS_FOLDER is not a list of members of staff",
         "staff-id-reserved": "an id in staff.json is clock, reporter, or looks like an organisation's (ana-fr):"
         " choose another",
+        "staff-id-repeated": "two members in staff.json have one id: give each their own",
+        "staff-token-repeated": "two members in staff.json have one token: make a new one for each of them",
         "vkey-malformed": "this is no verifier key (C2SP signed-note)",
         "vkey-unsupported": "this kind of verifier key is not supported",
         "mail-server-address-malformed": "RELAIS_NOTIFY_SMTP is not the address of a mail server: smtp://…",

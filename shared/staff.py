@@ -3,7 +3,8 @@
 They are read from ``staff.json`` in the node's folder. A member is recognised by a bearer token of which only the
 SHA-256 is kept.
 
-What must never happen: a member is called like somebody else whom the audit log names: nobody could tell who did it.
+What must never happen: a member is called like somebody else whom the audit log names, or signs in with the token of
+another: nobody could tell who did it.
 """
 
 import re
@@ -70,7 +71,8 @@ class StaffBook:
         """Read ``staff.json``: a list of members.
 
         Raises:
-            StaffError: ``staff-missing``, ``staff-malformed``, or ``staff-id-reserved``: an id that somebody else has.
+            StaffError: ``staff-missing``, ``staff-malformed``, ``staff-id-reserved``: an id that another actor has, or
+                ``staff-id-repeated``, ``staff-token-repeated``: two members have one.
         """
         try:
             members = TypeAdapter(tuple[StaffMember, ...]).validate_json(path.read_bytes())
@@ -80,7 +82,12 @@ class StaffBook:
             raise StaffError("staff-malformed") from None
         if any(is_reserved(member.id) for member in members):
             raise StaffError("staff-id-reserved")
-        return cls(members)
+        book = cls(members)
+        if len(book._by_id) < len(members):
+            raise StaffError("staff-id-repeated")
+        if len(book._by_token) < len(members):
+            raise StaffError("staff-token-repeated")
+        return book
 
     def save(self, path: Path) -> None:
         """Write ``staff.json``, readable by the node's own user only."""

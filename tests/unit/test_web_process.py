@@ -23,7 +23,10 @@ CANARY = "kanarienvogel"
         DirectoryError(DirectoryCode.OURSELVES_UNREADABLE),
         *(BrokerError(code, CANARY) for code in ("broker-refused-login", "broker-topology-missing")),
         *(MigrationError(code, CANARY) for code in ("migration-missing", "migration-changed")),
-        *(StaffError(code) for code in ("staff-missing", "staff-malformed", "staff-id-reserved")),
+        *(
+            StaffError(f"staff-{what}")
+            for what in ("missing", "malformed", "id-reserved", "id-repeated", "token-repeated")
+        ),
         MailServerAddressError(),
         PortTakenError("intake"),
         asyncpg.InvalidPasswordError(CANARY),
