@@ -1,4 +1,4 @@
-"""What a decision is made from: everything that a batch concerns, locked, in one statement a table.
+"""What a decision is made from: all that a batch concerns, locked, in a statement or two a table, whatever its size.
 
 What must never happen: two batches lock the same tables in another order.
 """

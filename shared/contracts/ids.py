@@ -1,7 +1,8 @@
 """Typed identifiers: a bare ``str`` or ``UUID`` never says whose number it is.
 
-Every id is random (RFC 9562, version 4) or a slug that its owner chose; none is derived from a person, and none tells
-when or in which order things were made.
+Every id is a slug that its owner chose or a UUID in the form of RFC 9562, version 4: random, or, where a request has an
+idempotency key, hashed from it and not to be told from random. None is derived from a person, and none tells when or in
+which order things were made.
 """
 
 from typing import Annotated, NewType

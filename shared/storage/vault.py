@@ -1,7 +1,8 @@
 """Encryption at rest: a key for every case, wrapped under a storage key that is kept elsewhere.
 
-The storage keys live in the referral service's keyring, outside PostgreSQL and its backups. Destroying a case's key
-makes every copy of its documents unreadable at once: the page, the write-ahead log, the replica, last year's backup.
+The storage keys live in the referral service's keyring, outside PostgreSQL and its backups. A case's wrapped key lies
+beside its documents in every copy of the database: removing it makes them unreadable there, and not in backups or the
+write-ahead log. Only destroying the storage key does that, with every case that it wraps.
 """
 
 from collections.abc import Mapping
