@@ -1,4 +1,4 @@
--- The desk's store. Clear columns hold codes, ids and times; everything personal is in paper.body, encrypted under its folder's key.
+-- The desk's store. Clear columns hold codes, ids and times; everything personal is in a body, encrypted under its folder's key.
 
 -- A key for everything that belongs together and is erased together: a case, or a report that is no case yet.
 CREATE TABLE folder (
@@ -30,7 +30,7 @@ CREATE TABLE report (
 CREATE INDEX report_status ON report (status, taken_at);
 GRANT SELECT, INSERT, UPDATE ON report TO {role};
 
--- An organisation's own copy of a referral. Its course (both lanes) is what counts; the other columns are for searching.
+-- An organisation's own copy of a referral. Its course (both lanes) is what counts; status, responsible, overdue, due_at, offered_at and ended_at are for searching.
 CREATE TABLE referral (
     id uuid PRIMARY KEY,
     conversation uuid NOT NULL,
