@@ -26,6 +26,8 @@ class Refused(StrEnum):
     """Too much has been said about this referral: go on with a new one in the same conversation."""
     ANOTHER_CHOSEN = "another-organisation-chosen"
     """The person is on the way to another organisation, or there: withdraw that referral, or have it closed, first."""
+    NOT_OURS = "not-ours-to-hand-over"
+    """Another organisation answers for the person: redirect what it has offered, or wait until they have arrived."""
     NOT_WITH_ITSELF = "referral-to-oneself"
     KIND_NOT_AGREED = "kind-not-agreed"
     """The agreement does not let the sender send referrals of this kind: choose another, or agree on more."""

@@ -4,7 +4,8 @@ Whatever discloses goes through the gate, whole or not at all: a packet with one
 with the reason for each, so that nobody believes to have sent what stayed behind. Words disclose as well: they go to
 nobody to whom the summary may not go. Codes and times, and what ends access, need no gate.
 
-What must never happen: one person is on the way to two organisations that would both answer for them.
+What must never happen: one person is on the way to two organisations that would both answer for them, or is handed over
+by one that does not.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,7 @@ from services.referral.domain.moves import move_of, papers_of
 from services.referral.domain.policy import Grounds, Recipient, Release, Stage, release
 from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
-from services.referral.domain.responsibility import MOVES_ON_ARRIVAL
+from services.referral.domain.responsibility import MOVES_ON_ARRIVAL, responsible
 from services.referral.domain.ruling import Act, Ruling, Tell
 from services.referral.domain.saying import refusal_of, say
 from services.referral.domain.standing import Course
@@ -116,9 +117,11 @@ def offer(leg: Leg, act: Act, asked: OfferAsked, file: CaseFile, to: Recipient) 
     A hand-over goes on in the conversation of the case's other hand-overs, unless another of the case is named. A
     service begins one of its own: organisations that help side by side need not know that they help the same person.
     """
-    refused = _not_offered(leg, asked, file, to)
-    if refused is not None:
-        return refused
+    if lacking := file.lacks(asked.categories):
+        return _not_in_case(lacking)
+    refusal = _not_offered(leg, asked, file, to)
+    if refusal is not None:
+        return Ruling.refused(refusal)
     reason = asked.identity_reason
     gate = _gate(asked.categories, _grounds(file, to, asked.purpose), Stage.DECIDING, act.at, reason=reason)
     if not gate.whole:
@@ -161,6 +164,8 @@ def disclose(referral: Referral, act: Act, asked: DiscloseAsked, file: CaseFile,
     """
     others = _rivals(referral.kind, file)
     refusal = refusal_of(referral, Step.DISCLOSED)
+    if refusal is None and _not_ours(referral.kind, file):
+        refusal = Refused.NOT_OURS
     if refusal is None and _one_is_chosen(others):
         refusal = Refused.ANOTHER_CHOSEN
     if refusal is not None:
@@ -218,7 +223,7 @@ def withdraw_others(candidates: Sequence[Referral], act: Act) -> tuple[Ruling[Re
     )
 
 
-_ON_THE_WAY = frozenset({Status.DISCLOSED, Status.MISSED, Status.ARRIVED})
+_ON_THE_WAY = frozenset({Status.DISCLOSED, Status.MISSED})
 _CANDIDATE = frozenset({Status.OFFERED, Status.RECEIVED, Status.OPENED, Status.ASKED, Status.ACCEPTED})
 
 
@@ -234,8 +239,14 @@ def _rivals(kind: ReferralKind, file: CaseFile) -> tuple[Referral, ...]:
 
 
 def _one_is_chosen(rivals: Sequence[Referral]) -> bool:
-    """Tell whether the person is on the way to one organisation, or there."""
-    return any(leg.status in _ON_THE_WAY for leg in rivals)
+    """Tell whether the person is on the way to one organisation, or there, whoever ended that referral since."""
+    return any(leg.status in _ON_THE_WAY or leg.standing.is_there for leg in rivals)
+
+
+def _not_ours(kind: ReferralKind, file: CaseFile) -> bool:
+    """Tell whether a referral of ``kind`` would hand over a person for whom the organisation they came from answers."""
+    heard = (leg for leg in file.legs if leg.side is Side.RECEIVER)
+    return kind in MOVES_ON_ARRIVAL and any(responsible(leg) != leg.receiver for leg in heard)
 
 
 def _identifies_to_a_second(kind: ReferralKind, wanted: frozenset[Category], file: CaseFile) -> bool:
@@ -251,18 +262,18 @@ def _conversation(asked: OfferAsked, file: CaseFile) -> ConversationId | None:
     return max(handovers, key=lambda leg: (leg.is_open, leg.lane(Side.SENDER)[0].at)).conversation
 
 
-def _not_offered(leg: Leg, asked: OfferAsked, file: CaseFile, to: Recipient) -> Ruling[Referral] | None:
+def _not_offered(leg: Leg, asked: OfferAsked, file: CaseFile, to: Recipient) -> Refused | None:
     """Return why nothing of the kind may be offered, before the gate looks at what would go; ``None`` where it may."""
     if asked.conversation is not None and all(each.conversation != asked.conversation for each in file.legs):
-        return Ruling.refused(Refused.OTHER_CONVERSATION)
-    if lacking := file.lacks(asked.categories):
-        return _not_in_case(lacking)
+        return Refused.OTHER_CONVERSATION
     if to.organisation == leg.sender:
-        return Ruling.refused(Refused.NOT_WITH_ITSELF)
+        return Refused.NOT_WITH_ITSELF
+    if _not_ours(asked.kind, file):
+        return Refused.NOT_OURS
     if _identifies_to_a_second(asked.kind, asked.categories, file):
-        return Ruling.refused(Refused.ANOTHER_CHOSEN)
+        return Refused.ANOTHER_CHOSEN
     if to.agreed and asked.kind not in to.kinds:
-        return Ruling.refused(Refused.KIND_NOT_AGREED)
+        return Refused.KIND_NOT_AGREED
     return None
 
 

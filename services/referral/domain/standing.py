@@ -29,8 +29,15 @@ class Standing:
     expected: datetime | None = None
     """When the person should have come by, as last agreed."""
     arrived_at: datetime | None = None
+    left_at: datetime | None = None
+    """When the receiver closed. Consent taken back ends a referral as well, and moves nobody."""
     consent_withdrawn_at: datetime | None = None
     ended_at: datetime | None = None
+
+    @property
+    def is_there(self) -> bool:
+        """Tell whether the person has come to the receiver and has not left."""
+        return self.arrived_at is not None and self.left_at is None
 
 
 def standing_of(lanes: Lanes) -> Standing:
@@ -86,6 +93,8 @@ def _note(times: dict[str, datetime], side: Side, move: Move, now: datetime) -> 
             times["asked_at"] = now
         case Step.ARRIVED:
             times["arrived_at"] = move.at
+        case Step.CLOSED:
+            times["left_at"] = move.at
         case Step.CONSENT_WITHDRAWN:
             times.setdefault("consent_withdrawn_at", move.at)
         case Step.ANSWERED if asked_at is not None:
