@@ -1,6 +1,7 @@
 """Personal documents, each encrypted under the key of its folder and bound to its own id and name.
 
-A newer document stands beside the older one: no version is ever written over.
+A newer document stands beside the older one: no version is ever written over. Which is the newer one, the order of
+writing says (`place`), and no clock.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,11 +46,11 @@ from shared.values import dataclass
 
 COLUMNS: Final = ("id", "folder", "about", "name", "side", "n", "at", "body")
 
-ABOUT: Final = "SELECT id, name, side, n, at, body FROM paper WHERE about = $1 AND folder = $2 ORDER BY at, id"
+ABOUT: Final = "SELECT id, name, side, n, at, body FROM paper WHERE about = $1 AND folder = $2 ORDER BY place"
 
 NEWEST: Final = """
 SELECT DISTINCT ON (name) id, name, side, n, at, body
-FROM paper WHERE folder = $1 AND about = $1 AND name = ANY($2::text[]) ORDER BY name, at DESC, id
+FROM paper WHERE folder = $1 AND about = $1 AND name = ANY($2::text[]) ORDER BY name, place DESC
 """
 
 GONE: Final = """

@@ -73,6 +73,25 @@ async def test_a_person_is_handed_over_and_every_step_is_told(desk: DeskAtWork) 
     assert numbers == list(range(1, len(numbers) + 1))
 
 
+async def test_what_was_written_last_is_disclosed_also_when_the_clock_was_set_back(
+    desk: DeskAtWork, own_clock: None
+) -> None:
+    assert own_clock is None
+    case = await desk.new_case()
+    desk.move_clock(-timedelta(hours=1))
+    newer = summary().model_copy(update={"age_band": AgeBand.FROM_21_TO_24})
+    body = newer.model_dump(mode="json", exclude_none=True)
+    written = await desk.client.put(f"/cases/{case}/parts/summary", json=body, headers=desk.signed_in("noor"))
+    assert written.status_code == 204, written.text
+    desk.move_clock(timedelta())
+    shown = [paper for paper in (await desk.get(f"/cases/{case}/papers")).json() if paper["name"] == "summary"]
+    assert shown[-1]["content"]["age_band"] == newer.age_band
+    await desk.grant(case)
+    offer = await the_offer(desk, UUID((await desk.offer(case)).json()["id"]))
+    assert isinstance(offer.data, OfferedData)
+    assert offer.data.packet.summary == newer
+
+
 async def test_staff_read_what_the_partner_said(desk: DeskAtWork) -> None:
     referral = await desk.offered()
     offer = await the_offer(desk, referral)
