@@ -1,8 +1,8 @@
 """What the batch shell asks of a service. Everything else about receiving, keeping and saying is the shell's.
 
 A service writes one desk for each queue that it hears. ``read`` and ``decide`` ask neither the store nor the broker;
-``locate``, ``load``, ``keep`` and ``say`` ask each table once or twice for the whole batch; ``committed`` counts what is
-true then.
+``locate``, ``load``, ``keep`` and ``say`` ask each table once or twice for the whole batch; ``committed`` counts what
+is true then.
 """
 
 from abc import ABC, abstractmethod
