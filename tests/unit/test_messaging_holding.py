@@ -8,6 +8,7 @@ from hypothesis.strategies import binary, integers
 
 from shared.messaging.delivery import LARGEST_KEPT, Delivery, Later, Unreadable, Waited
 from shared.messaging.holding import LONGEST_PAUSE_SECONDS, PATIENCE, hold
+from shared.sealing.envelope import SIZES
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -60,6 +61,7 @@ def test_a_message_is_named_by_its_bytes_and_where_it_came_from(one: bytes, othe
 def test_what_is_too_large_to_be_read_is_kept_as_size_and_digest() -> None:
     small, large = Delivery(bytes(LARGEST_KEPT), {}, "q"), Delivery(bytes(LARGEST_KEPT + 1), {"ce-id": "1"}, "q")
     assert small.without_excess() is small
+    assert SIZES[-1] == LARGEST_KEPT, "whatever may be an envelope is kept whole"
     kept = large.without_excess()
     assert kept.body == b""
     assert kept.headers == {"ce-id": "1", "relais-size": str(LARGEST_KEPT + 1), "relais-sha256": large.digest().hex()}
