@@ -119,13 +119,18 @@ def _end_descendants(group: int) -> None:
 
 
 def _children(parent: int) -> list[int]:
-    """Return the process ids whose parent is ``parent``; none where there is no /proc."""
+    """Return the process ids whose parent is ``parent``; none where there is no /proc.
+
+    Any process of the machine may end while we read, at any step of it: ENOENT, or ESRCH, which pathlib lets through.
+    So names are listed once and nothing but the reading asks about one of them.
+    """
     found = []
-    for entry in PROC.glob("[0-9]*/stat") if LINUX else ():
+    for name in os.listdir(PROC) if LINUX else ():
         with suppress(OSError, ValueError, IndexError):
             # the name, in parentheses, may hold anything; what follows its last parenthesis is state and parent
-            if int(entry.read_text(errors="replace").rpartition(")")[2].split()[1]) == parent:
-                found.append(int(entry.parent.name))
+            stat = (PROC / name / "stat").read_text(errors="replace") if name.isdecimal() else ""
+            if int(stat.rpartition(")")[2].split()[1]) == parent:
+                found.append(int(name))
     return found
 
 
