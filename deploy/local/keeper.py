@@ -92,7 +92,7 @@ def _keep(server: subprocess.Popen[bytes], wake: int, grace: float, stop_signal:
 def _reap(server: subprocess.Popen[bytes]) -> int | None:
     """Bury orphans that have ended, and return the server's status once it has."""
     status = server.poll()
-    for orphan in _children(os.getpid()):
+    for orphan in children(os.getpid()):
         if orphan != server.pid:
             with suppress(ChildProcessError):
                 os.waitpid(orphan, os.WNOHANG)
@@ -110,7 +110,7 @@ def _end_descendants(group: int) -> None:
     if not LINUX:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signal.SIGKILL)
-    while left := _children(os.getpid()):
+    while left := children(os.getpid()):
         for pid in left:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -118,19 +118,19 @@ def _end_descendants(group: int) -> None:
                 os.waitpid(pid, 0)
 
 
-def _children(parent: int) -> list[int]:
+def children(parent: int) -> list[int]:
     """Return the process ids whose parent is ``parent``; none where there is no /proc.
 
     Any process of the machine may end while we read, at any step of it: ENOENT, or ESRCH, which pathlib lets through.
     So names are listed once and nothing but the reading asks about one of them.
     """
     found = []
-    for name in os.listdir(PROC) if LINUX else ():
+    for entry in PROC.iterdir() if LINUX else ():
         with suppress(OSError, ValueError, IndexError):
             # the name, in parentheses, may hold anything; what follows its last parenthesis is state and parent
-            stat = (PROC / name / "stat").read_text(errors="replace") if name.isdecimal() else ""
+            stat = (entry / "stat").read_text(errors="replace") if entry.name.isdecimal() else ""
             if int(stat.rpartition(")")[2].split()[1]) == parent:
-                found.append(int(name))
+                found.append(int(entry.name))
     return found
 
 

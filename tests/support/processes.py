@@ -20,9 +20,9 @@ def alive(pid: int) -> bool:
 def descendants(pid: int) -> set[int]:
     """Return every process below ``pid``, at any depth."""
     parents: dict[int, int] = {}
-    for name in filter(str.isdecimal, os.listdir("/proc")):
-        with suppress(OSError):
-            parents[int(name)] = int(_stat(int(name))[1])
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError, ValueError):
+            parents[int(entry.name)] = int(_stat(int(entry.name))[1])
     found, last = {pid}, set[int]()
     while found != last:
         last = set(found)

@@ -23,7 +23,7 @@ def test_a_process_that_ends_while_it_is_read_hides_no_child(monkeypatch: pytest
     monkeypatch.setattr(keeper, "PROC", tmp_path)
     monkeypatch.setattr(Path, "stat", _unless(gone, Path.stat))
     monkeypatch.setattr(Path, "open", _unless(gone, Path.open))
-    assert keeper._children(42) == [8]
+    assert keeper.children(42) == [8]
 
 
 def _unless(gone: Callable[[Path], bool], answer: Callable[..., object]) -> Callable[..., object]:
