@@ -101,6 +101,16 @@ def test_another_organisation_cannot_speak_of_the_referral() -> None:
     assert hearing.hear(pair.sender, accepted, SENDER, act()) == Ruling.refused(Refused.UNKNOWN)
 
 
+def test_an_event_counts_for_the_referral_that_it_names_and_for_no_other() -> None:
+    pair = at_status(Status.OPENED)
+    accepted = event(pair.sender, BY_STEP[Step.ACCEPTED], n=2, seen=1)
+    elsewhere = accepted.model_copy(update={"referral": at_status(Status.OPENED).sender.id})
+    assert pair.deliver(Side.SENDER, elsewhere) == Ruling.refused(Refused.UNKNOWN)
+    heard = pair.deliver(Side.SENDER, accepted)
+    assert isinstance(heard, Ruling)
+    assert state(heard).status is Status.ACCEPTED
+
+
 def test_an_event_of_another_conversation_is_refused() -> None:
     pair = at_status(Status.OPENED)
     accepted = event(pair.sender, BY_STEP[Step.ACCEPTED], n=2, seen=1)

@@ -119,8 +119,11 @@ def _before_the_offer(event: ReferralEvent) -> Ruling[Referral] | Early:
 
 
 def _broken(referral: Referral, event: ReferralEvent, speaker: OrganisationId, now: datetime) -> Refused | None:
-    """Return which rule of the protocol ``event`` breaks whatever the referral's course, or ``None``."""
-    if speaker != referral.partner:
+    """Return which rule of the protocol ``event`` breaks whatever the referral's course, or ``None``.
+
+    Whoever loads the referral looks for the one that the event names; it is asked here once more.
+    """
+    if event.referral != referral.id or speaker != referral.partner:
         return Refused.UNKNOWN
     if SAID_BY[event.step] is referral.side:
         return Refused.NOT_THIS_SIDE
