@@ -16,7 +16,7 @@ from shared.contracts.event_data import (
 )
 from shared.contracts.exchange import ReferralEvent
 from tests.support.desk import DeskAtWork, further, meeting
-from tests.support.referrals import BY_STEP, CANARY, packet
+from tests.support.referrals import BY_STEP, CANARY, packet, summary
 
 ALLOWED = Terms(purposes=frozenset({Purpose.SUPPORT}), feedback=True)
 
@@ -143,6 +143,22 @@ async def test_what_a_partner_disclosed_is_not_passed_on(desk: DeskAtWork) -> No
     await desk.grant(case, desk.other)
     onward = await desk.offer(case, desk.other)
     assert (onward.status_code, onward.json()["code"]) == (409, "category-not-in-case")
+
+
+async def test_whoever_does_not_answer_for_the_person_yet_hands_them_to_nobody(desk: DeskAtWork) -> None:
+    offer = await disclosed(desk)
+    case = (await desk.get(f"/referrals/{offer.referral}")).json()["case"]
+    part = summary().model_dump(mode="json", exclude_none=True)
+    written = await desk.client.put(f"/cases/{case}/parts/summary", json=part, headers=desk.signed_in("noor"))
+    assert written.status_code == 204, written.text
+    await desk.grant(case, desk.other)
+    for kind in ("transfer", "brokered"):
+        refused = await desk.offer(case, desk.other, kind=kind)
+        assert (refused.status_code, refused.json()["code"]) == (409, "not-ours-to-hand-over")
+    assert [each["id"] for each in (await desk.get(f"/cases/{case}/referrals")).json()] == [str(offer.referral)]
+    assert (await desk.offer(case, desk.other, kind="service")).status_code == 201
+    await desk.do(offer.referral, "arrive")
+    assert (await desk.offer(case, desk.other)).status_code == 201
 
 
 async def test_unknown_and_forbidden_look_the_same(desk: DeskAtWork) -> None:
