@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import example, given
-from hypothesis.strategies import booleans, datetimes, dictionaries, integers, lists, none, sampled_from
+from hypothesis.strategies import booleans, datetimes, dictionaries, frozensets, integers, lists, none, sampled_from
 
 from services.referral.domain.clocks import Awaited
 from services.referral.domain.expiring import expire
@@ -70,16 +70,18 @@ def test_whatever_a_partner_may_say_can_be_kept_and_read_again(step: Step, at: d
     until=none() | moments,
     feedback=booleans(),
     fired=dictionaries(sampled_from([clock.value for clock in Awaited]), moments),
+    unsaid=frozensets(integers(1, 20)),
     version=integers(0, 2**31 - 1),
 )
 def test_terms_and_marks_come_back_as_they_were(
     until: datetime | None,
     feedback: bool,  # noqa: FBT001 - drawn
     fired: dict[str, datetime],
+    unsaid: frozenset[int],
     version: int,
 ) -> None:
     terms = Terms(purposes=frozenset(Purpose), until=until, feedback=feedback)
-    referral = replace(state(offered()), terms=terms, fired=fired, version=version)
+    referral = replace(state(offered()), terms=terms, fired=fired, unsaid=unsaid, version=version)
     assert from_row(to_row(referral), SENDER) == referral
 
 
@@ -96,7 +98,7 @@ def test_the_columns_that_queries_need_say_what_the_lanes_say(status: Status) ->
 def test_a_row_of_before_receipts_were_kept_count_of_can_still_be_read() -> None:
     row = to_row(at_status(Status.DISCLOSED).sender)
     course = json.loads(row.course)
-    del course["unproved"], course["missing"]
+    del course["unproved"], course["missing"], course["unsaid"]
     course["deadlines"].insert(0, course["deadlines"][0])
     before = row._replace(course=json.dumps(course))
     assert to_row(from_row(before, SENDER)) == row

@@ -1,17 +1,20 @@
 """A partner that cannot be told: what protects the person is kept and said later, all else is decided again."""
 
+from dataclasses import replace
+
 import pytest
 
 from services.referral.domain.casefile import CaseFile
 from services.referral.domain.casework import take_back
 from services.referral.domain.life import SAID_BY, STEPS, TABLE, Side
 from services.referral.domain.reading import read_packet
+from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import Ruling, Tell
 from services.referral.domain.waiting import put_off, say_now
 from shared.contracts.codes import Status, Step
 from shared.contracts.ids import OrganisationId
 from tests.support.referral_pairs import at_status
-from tests.support.referrals import BY_STEP, RECEIVER, SENDER, ZOE, act, grant, offered, state, told
+from tests.support.referrals import BY_STEP, RECEIVER, SENDER, ZOE, act, event, grant, offered, state, told
 
 WHY = {SENDER: "key-unknown", RECEIVER: "key-unknown"}
 POSSIBLE = [(status, step) for status, step in TABLE if status is not None and step in SAID_BY]
@@ -25,14 +28,16 @@ def test_what_protects_the_person_is_kept_and_said_later(status: Status, step: S
     if not STEPS[step].patient:
         assert late == Ruling.refused("key-unknown")
         return
-    assert late.state == ruling.state
+    number = told(ruling).n
+    assert late.state == replace(state(ruling), unsaid=frozenset({number}))
+    assert state(late).told == number - 1
     assert late.says == ()
     assert [tell.event for tell in late.unsaid] == [told(ruling)]
     assert late.papers == ruling.papers
     (step_entry, unsaid) = late.entries
     assert (step_entry,) == ruling.entries
     assert (unsaid.code, unsaid.case) == ("referral.unsaid", state(ruling).case)
-    assert unsaid.detail == {"step": step.value, "n": str(told(ruling).n), "reason": "key-unknown"}
+    assert unsaid.detail == {"step": step.value, "n": str(number), "reason": "key-unknown"}
 
 
 def test_nothing_that_discloses_is_ever_kept_for_later() -> None:
@@ -80,9 +85,17 @@ def test_an_offer_is_read_though_its_sender_cannot_be_told() -> None:
 
 def test_what_was_left_unsaid_is_said_in_its_order_or_waits_on() -> None:
     pair = at_status(Status.DISCLOSED)
-    unsaid = [put_off(pair.say(Side.RECEIVER, step), WHY).unsaid[0] for step in (Step.MISSED, Step.ARRIVED)]
+    before = pair.receiver
+    unsaid: list[Tell] = []
+    for step in (Step.MISSED, Step.ARRIVED):
+        late = put_off(pair.say(Side.RECEIVER, step), WHY)
+        pair.receiver = state(late)
+        unsaid += late.unsaid
+    assert pair.receiver.unsaid == {2, 3}
+    assert pair.receiver.told == 1
     said = say_now(pair.receiver, unsaid, act())
-    assert said.state is None
+    assert state(said) == replace(pair.receiver, unsaid=before.unsaid)
+    assert state(said).told == 3
     assert said.says == tuple(unsaid)
     assert said.said == tuple(tell.event.id for tell in unsaid)
     assert [(entry.code, entry.detail["step"]) for entry in said.entries] == [
@@ -91,3 +104,18 @@ def test_what_was_left_unsaid_is_said_in_its_order_or_waits_on() -> None:
     ]
     assert put_off(said, WHY) == Ruling.refused("key-unknown")
     assert say_now(pair.receiver, (), act()) == Ruling()
+
+
+def test_nobody_has_seen_what_has_not_left_however_much_else_was_said_since() -> None:
+    """Otherwise a partner could prove by a word that it holds what it will never get."""
+    pair = at_status(Status.OPENED)
+    pair.sender = state(put_off(pair.say(Side.SENDER, Step.WITHDRAWN), WHY))
+    pair.say(Side.SENDER, Step.CONSENT_WITHDRAWN)
+    assert (pair.sender.told, pair.sender.unproved) == (1, (2, 3))
+    for seen in (2, 3):
+        heard = pair.deliver(Side.SENDER, event(pair.sender, BY_STEP[Step.ACCEPTED], n=2, seen=seen))
+        assert heard == Ruling.refused(Refused.SEEN_AHEAD)
+    assert pair.sender.unproved == (2, 3)
+    heard = pair.deliver(Side.SENDER, event(pair.sender, BY_STEP[Step.ACCEPTED], n=2, seen=1))
+    assert isinstance(heard, Ruling)
+    assert state(heard).status is Status.WITHDRAWN

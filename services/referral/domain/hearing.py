@@ -129,7 +129,7 @@ def _broken(referral: Referral, event: ReferralEvent, speaker: OrganisationId, n
         return Refused.NOT_THIS_SIDE
     if event.conversation != referral.conversation:
         return Refused.OTHER_CONVERSATION
-    if event.seen > len(referral.lane(referral.side)):
+    if event.seen > referral.told:
         return Refused.SEEN_AHEAD
     return Refused.AHEAD if event.at > now + AHEAD else None
 

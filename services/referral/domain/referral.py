@@ -55,6 +55,8 @@ class Referral:
     """Which of our own events the partner holds, by number: a receipt proves it, or what the partner has said since."""
     missing: frozenset[int] = NO_NUMBERS
     """Those of the others of which staff were told that no receipt has come in time."""
+    unsaid: frozenset[int] = NO_NUMBERS
+    """Which of our own events have not left, because the partner cannot be told."""
     version: int = 0
     """How often the copy has been written; the store lets nobody write over what they have not read."""
 
@@ -94,6 +96,11 @@ class Referral:
     def unproved(self) -> tuple[int, ...]:
         """The numbers of this organisation's own events that nothing proves the partner to hold."""
         return tuple(n for n in range(1, len(self.lane(self.side)) + 1) if n not in self.proved)
+
+    @property
+    def told(self) -> int:
+        """How many of this organisation's own events the partner can know: those before the first that is unsaid."""
+        return min(self.unsaid, default=len(self.lane(self.side)) + 1) - 1
 
     def with_proof(self, numbers: Iterable[int]) -> "Referral":
         """Return the referral, the partner being known to hold these of this organisation's own events."""

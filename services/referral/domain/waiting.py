@@ -35,11 +35,19 @@ def put_off(ruling: Ruling[State], why: Mapping[OrganisationId, str]) -> Ruling[
         return Ruling.refused(refused[0])
     return replace(
         ruling,
+        state=_without_word(ruling.state, unsaid),
         says=tuple(said for said in ruling.says if not isinstance(said, Tell) or said.to not in why),
         entries=(*ruling.entries, *(_left_unsaid(tell, why[tell.to], ruling.entries[0]) for tell in unsaid)),
         unsaid=unsaid,
         also=also,
     )
+
+
+def _without_word(state: State | None, unsaid: Sequence[Tell]) -> State | None:
+    """Note in the referral that is told of which of its events have not left."""
+    if not unsaid or not isinstance(state, Referral):
+        return state
+    return replace(state, unsaid=state.unsaid.union(tell.event.n for tell in unsaid))
 
 
 def _left_unsaid(tell: Tell, reason: str, step: Entry) -> Entry:
@@ -49,7 +57,10 @@ def _left_unsaid(tell: Tell, reason: str, step: Entry) -> Entry:
 
 def say_now(referral: Referral, unsaid: Sequence[Tell], act: Act) -> Ruling[Referral]:
     """Say what was left unsaid about a referral, in its order."""
+    if not unsaid:
+        return Ruling()
     return Ruling(
+        state=replace(referral, unsaid=referral.unsaid.difference(tell.event.n for tell in unsaid)),
         says=tuple(unsaid),
         said=tuple(tell.event.id for tell in unsaid),
         entries=tuple(entry(referral, EntryCode.REFERRAL_SAID, act, **_which(tell)) for tell in unsaid),

@@ -47,7 +47,7 @@ class ReferralRow(NamedTuple):
     ended_at: datetime | None
     receipt_at: datetime | None
     course: str
-    """Both lanes, the terms, the deadlines, what has rung and what is not proved; times in microseconds since 1970."""
+    """Both lanes, the terms, the deadlines, what has rung, is not proved, is unsaid. Times: microseconds since 1970."""
     version: int
 
 
@@ -78,7 +78,8 @@ def to_row(referral: Referral) -> ReferralRow:
 def from_row(row: ReferralRow, me: OrganisationId) -> Referral:
     """Return the referral that ``row`` of the organisation ``me`` keeps.
 
-    A row that was written before receipts were kept count of has no ``unproved``, and a deadline more.
+    A row that was written before receipts were kept count of has no ``unproved``, and a deadline more; one that was
+    written before this was asked of it does not say what is ``unsaid``.
     """
     side = Side(row.side)
     partner = OrganisationId(row.partner)
@@ -102,6 +103,7 @@ def from_row(row: ReferralRow, me: OrganisationId) -> Referral:
         fired=MappingProxyType({clock: _moment(at) for clock, at in course["fired"].items()}),
         proved=frozenset(own).difference(course.get("unproved", ())),
         missing=frozenset(course.get("missing", ())),
+        unsaid=frozenset(course.get("unsaid", ())),
         version=row.version,
     )
 
@@ -117,6 +119,7 @@ def _course(referral: Referral) -> str:
             "fired": {clock: _micros(at) for clock, at in referral.fired.items()},
             "unproved": referral.unproved,
             "missing": sorted(referral.missing),
+            "unsaid": sorted(referral.unsaid),
         },
     ).decode()
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from shared.contracts.codes import Category, Purpose, Status, Step
-from shared.contracts.event_data import AcceptedData, DisclosedData, Terms
+from shared.contracts.event_data import AcceptedData, DisclosedData, OpenedData, Terms
 from shared.sealing.keys import KeyPurpose
 from tests.support.desk import DeskAtWork, Partner, an_offer, further, meeting
 from tests.support.referrals import BY_STEP, CANARY, packet
@@ -46,7 +46,7 @@ async def test_consent_that_is_taken_back_is_said_once_when_the_partner_can_be_t
     case = await desk.new_case()
     given = await desk.grant(case, desk.other)
     referral = UUID((await desk.offer(case, desk.other)).json()["id"])
-    await desk.other.told(referral, Step.OFFERED)
+    _, offer = await desk.other.told(referral, Step.OFFERED)
     async with without_a_key(desk, desk.other):
         for _ in range(2):
             assert (await desk.post(f"/cases/{case}/grants/{given}/withdraw")).status_code == 204
@@ -55,6 +55,8 @@ async def test_consent_that_is_taken_back_is_said_once_when_the_partner_can_be_t
         desk.move_clock(timedelta(minutes=6))
         await desk.told_staff(referral, "receipt.missing")
         assert steps(desk.other, referral) == [Step.OFFERED]
+        early = await desk.hear(further(offer, OpenedData(), 1, 2), desk.other.voice)
+        assert await desk.parked(early) == "seen-ahead"
     await desk.other.told(referral, Step.CONSENT_WITHDRAWN)
     await until(nothing_waits(desk, referral))
     assert steps(desk.other, referral) == [Step.OFFERED, Step.CONSENT_WITHDRAWN]
