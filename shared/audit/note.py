@@ -25,9 +25,9 @@ from collections.abc import Iterable, Iterator
 from enum import IntEnum, StrEnum
 from typing import Final, NewType, Protocol
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from shared import ed25519
 from shared.contracts.coded import Coded
 from shared.values import dataclass
 
@@ -39,7 +39,6 @@ MAX_SIGNATURES: Final = 64
 MAX_NAME_BYTES: Final = 255
 
 _KEY_ID_BYTES: Final = 4
-_ED25519_PUBLIC_BYTES: Final = 32
 _SIGNATURE_LINE: Final = re.compile(r"— (?P<name>[^ ]+) (?P<blob>[A-Za-z0-9+/]+={0,2})\n")
 _VKEY: Final = re.compile(r"(?P<name>[^+]+)\+(?P<key_id>[0-9a-f]{8})\+(?P<blob>[A-Za-z0-9+/]+={0,2})")
 _CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f]")
@@ -110,7 +109,7 @@ class Signer:
         _check_name(name)
         self.name: Final = name
         self._key: Final = key
-        self.verifier: Final = Verifier(name, key.public_key())
+        self.verifier: Final = Verifier(name, key.public_key().public_bytes_raw())
         """What others need to check this signer's signatures."""
         self.key_id: Final = self.verifier.key_id
 
@@ -122,11 +121,12 @@ class Signer:
 class Verifier:
     """An Ed25519 public key and the name that it is known by."""
 
-    def __init__(self, name: KeyName, public: Ed25519PublicKey) -> None:
+    def __init__(self, name: KeyName, public: bytes) -> None:
         _check_name(name)
         self.name: Final = name
         self.public: Final = public
-        self.key_id: Final = key_id(name, SignatureType.ED25519, public.public_bytes_raw())
+        """32 bytes."""
+        self.key_id: Final = key_id(name, SignatureType.ED25519, public)
         """Four bytes; with the name they say which key a signature line is by. Not a hash to rely on."""
 
     @classmethod
@@ -144,9 +144,9 @@ class Verifier:
         blob = _base64(match["blob"], NoteFault.KEY_MALFORMED)
         if blob[0] != SignatureType.ED25519:
             raise NoteRefusedError(NoteFault.KEY_UNSUPPORTED)
-        if len(blob) != 1 + _ED25519_PUBLIC_BYTES:
+        if len(blob) != 1 + ed25519.PUBLIC_BYTES:
             raise NoteRefusedError(NoteFault.KEY_MALFORMED)
-        verifier = cls(name, Ed25519PublicKey.from_public_bytes(blob[1:]))
+        verifier = cls(name, blob[1:])
         if verifier.key_id.hex() != match["key_id"]:
             raise NoteRefusedError(NoteFault.KEY_MALFORMED)
         return verifier
@@ -157,11 +157,7 @@ class Verifier:
 
     def verifies(self, text: str, signature: bytes) -> bool:
         """Tell whether ``signature`` (64 bytes) was made by this key over ``text``."""
-        try:
-            self.public.verify(signature, text.encode())
-        except InvalidSignature:
-            return False
-        return True
+        return ed25519.holds(self.public, signature, text.encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,11 +180,10 @@ def key_id(name: KeyName, kind: SignatureType, public: bytes) -> bytes:
     return hashlib.sha256(name.encode() + b"\n" + bytes([kind]) + public).digest()[:_KEY_ID_BYTES]
 
 
-def vkey(name: KeyName, public: Ed25519PublicKey) -> str:
-    """Return the verifier key that publishes ``public`` under ``name``."""
-    raw = public.public_bytes_raw()
-    encoded = base64.b64encode(bytes([SignatureType.ED25519]) + raw).decode()
-    return f"{name}+{key_id(name, SignatureType.ED25519, raw).hex()}+{encoded}"
+def vkey(name: KeyName, public: bytes) -> str:
+    """Return the verifier key that publishes the 32 bytes of ``public`` under ``name``."""
+    encoded = base64.b64encode(bytes([SignatureType.ED25519]) + public).decode()
+    return f"{name}+{key_id(name, SignatureType.ED25519, public).hex()}+{encoded}"
 
 
 def sign(text: str, *signers: NoteSigner) -> str:

@@ -25,12 +25,12 @@ def note_signer(organisation: OrganisationId, purpose: KeyPurpose, key: SigningK
 
 def note_verifier(organisation: OrganisationId, purpose: KeyPurpose, key: VerifyKey) -> Verifier:
     """Return what checks notes that ``organisation`` signed with its key for ``purpose``."""
-    return Verifier(KeyName(key_name(organisation, purpose)), key.handle)
+    return Verifier(KeyName(key_name(organisation, purpose)), key.public)
 
 
 def identity_vkey(organisation: OrganisationId, key: VerifyKey) -> str:
     """Return an identity key in the form in which it is published and pinned: a C2SP verifier key."""
-    return vkey(KeyName(key_name(organisation, KeyPurpose.IDENTITY)), key.handle)
+    return vkey(KeyName(key_name(organisation, KeyPurpose.IDENTITY)), key.public)
 
 
 def parse_identity(organisation: OrganisationId, text: str) -> Verifier:
@@ -46,7 +46,7 @@ def parse_identity(organisation: OrganisationId, text: str) -> Verifier:
         raise DocumentError(DocumentCode.MALFORMED) from None
     if verifier.name != key_name(organisation, KeyPurpose.IDENTITY) or str(verifier) != text:
         raise DocumentError(DocumentCode.MALFORMED)
-    VerifyKey.enrol(verifier.public.public_bytes_raw())
+    VerifyKey.enrol(verifier.public)
     return verifier
 
 

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from shared.audit.merkle import leaf_hash
 from shared.audit.note import KeyName, Signer, sign, vkey
 from shared.contracts.codes import RecipientKind, ReferralKind
@@ -277,10 +275,9 @@ def receipt_vectors() -> Vector:
         ("a-line-more", "receipt-malformed", signed(said + "more\n")),
         ("a-fraction-of-a-second", "receipt-malformed", signed(said.replace(":45Z", ":45.0Z"))),
     ]
-    public = Ed25519PublicKey.from_public_bytes(key.public.public)
     return {
         "receipt_key": {"secret": RECEIPT.hex(), "public": key.public.public.hex(), "id": key.id},
-        "receipt_vkey": vkey(KeyName("abri-be/receipt"), public),
+        "receipt_vkey": vkey(KeyName("abri-be/receipt"), key.public.public),
         "envelope": "4096 zero bytes",
         "sealed_sha256": sha256(envelope).hex(),
         "text": said,

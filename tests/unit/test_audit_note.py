@@ -4,7 +4,7 @@ import base64
 from datetime import UTC, datetime
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
@@ -148,7 +148,7 @@ def test_two_keys_of_one_name_are_told_apart_by_their_key_id() -> None:
 
 
 def test_a_key_that_is_no_point_of_the_curve_never_verifies() -> None:
-    no_point = Ed25519PublicKey.from_public_bytes(b"\x02" + bytes(31))
+    no_point = b"\x02" + bytes(31)
     verifier = Verifier(NAME, no_point)
     assert not verifier.verifies(TEXT, SIGNER.signature(TEXT))
 
@@ -204,9 +204,9 @@ def test_a_verifier_key_that_is_not_exactly_one_is_refused(text: str, code: Note
 
 @given(st.binary(min_size=32, max_size=32), st.from_regex(r"\A[a-z/-]{1,40}\Z"))
 def test_every_key_survives_the_way_through_its_text(seed: bytes, name: str) -> None:
-    public = Ed25519PrivateKey.from_private_bytes(seed).public_key()
+    public = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
     parsed = Verifier.parse(vkey(KeyName(name), public))
-    assert (parsed.name, parsed.public.public_bytes_raw()) == (name, public.public_bytes_raw())
+    assert (parsed.name, parsed.public) == (name, public)
 
 
 def test_a_refusal_says_its_code_and_nothing_of_the_note() -> None:

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -248,7 +247,7 @@ def test_an_agreement_may_state_no_basis() -> None:
 
 
 def test_a_partner_whose_identity_nobody_may_trust_is_refused() -> None:
-    weak = vkey(KeyName("abri-be/identity"), Ed25519PublicKey.from_public_bytes(LOW_ORDER))
+    weak = vkey(KeyName("abri-be/identity"), LOW_ORDER)
     with pytest.raises(KeyRefusedError) as caught:
         parse_identity(ABRI, weak)
     assert caught.value.code is KeyCode.LOW_ORDER
