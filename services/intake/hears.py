@@ -28,6 +28,7 @@ from services.intake.domain.admission import (
     refuse,
 )
 from services.intake.store import arrivals, receipts
+from shared.audit.merkle import leaf_hash
 from shared.contracts.event import EventId
 from shared.contracts.ids import MessageId, OrganisationId
 from shared.contracts.receipt import ReceiptGiven, ReceiptGivenData
@@ -151,9 +152,9 @@ class Door(Desk[Arrival, Given]):
             KeyringError: ``keyring-key-missing``: our receipt key has run out; nothing that needs it is decided then.
         """
         given = {
-            each.what.arrival.inbox: self._given(each.what, each.leaf)
+            each.what.arrival.inbox: self._given(each.what, leaf_hash(each.recorded))
             for each in said
-            if isinstance(each.what, GiveReceipt) and each.leaf is not None
+            if isinstance(each.what, GiveReceipt) and each.recorded is not None
         }
         await receipts.keep(connection, given)
         let_through = [

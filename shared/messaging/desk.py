@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Generic, TypeVar
 from uuid import UUID
 
-from shared.audit.log import EntryCipher
+from shared.audit.log import Commitment, EntryCipher
 from shared.messaging.decision import Decision, Early
 from shared.messaging.delivery import Delivery, Heard
 from shared.messaging.outbox import Letter
@@ -30,8 +30,8 @@ class Said:
 
     what: object
     traceparent: str | None = None
-    leaf: bytes | None = None
-    """The RFC 6962 leaf hash of the decision's first audit entry, 32 bytes: a receipt names it."""
+    recorded: Commitment | None = None
+    """The commitment to the decision's first audit entry: a receipt names its leaf hash."""
 
 
 class Desk(ABC, Generic[What, State]):

@@ -22,7 +22,6 @@ from uuid import UUID
 from opentelemetry.trace import Span
 
 from shared.audit import log as audit
-from shared.audit.merkle import leaf_hash
 from shared.clock import Clock
 from shared.messaging import held, inbox, outbox
 from shared.messaging.decision import Decision, Early, Refusal
@@ -321,8 +320,8 @@ class Shell(Generic[What, State]):
         work.leaves += leaves
         if decision.says:
             traceparent = traces.traceparent_of(item.span)
-            leaf = leaf_hash(leaves[0].commitment) if leaves else None
-            work.said += [Said(what, traceparent, leaf) for what in decision.says]
+            recorded = leaves[0].commitment if leaves else None
+            work.said += [Said(what, traceparent, recorded) for what in decision.says]
 
     def _announce(self, holds: Iterable[Hold], at: datetime) -> list[Said]:
         """Return what the desk says of the messages that are parked."""
