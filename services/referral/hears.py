@@ -82,9 +82,9 @@ class ReferralDesk(Desk[What, Files]):
         """
         return self._opener.read(delivery)
 
-    async def locate(self, connection: Connection, whats: Sequence[What]) -> Mapping[UUID, UUID]:
-        """Return the referral that each receipt is about."""
-        return await self._loading.locate(connection, whats)
+    async def locate(self, connection: Connection, heard: Sequence[Heard[What]]) -> Sequence[Heard[What]]:
+        """Lead each receipt to the referral that it is about."""
+        return await self._loading.locate(connection, heard)
 
     async def load(self, connection: Connection, keys: Sequence[UUID], whats: Sequence[What]) -> dict[UUID, Files]:
         """Return what there is for each key, locked."""
@@ -127,8 +127,7 @@ class ReferralDesk(Desk[What, Files]):
 
     def _prove(self, files: Files, what: Receipted, act: Act) -> Decision[Files]:
         """Keep a receipt: the partner's intake has what we said."""
-        receipt, known = what.receipt, files.get(About.REFERRAL)
-        sent = known.sent.get(receipt.message) if known else None
+        receipt, sent, known = what.receipt, what.sent, files.get(About.REFERRAL)
         if known is None or sent is None:
             raise Unreadable("receipt-unknown")
         if (receipt.sender, receipt.recipient, receipt.sealed) != (self._us, known.thing.partner, sent.digest):

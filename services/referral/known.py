@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from services.referral.domain.casefile import CaseFile
 from services.referral.domain.cases import Case
 from services.referral.domain.ruling import Ruling, Tell
-from shared.contracts.ids import CaseId, MessageId
+from shared.contracts.ids import CaseId, MessageId, ReferralId
 from shared.messaging.decision import Decision
 from shared.storage.vault import CaseCipher, WrappedKey
 from shared.values import dataclass
@@ -40,13 +40,11 @@ class Folder:
 class Sent:
     """A message of ours that a partner's receipt may be for."""
 
+    referral: ReferralId
     n: int
     """Which event of our lane it carried."""
     digest: bytes
     """SHA-256 of its sealed bytes."""
-
-
-NOTHING_SENT: Mapping[MessageId, Sent] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +58,6 @@ class Known(Generic[Thing_co]):
     """What its case holds, for a command that looks at the whole of it."""
     beside: Case | None = None
     """Another case that the command names, if it is there."""
-    sent: Mapping[MessageId, Sent] = field(default_factory=lambda: NOTHING_SENT)
-    """Those of its messages that receipts have come for."""
     unsaid: tuple[Tell, ...] = ()
     """What was decided about it and could not be said, for the command that says it."""
 

@@ -10,11 +10,12 @@ from uuid import UUID
 
 from services.referral.commands import Command, NewCase
 from services.referral.domain.casefile import CaseFile
-from services.referral.known import About, Files, Known
+from services.referral.known import About, Files, Known, Sent
 from services.referral.opening import Message, Receipted
 from services.referral.store import cases, folders, papers, proofs, reports, unsaid
 from services.referral.store.referrals import Referrals
 from shared.contracts.ids import MessageId
+from shared.messaging.delivery import Heard
 from shared.storage.pool import Connection
 from shared.storage.vault import Vault
 
@@ -32,12 +33,13 @@ class Loading:
         self._referrals = referrals
         self._vault = vault
 
-    async def locate(self, connection: Connection, whats: Sequence[What]) -> Mapping[UUID, UUID]:
-        """Return the referral that each receipt is about."""
-        messages = _receipted(whats)
+    async def locate(self, connection: Connection, heard: Sequence[Heard[What]]) -> Sequence[Heard[What]]:
+        """Return ``heard`` with what was said in the messages that receipts are for, and the referral of each."""
+        messages = [each.what.receipt.message for each in heard if isinstance(each.what, Receipted)]
         if not messages:
-            return {}
-        return {message: referral for message, (referral, _) in (await proofs.find(connection, messages)).items()}
+            return heard
+        sent = await proofs.find(connection, messages)
+        return [_located(each, sent) for each in heard]
 
     async def load(self, connection: Connection, keys: Sequence[UUID], whats: Sequence[What]) -> dict[UUID, Files]:
         """Return what there is for each key. A command is always alone in its batch."""
@@ -50,8 +52,6 @@ class Loading:
         match whats, keys:
             case [Command(about=about) as command], [key] if key in found:
                 found[key][about] = await self._complete(connection, command, key, found[key][about])
-            case _:
-                await self._add_sent(connection, _receipted(whats), found)
         return dict(found)
 
     async def _of(self, about: About, connection: Connection, keys: Sequence[UUID]) -> dict[UUID, Known[Any]]:
@@ -90,15 +90,11 @@ class Loading:
             gone=await papers.gone(connection, key, known.folder),
         )
 
-    async def _add_sent(self, connection: Connection, messages: Sequence[MessageId], found: dict[UUID, Found]) -> None:
-        """Add what was said in the messages that receipts have come for."""
-        if not messages:
-            return
-        for message, (referral, sent) in (await proofs.find(connection, messages)).items():
-            known = found.get(referral, {}).get(About.REFERRAL)
-            if known is not None:
-                found[referral][About.REFERRAL] = replace(known, sent={**known.sent, message: sent})
 
-
-def _receipted(whats: Sequence[What]) -> list[MessageId]:
-    return [what.receipt.message for what in whats if isinstance(what, Receipted)]
+def _located(heard: Heard[What], sent: Mapping[MessageId, Sent]) -> Heard[What]:
+    match heard.what:
+        case Receipted(receipt=receipt) as receipted if receipt.message in sent:
+            said = sent[receipt.message]
+            return replace(heard, key=said.referral, what=replace(receipted, sent=said))
+        case _:
+            return heard

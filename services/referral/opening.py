@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Final, TypeAlias
 from uuid import UUID
 
-from services.referral.known import About
+from services.referral.known import About, Sent
 from shared.contracts.exchange import EventUnreadable, LifeEvent, ReferralEvent, decode
 from shared.contracts.ids import OrganisationId
 from shared.contracts.receipt import ReceiptGiven
@@ -55,6 +55,8 @@ class Receipted:
 
     receipt: Receipt
     note: str
+    sent: Sent | None = None
+    """That message, once the store has been asked for it; ``None`` where it is none of ours."""
     about: About = About.REFERRAL
 
 

@@ -51,12 +51,12 @@ class Desk(ABC, Generic[What, State]):
             Later: it is tried again.
         """
 
-    async def locate(self, connection: Connection, whats: Sequence[What]) -> Mapping[UUID, UUID]:  # noqa: ARG002
-        """Return the key of the state for each message that could not know it when it was read, by the key it has.
+    async def locate(self, connection: Connection, heard: Sequence[Heard[What]]) -> Sequence[Heard[What]]:  # noqa: ARG002
+        """Return ``heard``, in order, with the key of its state for each that could not know it when it was read.
 
         A receipt names the message that it is for, and only the store knows which state sent that.
         """
-        return {}
+        return heard
 
     async def load(self, connection: Connection, keys: Sequence[UUID], whats: Sequence[What]) -> dict[UUID, State]:  # noqa: ARG002
         """Return the states there are for ``keys`` (sorted, each once), locked until the transaction ends."""

@@ -238,10 +238,9 @@ class Shell(Generic[What, State]):
         return work.outcomes
 
     async def _locate(self, connection: Connection, items: Sequence[Item[What]]) -> None:
-        located = await self.desk.locate(connection, [item.heard.what for item in items])
-        for item in items:
-            if item.heard.key in located:
-                item.heard = replace(item.heard, key=located[item.heard.key])
+        located = await self.desk.locate(connection, [item.heard for item in items])
+        for item, heard in zip(items, located, strict=True):
+            item.heard = heard
 
     async def _take_held(self, connection: Connection, batch: Batch[What]) -> Batch[What]:
         """Take the messages that waited out of the table, and leave alone what another worker has taken."""

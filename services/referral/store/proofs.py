@@ -66,10 +66,10 @@ async def say(connection: Connection, said: Sequence[SaidEvent], at: datetime) -
         )
 
 
-async def find(connection: Connection, messages: Collection[UUID]) -> dict[MessageId, tuple[ReferralId, Sent]]:
-    """Return what those of ``messages`` that are ours have said, and about which referral."""
+async def find(connection: Connection, messages: Collection[UUID]) -> dict[MessageId, Sent]:
+    """Return what those of ``messages`` that are ours have said."""
     rows = await connection.fetch(FIND, list(messages))
-    return {MessageId(row["message"]): (ReferralId(row["referral"]), Sent(row["n"], row["digest"])) for row in rows}
+    return {MessageId(row["message"]): Sent(ReferralId(row["referral"]), row["n"], row["digest"]) for row in rows}
 
 
 async def prove(connection: Connection, proofs: Sequence[tuple[MessageId, str]], at: datetime) -> None:

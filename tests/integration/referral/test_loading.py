@@ -1,0 +1,102 @@
+"""How the desk looks things up: each table once for a batch, and each message led to what it is about."""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+import asyncpg
+from asyncpg.connection import LoggedQuery
+
+from deploy.local.databases import DatabaseRole
+from services.referral.known import Files
+from services.referral.loading import What
+from services.referral.store import proofs, referrals
+from services.referral.store.schema import SCHEMA
+from shared.contracts.codes import Status, Step
+from shared.contracts.event import Event
+from shared.contracts.event_data import WithdrawnData
+from shared.contracts.ids import ReferralId
+from shared.contracts.receipt import ReceiptGiven
+from shared.messaging.delivery import Delivery
+from shared.messaging.places import VERDICT, VERIFIED
+from shared.messaging.shell import Shell
+from tests.support.desk import DeskAtWork, an_offer, further, given, raw_of, receipt
+from tests.support.partners import Sender
+
+
+@dataclass
+class Counting:
+    """A shell of the desk's own, whose statements are counted."""
+
+    shell: Shell[What, Files]
+    statements: Counter[str] = field(default_factory=Counter)
+
+    async def take(self, *said: tuple[Event, Sender]) -> list[str]:
+        """Hear events as one batch, and return the code of each refusal."""
+        sealed = [by.seal(event.model_dump_json(exclude_none=True).encode()) for event, by in said]
+        reads = [self.shell.read(Delivery(each.envelope, {VERDICT: VERIFIED}, "test")) for each in sealed]
+        self.statements.clear()
+        decisions = await self.shell.take(reads)
+        return [each.refusal.code if each.refusal else "" for each in decisions]
+
+
+@asynccontextmanager
+async def counting(desk: DeskAtWork) -> AsyncIterator[Counting]:
+    """Give a shell round the desk, on a pool of its own."""
+    office = desk.app.state.office
+    statements = Counter[str]()
+
+    def note(query: LoggedQuery) -> None:
+        statements[query.query] += 1
+
+    async def watch(connection: Any) -> None:  # noqa: ANN401 - asyncpg does not say what it hands in
+        connection.add_query_logger(note)
+
+    async with asyncpg.create_pool(
+        desk.database.dsn(DatabaseRole.REFERRAL),
+        min_size=1,
+        max_size=1,
+        setup=watch,
+        server_settings={"search_path": SCHEMA},
+    ) as pool:
+        post = office.shell._post  # noqa: SLF001 - the one that the desk has
+        clock = desk.settings.clock()
+        yield Counting(Shell(office.shell.desk, pool=pool, post=post, clock=clock, service="referral"), statements)
+
+
+async def the_receipt(desk: DeskAtWork, referral: ReferralId) -> ReceiptGiven:
+    """Return what the partner's intake gives for the offer of ``referral``."""
+    envelope, _ = await desk.partner.told(referral, Step.OFFERED)
+    digest = sha256(raw_of(desk.partner, envelope)).digest()
+    return given(desk.partner, receipt(desk.partner, desk, envelope.header.id, digest))
+
+
+async def test_a_batch_asks_each_table_once(desk: DeskAtWork) -> None:
+    heard = await desk.was_offered()
+    offered = [ReferralId(await desk.offered()) for _ in range(2)]
+    receipts = [await the_receipt(desk, each) for each in offered]
+    voice, door = desk.partner.voice, desk.partner.door
+    async with counting(desk) as batch:
+        refused = await batch.take(
+            (an_offer(), voice),
+            (further(heard, WithdrawnData(reason="no_longer_needed"), 2, 0), voice),
+            *((each, door) for each in receipts),
+        )
+        assert refused == ["", "", "", ""]
+        assert batch.statements[proofs.FIND] == 1
+        assert batch.statements[referrals.LOCK] == 1
+        await batch.take((an_offer(), voice))
+        assert batch.statements[proofs.FIND] == 0
+
+
+async def test_only_a_receipt_is_led_to_the_referral_that_its_message_is_of(desk: DeskAtWork) -> None:
+    referral = ReferralId(await desk.offered())
+    proof = await the_receipt(desk, referral)
+    offer = an_offer().model_copy(update={"referral": ReferralId(proof.data.message)})
+    async with counting(desk) as batch:
+        assert await batch.take((offer, desk.partner.voice), (proof, desk.partner.door)) == ["", ""]
+    assert await desk.status(offer.referral) is Status.RECEIVED
+    assert await desk.status(referral) is Status.RECEIVED
