@@ -1,18 +1,19 @@
 """What a decision is made from: all that a batch concerns, locked, in a statement or two a table, whatever its size.
 
-What must never happen: two batches lock the same tables in another order.
+What must never happen: two batches lock the same rows in another order.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias, assert_never
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from services.referral.commands import Command, NewCase
 from services.referral.domain.casefile import CaseFile
-from services.referral.known import About, Files, Known, Sent
+from services.referral.domain.referral import Referral
+from services.referral.known import About, Files, Folder, Known, Sent
 from services.referral.opening import Message, Receipted
-from services.referral.store import cases, folders, papers, proofs, reports, unsaid
+from services.referral.store import cases, papers, proofs, reports, unsaid
 from services.referral.store.referrals import Referrals
 from shared.contracts.ids import MessageId
 from shared.messaging.delivery import Heard
@@ -22,7 +23,7 @@ from shared.storage.vault import Vault
 What: TypeAlias = Message | Command | NewCase
 """What the desk decides about."""
 
-Found: TypeAlias = dict[About, Known[Any]]
+Locked: TypeAlias = Mapping[About, Mapping[UUID, Known[Any]]]
 
 
 class Loading:
@@ -43,52 +44,55 @@ class Loading:
 
     async def load(self, connection: Connection, keys: Sequence[UUID], whats: Sequence[What]) -> dict[UUID, Files]:
         """Return what there is for each key. A command is always alone in its batch."""
-        found: dict[UUID, Found] = {}
         kinds = {what.about for what in whats}
-        for about in About:
-            if about in kinds:
-                for key, known in (await self._of(about, connection, keys)).items():
-                    found.setdefault(key, {})[about] = known
-        match whats, keys:
-            case [Command(about=about) as command], [key] if key in found:
-                found[key][about] = await self._complete(connection, command, key, found[key][about])
-        return dict(found)
+        command = next((what for what in whats if isinstance(what, Command)), None)
+        locked = await self._lock(connection, {about: keys if about in kinds else () for about in About}, command)
+        found = {key: {about: locked[about][key] for about in kinds if key in locked[about]} for key in keys}
+        if command is not None and command.about in found[keys[0]]:
+            found[keys[0]][command.about] = await self._complete(connection, command, keys[0], locked)
+        return {key: known for key, known in found.items() if known}
 
-    async def _of(self, about: About, connection: Connection, keys: Sequence[UUID]) -> dict[UUID, Known[Any]]:
-        """Return those of ``keys`` that name something of the kind ``about``."""
-        match about:
-            case About.REFERRAL:
-                referrals = await self._referrals.lock(connection, keys)
-                return {key: Known(referral, folder) for key, (referral, folder) in referrals.items()}
-            case About.REPORT:
-                found = await reports.lock(connection, keys)
-                opened = await folders.find(connection, [report.folder for report in found.values()], self._vault)
-                return {key: Known(report, opened[report.folder]) for key, report in found.items()}
-            case About.CASE:
-                locked = await cases.lock(connection, keys)
-                opened = await folders.find(connection, list(locked), self._vault)
-                return {key: Known(case, opened[key]) for key, case in locked.items()}
-            case _:
-                assert_never(about)
+    async def _lock(
+        self, connection: Connection, keys: Mapping[About, Sequence[UUID]], command: Command | None
+    ) -> Locked:
+        """Return what the keys of each kind name, and what a command looks at besides.
 
-    async def _complete(self, connection: Connection, command: Command, key: UUID, known: Known[Any]) -> Known[Any]:
+        Cases are locked first, then referrals, then reports, each kind in the order of ids. Who looks at the whole of a
+        case locks the case before any of its referrals, so that two of them stand in one line.
+        """
+        whole = command is not None and command.whole
+        beside = [command.beside] if command is not None and command.beside is not None else []
+        named, of = [*keys[About.CASE], *beside], keys[About.REFERRAL] if whole else ()
+        in_cases = await cases.lock(connection, self._vault, named, of)
+        in_referrals = await self._referrals.lock(connection, keys[About.REFERRAL], list(in_cases) if whole else ())
+        in_reports = await reports.lock(connection, self._vault, keys[About.REPORT])
+        return {
+            About.CASE: {id_: Known(case, folder) for id_, (case, folder) in in_cases.items()},
+            About.REFERRAL: {id_: Known(referral, folder) for id_, (referral, folder) in in_referrals.items()},
+            About.REPORT: {id_: Known(report, folder) for id_, (report, folder) in in_reports.items()},
+        }
+
+    async def _complete(self, connection: Connection, command: Command, key: UUID, locked: Locked) -> Known[Any]:
         """Add what a command looks at besides what its key names."""
+        known = locked[command.about][key]
         beside, file, waiting = known.beside, known.file, known.unsaid
-        if command.beside is not None:
-            beside = (await cases.lock(connection, [command.beside])).get(command.beside)
+        if command.beside is not None and command.beside in locked[About.CASE]:
+            beside = locked[About.CASE][command.beside].thing
         if command.whole:
-            file = await self._file(connection, known, key)
+            legs = tuple(each.thing for id_, each in locked[About.REFERRAL].items() if id_ != key)
+            file = await _file(connection, known.folder, key, legs)
         if command.unsaid:
             waiting = await unsaid.of_referral(connection, key, known.folder)
         return replace(known, beside=beside, file=file, unsaid=waiting)
 
-    async def _file(self, connection: Connection, known: Known[Any], key: UUID) -> CaseFile:
-        return CaseFile(
-            grants=await cases.grants(connection, known.folder),
-            parts=await papers.newest_parts(connection, known.folder),
-            legs=await self._referrals.legs(connection, known.folder.id, but=key),
-            gone=await papers.gone(connection, key, known.folder),
-        )
+
+async def _file(connection: Connection, folder: Folder, key: UUID, legs: tuple[Referral, ...]) -> CaseFile:
+    return CaseFile(
+        grants=await cases.grants(connection, folder),
+        parts=await papers.newest_parts(connection, folder),
+        legs=legs,
+        gone=await papers.gone(connection, key, folder),
+    )
 
 
 def _located(heard: Heard[What], sent: Mapping[MessageId, Sent]) -> Heard[What]:

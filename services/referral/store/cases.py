@@ -1,25 +1,29 @@
 """Cases, and the consent that was given in each."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from pydantic import TypeAdapter
 
-from services.referral.domain.cases import Actor, Case
+from services.referral.domain.cases import Case
 from services.referral.domain.grants import Grant
 from services.referral.known import Folder
+from services.referral.store.folders import opened
 from shared.contracts.ids import CaseId
 from shared.storage.pool import Connection
 from shared.storage.rows import insert
+from shared.storage.vault import Vault
 
 COLUMNS: Final = ("id", "opened_at", "opened_by", "opened_for")
 
 LOCK: Final = """
-SELECT id, opened_at, opened_by, opened_for FROM case_file
-WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE
+SELECT case_file.id, opened_at, opened_by, opened_for, epoch, wrapped
+FROM case_file JOIN folder USING (id)
+WHERE case_file.id = ANY($1::uuid[] || ARRAY(SELECT case_id FROM referral WHERE referral.id = ANY($2::uuid[])))
+ORDER BY case_file.id FOR UPDATE OF case_file
 """
 
 FIND: Final = "SELECT id, opened_at, opened_by, opened_for FROM case_file WHERE id = $1"
@@ -48,21 +52,26 @@ async def open_(connection: Connection, cases: Sequence[Case]) -> None:
         await insert(connection, "case_file", COLUMNS, rows)
 
 
-async def lock(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Case]:
-    """Return those of ``ids`` that are there, locked in the order of their ids."""
-    return {row["id"]: _case(tuple(row.values())) for row in await connection.fetch(LOCK, sorted(ids))}
+async def lock(
+    connection: Connection, vault: Vault, ids: Collection[UUID], of: Collection[UUID] = ()
+) -> dict[UUID, tuple[Case, Folder]]:
+    """Return those of ``ids`` that are there and the cases ``of`` these referrals, locked in the order of their ids."""
+    if not ids and not of:
+        return {}
+    rows = await connection.fetch(LOCK, ids, of)
+    return {row["id"]: (_case(row), opened(vault, row["id"], row["epoch"], row["wrapped"])) for row in rows}
 
 
 async def find(connection: Connection, case: CaseId) -> Case | None:
     """Return a case, if it is there."""
     row = await connection.fetchrow(FIND, case)
-    return _case(tuple(row.values())) if row else None
+    return _case(row) if row else None
 
 
 async def page(connection: Connection, after: tuple[datetime, UUID] | None, limit: int) -> list[Case]:
     """Return cases, newest first, from ``after`` on."""
     at, id_ = after or (None, None)
-    return [_case(tuple(row.values())) for row in await connection.fetch(PAGE, at, id_, limit)]
+    return [_case(row) for row in await connection.fetch(PAGE, at, id_, limit)]
 
 
 async def record(connection: Connection, grants: Sequence[tuple[Grant, Folder]]) -> None:
@@ -92,5 +101,5 @@ def _label(grant: UUID) -> bytes:
     return b"consent\0" + grant.bytes
 
 
-def _case(row: tuple[UUID, datetime, Actor, UUID | None]) -> Case:
-    return Case(CaseId(row[0]), row[1], row[2], row[3])  # type: ignore[arg-type]  # a referral's id or a report's
+def _case(row: Any) -> Case:  # noqa: ANN401 - an asyncpg record
+    return Case(CaseId(row["id"]), row["opened_at"], row["opened_by"], row["opened_for"])

@@ -12,20 +12,12 @@ from shared.storage.vault import Vault, WrappedKey
 
 COLUMNS: Final = ("id", "epoch", "wrapped")
 
-FIND: Final = "SELECT id, epoch, wrapped FROM folder WHERE id = ANY($1::uuid[])"
-
 
 async def keep(connection: Connection, folders: Sequence[Folder]) -> None:
     """Keep the keys of new ``folders``."""
     if folders:
         rows = [(folder.id, folder.key.epoch, folder.key.wrapped) for folder in folders]
         await insert(connection, "folder", COLUMNS, rows)
-
-
-async def find(connection: Connection, ids: Sequence[UUID], vault: Vault) -> dict[UUID, Folder]:
-    """Return the keys of those of ``ids`` that are there."""
-    rows = await connection.fetch(FIND, ids)
-    return {row["id"]: opened(vault, row["id"], row["epoch"], row["wrapped"]) for row in rows}
 
 
 def opened(vault: Vault, folder: UUID, epoch: int, wrapped: bytes) -> Folder:

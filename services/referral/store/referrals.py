@@ -12,7 +12,7 @@ from services.referral.known import Folder
 from services.referral.store.folders import opened
 from services.referral.store.rows import ReferralRow, from_row, to_row
 from shared.contracts.codes import Status
-from shared.contracts.ids import CaseId, OrganisationId, ReferralId
+from shared.contracts.ids import OrganisationId, ReferralId
 from shared.storage.pool import Connection, ContendedError
 from shared.storage.rows import insert
 from shared.storage.vault import Vault
@@ -22,7 +22,8 @@ COLUMNS: Final = ", ".join(f"referral.{name}" for name in ReferralRow._fields)
 LOCK: Final = f"""
 SELECT {COLUMNS}, folder.epoch, folder.wrapped
 FROM referral JOIN folder ON folder.id = referral.case_id
-WHERE referral.id = ANY($1::uuid[]) ORDER BY referral.id FOR UPDATE OF referral
+WHERE referral.id = ANY($1::uuid[] || ARRAY(SELECT id FROM referral WHERE case_id = ANY($2::uuid[])))
+ORDER BY referral.id FOR UPDATE OF referral
 """
 
 CHANGE: Final = """
@@ -37,8 +38,6 @@ FROM unnest(
 WHERE referral.id = new.id AND referral.version = new.version
 """
 """What the life of a referral changes in its row, on top of the version that was read."""
-
-LEGS: Final = f"SELECT {COLUMNS} FROM referral WHERE case_id = $1 AND id <> $2 ORDER BY id FOR UPDATE"
 
 ONE: Final = f"""
 SELECT {COLUMNS}, folder.epoch, folder.wrapped
@@ -58,12 +57,14 @@ DUE: Final = "SELECT id FROM referral WHERE due_at <= $1 AND id <> ALL($2::uuid[
 
 
 async def save(connection: Connection, referrals: Sequence[Referral]) -> None:
-    """Write ``referrals``, each on top of the version that was read.
+    """Write ``referrals``, each on top of the version that was read, in the order of their ids.
+
+    So two batches that hear of the same new ones wait for one another and never for ever.
 
     Raises:
         ContendedError: somebody has written one of them since.
     """
-    rows = [to_row(referral) for referral in referrals]
+    rows = sorted((to_row(referral) for referral in referrals), key=lambda row: row.id)
     new = [row._replace(version=1) for row in rows if row.version == 0]
     changed = [_changing(row) for row in rows if row.version > 0]
     if new:
@@ -96,13 +97,16 @@ class Referrals:
         self._us = us
         self._vault = vault
 
-    async def lock(self, connection: Connection, ids: Collection[UUID]) -> dict[UUID, tuple[Referral, Folder]]:
-        """Return those of ``ids`` that are there, locked in the order of their ids, each with its case's key."""
-        return {row["id"]: self._with_key(row) for row in await connection.fetch(LOCK, sorted(ids))}
+    async def lock(
+        self, connection: Connection, ids: Collection[UUID], of: Collection[UUID] = ()
+    ) -> dict[UUID, tuple[Referral, Folder]]:
+        """Return those of ``ids`` that are there and the referrals ``of`` these cases, each with its case's key.
 
-    async def legs(self, connection: Connection, case: CaseId, *, but: UUID) -> tuple[Referral, ...]:
-        """Return the referrals of a case but for one, locked."""
-        return tuple(self._referral(row.values()) for row in await connection.fetch(LEGS, case, but))
+        They are locked in the order of their ids.
+        """
+        if not ids and not of:
+            return {}
+        return {row["id"]: self._with_key(row) for row in await connection.fetch(LOCK, ids, of)}
 
     async def find(self, connection: Connection, referral: ReferralId) -> tuple[Referral, Folder] | None:
         """Return one referral and its case's key, if it is there."""

@@ -6,13 +6,19 @@ from typing import Any, Final
 from uuid import UUID
 
 from services.referral.domain.reports import ReportFile, ReportStatus
+from services.referral.known import Folder
+from services.referral.store.folders import opened
 from shared.contracts.codes import Reorientation, Urgency, Verdict
 from shared.contracts.ids import CaseId, ReportId
 from shared.storage.pool import Connection, ContendedError
+from shared.storage.vault import Vault
 
 LOCK: Final = """
-SELECT id, folder, urgency, verdict, taken_at, status, case_id, reoriented_to, version
-FROM report WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE
+SELECT
+    report.id, report.folder, urgency, verdict, taken_at, status, case_id, reoriented_to, version,
+    folder.epoch, folder.wrapped
+FROM report JOIN folder ON folder.id = report.folder
+WHERE report.id = ANY($1::uuid[]) ORDER BY report.id FOR UPDATE OF report
 """
 
 SAVE: Final = """
@@ -39,9 +45,12 @@ ORDER BY taken_at DESC, id DESC LIMIT $4
 """
 
 
-async def lock(connection: Connection, ids: Collection[UUID]) -> dict[UUID, ReportFile]:
-    """Return those of ``ids`` that are there, locked in the order of their ids."""
-    return {row["id"]: _report(row) for row in await connection.fetch(LOCK, sorted(ids))}
+async def lock(connection: Connection, vault: Vault, ids: Collection[UUID]) -> dict[UUID, tuple[ReportFile, Folder]]:
+    """Return those of ``ids`` that are there, locked in the order of their ids, each with its key."""
+    if not ids:
+        return {}
+    rows = await connection.fetch(LOCK, ids)
+    return {row["id"]: (_report(row), opened(vault, row["folder"], row["epoch"], row["wrapped"])) for row in rows}
 
 
 async def save(connection: Connection, reports: Sequence[ReportFile]) -> None:

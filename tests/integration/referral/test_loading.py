@@ -1,30 +1,36 @@
-"""How the desk looks things up: each table once for a batch, and each message led to what it is about."""
+"""How the desk looks things up: each table once for a batch, each message led to its referral, a case in one line."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
 import asyncpg
+import pytest
 from asyncpg.connection import LoggedQuery
 
 from deploy.local.databases import DatabaseRole
 from services.referral.known import Files
 from services.referral.loading import What
 from services.referral.store import proofs, referrals
+from services.referral.store.rows import ReferralRow
 from services.referral.store.schema import SCHEMA
-from shared.contracts.codes import Status, Step
+from shared.contracts.codes import Category, Status, Step
 from shared.contracts.event import Event
-from shared.contracts.event_data import WithdrawnData
+from shared.contracts.event_data import AcceptedData, WithdrawnData
 from shared.contracts.ids import ReferralId
 from shared.contracts.receipt import ReceiptGiven
+from shared.messaging import shell
 from shared.messaging.delivery import Delivery
 from shared.messaging.places import VERDICT, VERIFIED
 from shared.messaging.shell import Shell
-from tests.support.desk import DeskAtWork, an_offer, further, given, raw_of, receipt
+from tests.support.desk import DeskAtWork, an_offer, further, given, meeting, raw_of, receipt
 from tests.support.partners import Sender
+from tests.support.wait import until
 
 
 @dataclass
@@ -100,3 +106,53 @@ async def test_only_a_receipt_is_led_to_the_referral_that_its_message_is_of(desk
         assert await batch.take((offer, desk.partner.voice), (proof, desk.partner.door)) == ["", ""]
     assert await desk.status(offer.referral) is Status.RECEIVED
     assert await desk.status(referral) is Status.RECEIVED
+
+
+async def test_commands_about_one_case_wait_in_one_line(desk: DeskAtWork, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is rolled back: without a second try, a command that had been would be answered with 503."""
+    monkeypatch.setattr(shell, "CONTENTIONS", 1)
+    deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+    before = await desk.owner.fetchval(deadlocks)
+    for _ in range(3):
+        case, legs = await the_accepted(desk)
+        grants = [await desk.grant(case) for _ in range(2)]
+        disclosed = {"categories": [Category.SUMMARY.value]}
+        answers = await asyncio.gather(
+            *(desk.post(f"/referrals/{leg}/disclose", disclosed) for leg in legs),
+            *(desk.offer(case) for _ in legs),
+            *(desk.post(f"/cases/{case}/grants/{grant}/withdraw") for grant in grants),
+        )
+        assert {each.status_code for each in answers} <= {200, 201, 204, 409}
+    assert await desk.owner.fetchval(deadlocks) == before
+
+
+async def the_accepted(desk: DeskAtWork) -> tuple[UUID, list[UUID]]:
+    """Return a case, and services to its person that the partner has accepted: any number may be disclosed to."""
+    case = await desk.new_case()
+    await desk.grant(case)
+    legs = [UUID((await desk.offer(case, kind="service")).json()["id"]) for _ in range(4)]
+    for leg in legs:
+        _, offer = await desk.partner.told(leg, Step.OFFERED)
+        await desk.hear(further(offer, AcceptedData(meeting=meeting()), 1, 1))
+        await desk.stands(leg, Status.ACCEPTED)
+    return case, legs
+
+
+async def test_new_referrals_are_written_in_the_order_of_their_ids(desk: DeskAtWork) -> None:
+    """Another worker hears of the same two: it has written the first, and can write the second while we wait."""
+    heard, voice = await desk.was_offered(), desk.partner.voice
+    first, second = sorted((an_offer(), an_offer()), key=lambda offer: offer.referral)
+    others = ", ".join(ReferralRow._fields[1:])
+    write = f"INSERT INTO referral SELECT $2::uuid, {others} FROM referral WHERE id = $1"  # noqa: S608 - our columns
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND $1 = ANY(pg_blocking_pids(pid))"
+    async with counting(desk) as batch, desk.owner.acquire() as other:
+        writing = other.transaction()
+        await writing.start()
+        await other.execute("SET LOCAL lock_timeout = '500ms'")
+        await other.execute(write, heard.referral, first.referral)
+        taking = asyncio.create_task(batch.take((second, voice), (first, voice)))
+        writer = other.get_server_pid()
+        await until(lambda: desk.owner.fetchval(waiting, writer), what="the batch waiting for the first")
+        await other.execute(write, heard.referral, second.referral)
+        await writing.rollback()
+        assert await taking == ["", ""]

@@ -9,7 +9,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.referral.store import folders, papers
+from services.referral.known import Folder
+from services.referral.store import papers
+from services.referral.store.folders import opened
 from services.referral.store.schema import SCHEMA
 from shared.audit.cases import CaseEntries
 from shared.audit.log import SALT_BYTES
@@ -135,9 +137,13 @@ async def numbered(desk: DeskAtWork) -> None:
 async def the_cipher(desk: DeskAtWork, connection: Connection) -> CaseEntries:
     """Return what opens the entries of every case."""
     vault = Vault(desk.us.keyring(Holder.REFERRAL).storage_keys())
-    rows = await connection.fetch("SELECT id FROM folder")
-    found = await folders.find(connection, [row["id"] for row in rows], vault)
-    return CaseEntries({id_: folder.cipher for id_, folder in found.items()})
+    return CaseEntries({folder.id: folder.cipher for folder in await the_folders(connection, vault)})
+
+
+async def the_folders(connection: Connection, vault: Vault, *only: UUID) -> list[Folder]:
+    """Return every folder, or ``only`` these, opened."""
+    rows = await connection.fetch("SELECT id, epoch, wrapped FROM folder WHERE id = ANY($1) OR $1 = '{}'", only)
+    return [opened(vault, *row.values()) for row in rows]
 
 
 async def test_the_audit_trail_verifies(desk: DeskAtWork) -> None:
@@ -157,16 +163,13 @@ async def test_the_audit_trail_verifies(desk: DeskAtWork) -> None:
 async def test_a_document_opens_with_the_key_of_its_own_case_alone(desk: DeskAtWork) -> None:
     vault = Vault(desk.us.keyring(Holder.REFERRAL).storage_keys())
     async with desk.owner.acquire() as connection:
-        one, other = [
-            (await folders.find(connection, [case], vault))[case]
-            for case in (await desk.new_case(), await desk.new_case())
-        ]
+        one, other = await the_folders(connection, vault, await desk.new_case(), await desk.new_case())
         assert {paper.name for paper in await papers.about(connection, one.id, one)} == set(EVERYTHING)
         with pytest.raises(VaultError, match="vault-altered"):
             await papers.about(connection, one.id, replace(one, cipher=other.cipher))
         stranger = Vault({1: bytes(32)})
         with pytest.raises(VaultError):
-            await folders.find(connection, [one.id], stranger)
+            await the_folders(connection, stranger, one.id)
 
 
 async def test_a_packet_that_no_envelope_holds_is_refused_and_nothing_happens(desk: DeskAtWork) -> None:

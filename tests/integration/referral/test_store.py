@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from deploy.local.databases import DatabaseRole
-from services.referral.store import cases, folders, papers, proofs, referrals, reports, unsaid
+from services.referral.store import cases, papers, proofs, referrals, reports, unsaid
 from services.referral.store.rows import ReferralRow
 from services.referral.store.schema import SCHEMA
 from shared.contracts.codes import Step
@@ -22,13 +22,12 @@ ROW = list(ReferralRow._fields)
 
 GIVES: dict[ModuleType, dict[str, list[str]]] = {
     cases: {
-        "LOCK": CASE,
+        "LOCK": [*CASE, "epoch", "wrapped"],
         "FIND": CASE,
         "PAGE": CASE,
         "RECORD": [],
         "GRANTS": ["id", "withdrawn_at", "body"],
     },
-    folders: {"FIND": ["id", "epoch", "wrapped"]},
     papers: {"ABOUT": PAPER, "NEWEST": PAPER, "GONE": ["name"]},
     proofs: {
         "SAY": [],
@@ -39,13 +38,12 @@ GIVES: dict[ModuleType, dict[str, list[str]]] = {
     referrals: {
         "LOCK": [*ROW, "epoch", "wrapped"],
         "CHANGE": [],
-        "LEGS": ROW,
         "ONE": [*ROW, "epoch", "wrapped"],
         "PAGE": ROW,
         "OF_CASE": ROW,
         "DUE": ["id"],
     },
-    reports: {"LOCK": REPORT, "SAVE": [], "FIND": REPORT, "PAGE": REPORT},
+    reports: {"LOCK": [*REPORT, "epoch", "wrapped"], "SAVE": [], "FIND": REPORT, "PAGE": REPORT},
     unsaid: {
         "OF_REFERRAL": ["event", "recipient", "body"],
         "FORGET": [],
