@@ -63,6 +63,10 @@ class NodeSettings(BaseSettings):
     """The share of traces that is kept."""
     public_url: AnyHttpUrl = AnyHttpUrl("http://127.0.0.1/")
     """The node's address as staff see it; links in notifications begin with it."""
+    request_seconds: float = Field(default=30.0, gt=0)
+    """How long a caller may take to send the head of a request, and as long again for its body."""
+    connections: int = Field(default=250, ge=1)
+    """How many connections over HTTP each service has open at once."""
 
     @model_validator(mode="after")
     def _clock_moves_in_tests_only(self) -> Self:

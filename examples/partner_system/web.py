@@ -26,7 +26,7 @@ NOT_RECOGNISED = "sender-not-recognised"
 NEWS_TAKES = timedelta(days=1)
 """How long after it was sealed an envelope goes again because of that: docs/protocol/http.md, section 2."""
 NEWS_PAUSE = 60.0
-AGAIN = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+AGAIN = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
 
 @dataclass(frozen=True, slots=True)

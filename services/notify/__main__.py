@@ -2,6 +2,7 @@
 
 from services.notify.app import SERVICE, create_app
 from services.notify.settings import NotifySettings
+from shared.web.connection import Bounds
 from shared.web.process import start
 from shared.web.server import Served
 
@@ -9,7 +10,8 @@ from shared.web.server import Served
 def served() -> Served:
     """Return the service, as the environment says."""
     settings = NotifySettings()
-    return Served(SERVICE, create_app(settings), settings.notify_host, settings.notify_port)
+    bounds = Bounds(settings.connections, settings.request_seconds)
+    return Served(SERVICE, create_app(settings), settings.notify_host, settings.notify_port, bounds)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ class ProblemCode(StrEnum):
     MALFORMED = "request-malformed"
     INVALID = "fields-invalid"
     TOO_LARGE = "request-too-large"
+    TOO_SLOW = "request-too-slow"
+    """It was not all there in time."""
     MEDIA_TYPE = "media-type-unsupported"
     NOT_SIGNED_IN = "not-signed-in"
     NOT_FOUND = "not-found"
@@ -31,6 +33,8 @@ class ProblemCode(StrEnum):
     TOO_MANY = "too-many-requests"
     KEY_REUSED = "idempotency-key-reused"
     """The caller's name for a request stands for another one."""
+    BUSY = "too-many-connections"
+    """So many are connected already that nothing was read."""
     AWAY = "try-again"
     FAILED = "our-fault"
 

@@ -1,9 +1,12 @@
-"""How much of a request is read: never more than may be needed, whoever sends it, and the refusal is a problem.
+"""How much of a request is read, and for how long: never more than may be needed, whoever sends it.
+
+What is refused is answered with a problem.
 
 Starlette's own limit (``max_body_size``) answers a body that is announced as too long in plain text, without a code;
 that is why it is not used.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Final
 
@@ -22,13 +25,17 @@ _CLOSE: Final = {"Connection": "close"}
 
 
 class Limited:
-    """Refuses a body longer than ``largest`` bytes: unread if its length is announced, else when it goes past it."""
+    """Refuses a body longer than ``largest`` bytes, or that is not all there after some ``seconds``.
 
-    def __init__(self, app: ASGIApp, words: Words, largest: int) -> None:
+    One whose length is announced as too long is not read, any other is when it goes past it.
+    """
+
+    def __init__(self, app: ASGIApp, words: Words, largest: int, seconds: float) -> None:
         """Wrap ``app``, and answer with ``words``."""
         self._app = app
         self._words = words
         self._largest = largest
+        self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -37,10 +44,17 @@ class Limited:
             await render(Request(scope), self._words, refusal)(scope, receive, send)
             return
         read = 0
+        until: float | None = asyncio.get_running_loop().time() + self._seconds
 
         async def counted() -> Message:
-            nonlocal read
-            message = await receive()
+            nonlocal read, until
+            try:
+                async with asyncio.timeout_at(until):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408, headers=_CLOSE) from None
+            if not message.get("more_body", False):
+                until = None  # what comes now is that the caller has gone
             read += len(message.get("body", b""))
             if read > self._largest:
                 raise HTTPException(413, headers=_CLOSE)

@@ -14,6 +14,7 @@ WHY: Final = {
     401: "Not signed in.",
     403: "The sender may not speak to this organisation now.",
     404: "Not there, or not for this reader.",
+    408: "Not all there in time; the connection is closed.",
     409: "The id or the key was used for something else before.",
     413: "Too large; not read.",
     415: "Another type of content than the one that is taken.",

@@ -69,6 +69,7 @@ def make_app(
     routers: Sequence[APIRouter],
     locale: Path | None = None,
     largest_body_bytes: int = LARGEST_BODY_BYTES,
+    body_seconds: float,
 ) -> FastAPI:
     """Return the application of a service.
 
@@ -80,6 +81,7 @@ def make_app(
         routers: the service's own routes.
         locale: the service's own words, before the frame's.
         largest_body_bytes: what is longer is refused with 413, unread.
+        body_seconds: what is not all there so long after its head is refused with 408.
     """
     words = Words(*([locale] if locale else []), LOCALE)
     app = FastAPI(
@@ -94,7 +96,7 @@ def make_app(
     app.state.words = words
     app.state.failure = None  # why it could not start, or stop
     app.state.on_stop = []  # functions without arguments; an application with streams puts there what ends them
-    app.add_middleware(Limited, words=words, largest=largest_body_bytes)
+    app.add_middleware(Limited, words=words, largest=largest_body_bytes, seconds=body_seconds)
     app.add_middleware(Secured)
     app.add_middleware(Observed, telemetry=telemetry)
     problem.install(app, words)

@@ -61,6 +61,7 @@ _BY_STATUS = {
     403: NOT_FOUND,
     404: NOT_FOUND,
     405: ProblemCode.METHOD,
+    408: ProblemCode.TOO_SLOW,
     413: ProblemCode.TOO_LARGE,
     415: ProblemCode.MEDIA_TYPE,
 }
@@ -104,7 +105,8 @@ def install(app: FastAPI, words: Words) -> None:
             case RequestValidationError():
                 answer = invalid(error.errors())
             case HTTPException():
-                answer = Problem(error.status_code, _BY_STATUS.get(error.status_code, ProblemCode.REFUSED))
+                code = _BY_STATUS.get(error.status_code, ProblemCode.REFUSED)
+                answer = Problem(error.status_code, code, headers=error.headers)
             case _ if isinstance(error, UNAVAILABLE):
                 answer = Problem(503, ProblemCode.AWAY, headers={"Retry-After": str(RETRY_SECONDS)})
             case KeyringError(code=KeyringCode.KEY_MISSING):

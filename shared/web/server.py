@@ -5,12 +5,15 @@ import signal
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from typing import cast
 
 import uvicorn
 import uvloop
 from fastapi import FastAPI
 
 from shared.values import dataclass
+from shared.web.connection import BoundedConnection, Bounds
 
 BACKLOG = 2048
 
@@ -44,6 +47,7 @@ class Served:
     app: FastAPI
     host: str
     port: int
+    bounds: Bounds
     proxies: Sequence[str] = ("127.0.0.1",)
     """Addresses and networks whose word is believed on where a caller is (``X-Forwarded-For``)."""
 
@@ -127,9 +131,12 @@ def _listen(served: Served) -> socket.socket:
 
 
 def uvicorn_config(served: Served) -> uvicorn.Config:
-    """Return what uvicorn is told: to log nothing, to say nothing of itself, and whom to believe."""
+    """Return what uvicorn is told: to log nothing, to say nothing of itself, whom to believe, and for how long."""
+    connection = partial(BoundedConnection, service=served.name, words=served.app.state.words, bounds=served.bounds)
     return uvicorn.Config(
         served.app,
+        http=cast("type[asyncio.Protocol]", connection),  # uvicorn calls it, and does nothing else with it
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,

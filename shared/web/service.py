@@ -79,6 +79,12 @@ def make_service(
         return await runtime.ready()
 
     app = make_app(
-        f"Relais: {service}", telemetry=telemetry, lifespan=lifespan, ready=ready, routers=routers, locale=locale
+        f"Relais: {service}",
+        telemetry=telemetry,
+        lifespan=lifespan,
+        ready=ready,
+        routers=routers,
+        locale=locale,
+        body_seconds=settings.request_seconds,
     )
     return app

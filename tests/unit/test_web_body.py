@@ -46,7 +46,13 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 
     telemetry = Telemetry.start("intake", OrganisationId("abri-be"))
     app = make_app(
-        "Test", telemetry=telemetry, lifespan=lifespan, ready=ready, routers=[router], largest_body_bytes=LARGEST
+        "Test",
+        telemetry=telemetry,
+        lifespan=lifespan,
+        ready=ready,
+        routers=[router],
+        largest_body_bytes=LARGEST,
+        body_seconds=60,
     )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         yield client

@@ -4,7 +4,9 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 
+from shared.web.connection import Bounds
 from shared.web.server import Served, uvicorn_config
+from shared.words import Words
 
 CALLER = "2001:db8::7"
 
@@ -12,12 +14,13 @@ CALLER = "2001:db8::7"
 async def seen(peer: str, *proxies: str) -> str:
     """Return where the application sees somebody who comes by ``peer``, which says that it is :data:`CALLER`."""
     app = FastAPI()
+    app.state.words = Words()
 
     @app.get("/")
     async def where(request: Request) -> str:
         return request.client.host if request.client else ""
 
-    config = uvicorn_config(Served("intake", app, "127.0.0.1", 0, proxies))
+    config = uvicorn_config(Served("intake", app, "127.0.0.1", 0, Bounds(1, 1.0), proxies))
     config.load()
     transport = httpx.ASGITransport(config.loaded_app, client=(peer, 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://door") as client:

@@ -91,7 +91,7 @@ router = APIRouter(tags=["events"])
         202: {"description": "Taken; the receipt.", "content": {RECEIPT_TYPE: {"schema": {"type": "string"}}}},
         200: {"description": "Taken before; the same receipt.", "content": {RECEIPT_TYPE: {}}},
         204: {"description": "Taken; a receipt gets no receipt."},
-        **problems(400, 403, 409, 413, 415, 429, 503),
+        **problems(400, 403, 408, 409, 413, 415, 429, 503),
     },
     openapi_extra=DESCRIBED,
 )

@@ -90,7 +90,7 @@ router = APIRouter(tags=["reports"])
     "/reports",
     status_code=201,
     summary="Report a person who may be exploited",
-    responses=problems(400, 409, 413, 415, 422, 429, 503),
+    responses=problems(400, 408, 409, 413, 415, 422, 429, 503),
     openapi_extra=DESCRIBED,
 )
 async def report(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import httpx
 import pytest
 import uvicorn
 
@@ -18,7 +19,7 @@ from examples.partner_system.keys import Kind
 from examples.partner_system.outcomes import Confirmed, Later, Receipted, Rejected, Taken
 from examples.partner_system.run import Journal, Run, Ways
 from examples.partner_system.store import Outgoing
-from examples.partner_system.web import NEWS_PAUSE, NEWS_TAKES, WebLink
+from examples.partner_system.web import NEWS_PAUSE, NEWS_TAKES, PAUSE, WebLink
 from shared.contracts.ids import MessageId, OrganisationId
 from shared.sealing.suites import KeyKind
 from tests.integration.intake.conftest import AtWork, Knocking
@@ -103,6 +104,13 @@ async def test_an_envelope_that_is_not_recognised_goes_again_for_a_day(
     tomorrow = WebLink(door.client, lambda: moments.now() + NEWS_TAKES)
     assert await tomorrow.send(altered) == Rejected("sender-not-recognised")
     assert isinstance(await tomorrow.send(made), Receipted)
+
+
+@pytest.mark.parametrize(("status", "code"), [(408, "request-too-slow"), (503, "too-many-connections")])
+async def test_what_did_not_get_through_goes_again(knocking: Knocking, centre: Centre, status: int, code: str) -> None:
+    busy = httpx.MockTransport(lambda _: httpx.Response(status, json={"code": code}))
+    async with httpx.AsyncClient(transport=busy, base_url="http://door") as client:
+        assert await WebLink(client).send(offer(centre, knocking.us)) == Later(code, PAUSE)
 
 
 @pytest.fixture
