@@ -1,4 +1,4 @@
-"""The broker's whole topology, rendered from who takes part and which agreements are in force. Pure.
+"""The broker's whole topology, rendered from who takes part and who hears whom. Pure.
 
 The broker is trusted with availability and nothing else, and each of its users with as little as their work needs:
 
@@ -97,7 +97,8 @@ class Member:
 
 
 Agreement: TypeAlias = tuple[OrganisationId, OrganisationId]
-"""Two organisations between which an agreement is in force; the order says nothing."""
+"""Two organisations that hear one another: from the signing of an agreement until some weeks after its end. The order
+says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,7 @@ def render(
 
     Args:
         members: the organisations that take part.
-        agreements: the pairs with an agreement in force; no other pair is connected.
+        agreements: the pairs that hear one another; no other pair is connected.
         passwords: a hash for each of `users_of` (members).
         exchange_host: the virtual host on which they meet.
         limits: of every queue but the parked ones, which never give a message up.

@@ -1,7 +1,7 @@
 """What two organisations have both signed: docs/protocol/keys.md, section 6. It pins each other's identity."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -18,6 +18,8 @@ FORMAT = "org.relais.agreement.v1"
 KINDS = frozenset({"health", "immigration", "police", "support"})
 """What an organisation may be to a person."""
 KINDS_OF_REFERRAL = frozenset({"brokered", "service", "shared", "transfer"})
+CONCLUDED_WITHIN = timedelta(weeks=8)
+"""How long after its end the two still hear one another, so that what is under way can end."""
 TRANSFER_BASES = frozenset({"adequacy", "standard_clauses", "binding_rules", "public_interest", None})
 
 
@@ -53,6 +55,16 @@ class Agreement:
             raise Refused("agreement-none")
         if at >= self.valid_until:
             raise Refused("agreement-expired")
+
+    def check_heard(self, at: datetime) -> None:
+        """Raise ``agreement-expired`` once nothing at all is said or heard under it any more."""
+        if at >= self.valid_until + CONCLUDED_WITHIN:
+            raise Refused("agreement-expired")
+
+    def check_covers(self, said: datetime, at: datetime) -> None:
+        """Raise as `check_in_force` unless it is in force now or was when something was ``said``."""
+        if not self.valid_from <= said < self.valid_until:
+            self.check_in_force(at)
 
     def text(self) -> str:
         """Return the two lines that both sides sign."""

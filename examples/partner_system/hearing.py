@@ -108,6 +108,7 @@ class Ear:
         referral, speaker = self._store.referral(event.referral), header.source
         if referral is None or referral.partner != speaker:
             raise Refused("referral-unknown")
+        self._partners.check_agreed(speaker, event.said, at)
         if referral.conversation != event.conversation:
             raise Refused("conversation-differs")
         before = self._store.lanes(referral.id)

@@ -63,6 +63,11 @@ SENDERS = frozenset({
 """What the sender says; the receiver says the rest."""
 HAPPENED = frozenset({Step.OPENED, Step.ARRIVED, Step.MISSED, Step.PROGRESSED, Step.CLOSED})
 """What has happened in the world goes before what the other side said at the same time."""
+CONCLUDING = frozenset({
+    Step.OPENED, Step.DECLINED, Step.REDIRECTED, Step.ARRIVED, Step.MISSED, Step.CLOSED, Step.WITHDRAWN,
+    Step.CONSENT_WITHDRAWN,
+})  # fmt: skip
+"""What has happened or ends access is said and heard though no agreement is in force, for some weeks after its end."""
 UNDECIDED = (State.RECEIVED, State.OPENED, State.ASKED)
 REACHED = frozenset({State.ARRIVED, State.CLOSED})
 ENDED = frozenset({State.ARRIVED, State.CLOSED, State.DECLINED, State.REDIRECTED, State.WITHDRAWN})

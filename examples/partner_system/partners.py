@@ -9,6 +9,7 @@ from .agreement import Agreement
 from .envelope import Sealed
 from .key_document import KeyDocument
 from .keys import PublishedKey, Purpose
+from .lanes import CONCLUDING, Said
 from .refusal import Refused
 
 VOICES = frozenset({Purpose.SIGNING, Purpose.RECEIPT})
@@ -31,7 +32,7 @@ class Partners:
     known: Mapping[str, Partner]
 
     def get(self, organisation: str, at: datetime) -> Partner:
-        """Return a partner.
+        """Return a partner, while our agreement is in force.
 
         Raises:
             Refused: ``organisation-unknown``, ``agreement-none`` or ``agreement-expired``.
@@ -45,9 +46,17 @@ class Partners:
         ours, _ = self._known(organisation).agreement.sides(self.own)
         return kind in ours.may_send
 
+    def check_agreed(self, organisation: str, said: Said, at: datetime) -> None:
+        """Raise as `get` unless the agreement lets an event out, or in: keys.md, section 6.
+
+        What we have to say that concludes is in codes alone.
+        """
+        if said.step not in CONCLUDING:
+            self._known(organisation).agreement.check_covers(said.at, at)
+
     def inbox(self, organisation: str, at: datetime) -> PublishedKey:
         """Return the key to seal to; raise ``key-unknown`` if the partner has none now."""
-        inbox = self.get(organisation, at).document.inbox(at)
+        inbox = self._heard(organisation, at).document.inbox(at)
         if inbox is None:
             raise Refused("key-unknown")
         return inbox
@@ -75,9 +84,14 @@ class Partners:
         if key.purpose not in VOICES:
             raise Refused("key-wrong-purpose")
         sealed.check_signature(key)
-        self.get(header.source, at)
+        self._heard(header.source, at)
         sealed.check_time(at)
         return sealed, key
+
+    def _heard(self, organisation: str, at: datetime) -> Partner:
+        partner = self._known(organisation)
+        partner.agreement.check_heard(at)
+        return partner
 
     def _known(self, organisation: str) -> Partner:
         partner = self.known.get(organisation)

@@ -92,6 +92,7 @@ class Voice:
 
     def _say(self, referral: Referral, lanes: Lanes, step: Step, data: Json, at: datetime) -> Iterator[Happened]:
         lanes = lanes.say(step, str(uuid4()), at)
+        self._partners.check_agreed(referral.partner, lanes.ours[-1], at)
         file = self._files.get(referral.id)
         if file:
             data = file.with_terms(data, lanes.ours[0].at)

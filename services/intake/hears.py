@@ -240,7 +240,7 @@ def _arrival(delivery: Delivery, envelope: Envelope, published: PublishedKey, bo
         key=header.key_id,
         speaker=SPEAKERS.get(published.purpose, Speaker.NEITHER),
         key_holds=Period(published.valid_from, published.valid_until),
-        agreement=Period(agreement.valid_from, agreement.valid_until) if agreement else None,
+        heard_until=agreement.heard_until if agreement else None,
         answered=delivery.source == HTTP,
     )
 

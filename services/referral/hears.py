@@ -12,6 +12,7 @@ from uuid import UUID
 
 from services.referral.commands import Command, NewCase
 from services.referral.domain import hearing, reports
+from services.referral.domain.agreed import Agreed, keep_to, not_heard
 from services.referral.domain.cases import Case
 from services.referral.domain.casework import open_case
 from services.referral.domain.clocks import Hours
@@ -112,7 +113,9 @@ class ReferralDesk(Desk[What, Files]):
                 assert_never(heard.what)
 
     def _hear(self, files: Files, event: LifeEvent, speaker: OrganisationId, act: Act) -> Decision[Files] | Early:
-        known = files.get(About.REFERRAL)
+        known, fault = files.get(About.REFERRAL), not_heard(event, self._agreed(speaker), act.at)
+        if fault is not None:
+            return Decision.refused(fault)
         if known is None and isinstance(event, ReferralOffered):
             case, kinds = CaseId(random_uuid()), self._agreed_kinds(speaker)
             offered = hearing.hear_offer(event, speaker, self._us, act, case=case, hours=self._hours, kinds=kinds)
@@ -124,6 +127,11 @@ class ReferralDesk(Desk[What, Files]):
         """Return which kinds of referral ``speaker`` may send us."""
         agreement = self._directory.book.agreements.get(speaker)
         return frozenset(agreement.party(speaker).may_send) if agreement else frozenset()
+
+    def _agreed(self, partner: OrganisationId) -> Agreed | None:
+        """Return when the agreement with ``partner`` is in force."""
+        agreement = self._directory.book.agreements.get(partner)
+        return Agreed(agreement.valid_from, agreement.valid_until) if agreement else None
 
     def _prove(self, files: Files, what: Receipted, act: Act) -> Decision[Files]:
         """Keep a receipt: the partner's intake has what we said."""
@@ -166,13 +174,13 @@ class ReferralDesk(Desk[What, Files]):
         proof: tuple[MessageId, str] | None = None,
     ) -> Decision[Files]:
         """Return ``ruling`` as a decision that can be kept; what a partner cannot be told now waits, or is refused."""
+        ruling = keep_to(ruling, {tell.to: self._agreed(tell.to) for tell in ruling.tells}, at)
         hindered = self._hindered(ruling, at)
         return kept(files, about, known, put_off(ruling, hindered) if hindered else ruling, proof)
 
     def _hindered(self, ruling: Ruling[Any], at: datetime) -> dict[OrganisationId, str]:
         """Return which partners cannot be told now what ``ruling`` tells them, and why."""
-        told = {said.to for each in (ruling, *ruling.also) for said in each.says if isinstance(said, Tell)}
-        hindrances = {to: self._sealer.hindrance(to, at) for to in told}
+        hindrances = {to: self._sealer.hindrance(to, at) for to in {tell.to for tell in ruling.tells}}
         return {to: why for to, why in hindrances.items() if why is not None}
 
     def repeated(self, state: Files | None, heard: Heard[What], at: datetime) -> Decision[Files]:  # noqa: ARG002

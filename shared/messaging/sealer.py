@@ -65,10 +65,14 @@ class Sealer:
     def hindrance(self, recipient: OrganisationId, at: datetime) -> str | None:
         """Return why nothing can be sealed for ``recipient`` now, or ``None`` when it can.
 
-        It is the code of what they or we lack: :class:`DirectoryCode` or ``keyring-key-missing``.
+        It is the code of what they or we lack, or of the agreement that ended long ago: :class:`DirectoryCode` or
+        ``keyring-key-missing``. What is said within the organisation needs no agreement.
         """
+        book = self._directory.book
         try:
-            self._directory.book.inbox_key(recipient, at)
+            if recipient != self._us:
+                book.signed_with(recipient).check_heard(at)
+            book.inbox_key(recipient, at)
             self._keyring.signing_key(self._purpose, at)
         except (DirectoryError, KeyringError) as refused:
             return refused.code

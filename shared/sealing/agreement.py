@@ -5,7 +5,7 @@ identity: whoever trusts its own identity key can believe the partner's, and a c
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
@@ -19,6 +19,8 @@ from shared.sealing.fields import Statement, Time
 from shared.sealing.keys import KeyPurpose, SigningKey
 
 FORM: Final = "org.relais.agreement.v1"
+CONCLUDED_WITHIN: Final = timedelta(weeks=8)
+"""How long after its end two organisations still hear one another, so that what was under way can end (keys.md, 6)."""
 
 
 class Party(Statement):
@@ -71,6 +73,20 @@ class Agreement(Statement):
         """
         one, other = self.parties
         return other if self.party(organisation) is one else one
+
+    @property
+    def heard_until(self) -> datetime:
+        """When the two hear one another no longer."""
+        return self.valid_until + CONCLUDED_WITHIN
+
+    def check_heard(self, at: datetime) -> None:
+        """Refuse an agreement under which nothing at all is said or heard at ``at``.
+
+        Raises:
+            DirectoryError: ``agreement-expired``, from :data:`CONCLUDED_WITHIN` after its end on.
+        """
+        if at >= self.heard_until:
+            raise DirectoryError(DirectoryCode.AGREEMENT_EXPIRED)
 
     def check_in_force(self, at: datetime) -> None:
         """Refuse an agreement that does not hold at ``at``.

@@ -116,9 +116,18 @@ class Book:
         Raises:
             DirectoryError: ``organisation-unknown``, ``agreement-none`` or ``agreement-expired``.
         """
+        agreement = self.signed_with(partner)
+        agreement.check_in_force(at)
+        return agreement
+
+    def signed_with(self, partner: OrganisationId) -> Agreement:
+        """Return the agreement between us and ``partner``, whether or not it is in force.
+
+        Raises:
+            DirectoryError: ``organisation-unknown`` or ``agreement-none``.
+        """
         agreement = self.agreements.get(partner)
         if agreement is None:
             known = partner in self.documents
             raise DirectoryError(DirectoryCode.AGREEMENT_NONE if known else DirectoryCode.ORGANISATION_UNKNOWN)
-        agreement.check_in_force(at)
         return agreement

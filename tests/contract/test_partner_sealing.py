@@ -314,7 +314,7 @@ def test_an_older_key_document_is_refused(two: Acquainted, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("code", "days"), [("agreement-none", -2), ("agreement-expired", 31), ("envelope-expired", 2), ("key-expired", 200)]
+    ("code", "days"), [("agreement-expired", 30 + 57), ("envelope-expired", 2), ("key-expired", 200)]
 )
 def test_what_comes_at_the_wrong_time_is_refused(code: str, days: int, two: Acquainted) -> None:
     parcel = two.house.seal(b"{}")

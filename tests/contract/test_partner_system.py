@@ -6,6 +6,8 @@ A node's part is spoken by our own contracts and keys; the broker and real nodes
 import json
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,10 +17,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from examples.partner_system import events
+from examples.partner_system.desk import Desk
 from examples.partner_system.happened import Happened
 from examples.partner_system.keys import Kind
 from examples.partner_system.lanes import State, Step
 from examples.partner_system.outcomes import Confirmed, Later, Receipted, Rejected, Taken
+from examples.partner_system.partners import Partners
 from examples.partner_system.referral_file import ReferralFile
 from examples.partner_system.refusal import Refused
 from examples.partner_system.run import Journal
@@ -272,6 +276,31 @@ def test_an_offer_that_cannot_be_made_leaves_nothing(two: Acquainted) -> None:
         assert refused.value.code == code
     assert two.centre.desk.to_send() == []
     assert two.centre.store.offered("r") is None
+
+
+def end_the_agreement(two: Acquainted) -> None:
+    """Let the agreement end now."""
+    centre, now = two.centre, datetime.now(UTC)
+    keychain = centre.folder.keychain()
+    known = centre.folder.partners(keychain, [two.house_keys], centre.store).known[HOUSE]
+    ended = replace(known, agreement=replace(known.agreement, valid_until=now))
+    centre.desk = Desk(keychain, Partners(keychain.organisation, {HOUSE: ended}), centre.store)
+
+
+def test_after_the_end_of_the_agreement_what_is_under_way_is_concluded(two: Acquainted) -> None:
+    first, second, third = (offered(two, prepared(name)) for name in ("first", "second", "third"))
+    accepted = said(first, "accepted", 1, 1, ACCEPTED)
+    end_the_agreement(two)
+    late = two.house.seal(said(second, "asked", 1, 1, {"question": "?"}))
+    assert codes(two.centre.take(late)) == ["agreement-expired"]
+    declined = two.house.seal(said(second, "declined", 1, 1, {"reason": "no_capacity", "by": "provider"}))
+    assert codes(two.centre.take(declined)) == [Step.DECLINED]
+    assert codes(two.centre.take(two.house.seal(accepted))) == [Step.ACCEPTED, "staff-needed"]
+    assert codes(two.centre.desk.withdraw(third.id, "no_longer_needed")) == [Step.WITHDRAWN]
+    assert {made.step for made in two.centre.desk.to_send() if made.referral} == {Step.WITHDRAWN}
+    with pytest.raises(Refused) as refused:
+        two.centre.desk.offer(prepared("fourth"), HOUSE)
+    assert refused.value.code == "agreement-expired"
 
 
 def test_what_becomes_of_an_envelope_over_http(two: Acquainted) -> None:

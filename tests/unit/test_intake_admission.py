@@ -39,7 +39,7 @@ ARRIVAL = Arrival(
     key=KeyId("ab" * 16),
     speaker=Speaker.REFERRAL,
     key_holds=Period(NOW - DAY, NOW + DAY),
-    agreement=Period(NOW - DAY, NOW + DAY),
+    heard_until=NOW + DAY,
 )
 GIVEN = Given(UUID(int=3), NOW, "a note\n")
 
@@ -72,9 +72,8 @@ def test_a_receipt_is_never_answered_with_a_receipt() -> None:
         (replace(ARRIVAL, speaker=Speaker.NEITHER), "key-wrong-purpose"),
         (replace(ARRIVAL, key_holds=Period(NOW - DAY, NOW)), "key-expired"),
         (replace(ARRIVAL, key_holds=Period(NOW + DAY, NOW + 2 * DAY)), "key-expired"),
-        (replace(ARRIVAL, agreement=None), "agreement-none"),
-        (replace(ARRIVAL, agreement=Period(NOW + DAY, NOW + 2 * DAY)), "agreement-none"),
-        (replace(ARRIVAL, agreement=Period(NOW - DAY, NOW)), "agreement-expired"),
+        (replace(ARRIVAL, heard_until=None), "agreement-none"),
+        (replace(ARRIVAL, heard_until=NOW), "agreement-expired"),
         (replace(ARRIVAL, expires=NOW), "envelope-expired"),
     ],
 )
@@ -96,7 +95,7 @@ def test_a_clock_that_is_a_little_ahead_is_let_in_and_one_that_is_far_ahead_is_w
 
 
 def test_what_is_refused_has_arrived_all_the_same() -> None:
-    for late in (replace(ARRIVAL, expires=NOW), replace(ARRIVAL, agreement=None)):
+    for late in (replace(ARRIVAL, expires=NOW), replace(ARRIVAL, heard_until=None)):
         numbered = admitted(late).numbered
         assert numbered is not None
         assert (numbered.sender, numbered.speaker, numbered.sequence) == (THEM, Speaker.REFERRAL, 7)

@@ -110,7 +110,7 @@ def said(sequence: int, **changes: object) -> Arrival:
         digest=bytes(32),
         envelope=b"",
         key=KeyId("ab" * 16),
-        agreement=HOLDS,
+        heard_until=HOLDS.until,
         **given,  # type: ignore[arg-type]
     )
 

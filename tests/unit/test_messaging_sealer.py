@@ -48,6 +48,22 @@ def test_what_hinders_sealing_is_a_key_of_theirs_or_of_ours(tmp_path: Path) -> N
     at = datetime.now(UTC)
     assert sealer.hindrance(partner.id, at) is None
     assert sealer.hindrance(OrganisationId("accueil-fr"), at) == "organisation-unknown"
-    assert sealer.hindrance(partner.id, at + timedelta(days=3_000)) == "key-unknown"
+    assert sealer.hindrance(partner.id, at + timedelta(weeks=14)) == "agreement-expired"
+    assert sealer.hindrance(us.id, at + timedelta(weeks=14)) == "key-unknown"
+    us.agree_with(partner, ends=timedelta(days=3_000))
+    renewed = Sealer(us.id, us.keyring(Holder.REFERRAL), us.directory, KeyPurpose.SIGNING)
+    assert renewed.hindrance(partner.id, at + timedelta(weeks=14)) == "key-unknown"
     elsewhere = Sealer(us.id, us.keyring(Holder.INTAKE), us.directory, KeyPurpose.SIGNING)
     assert elsewhere.hindrance(partner.id, at) == "keyring-key-missing"
+
+
+def test_for_eight_weeks_after_an_agreement_has_ended_what_is_left_to_say_is_sealed(tmp_path: Path) -> None:
+    us, partner = (Organisation.make(tmp_path, OrganisationId(name)) for name in ("abri-be", "ccem-fr"))
+    us.agree_with(partner, begins=timedelta(days=1), ends=timedelta(days=2))
+    sealer = Sealer(us.id, us.keyring(Holder.REFERRAL), us.directory, KeyPurpose.SIGNING)
+    agreement = us.directory.book.signed_with(partner.id)
+    last = agreement.valid_until + timedelta(weeks=8)
+    for at in (agreement.valid_from - timedelta(days=1), agreement.valid_until, last - timedelta(seconds=1)):
+        assert sealer.hindrance(partner.id, at) is None
+    assert sealer.hindrance(partner.id, last) == "agreement-expired"
+    assert sealer.hindrance(us.id, last) is None

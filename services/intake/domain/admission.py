@@ -4,7 +4,10 @@ Whoever comes here has been heard: the envelope has its one form, and its signat
 has published. What is left to decide is whether this sender may speak to us now. The times of the sender's key and of
 the agreement come with the message, so that nothing here has to ask.
 
-What must never happen: a message is let in that is not for us, not covered by an agreement in force, or not signed with
+What a message says is sealed, so that the door cannot tell what concludes something from what begins it: it lets in
+whoever has an agreement with us that is to come, in force, or ended some weeks ago, and the desk judges the rest.
+
+What must never happen: a message is let in that is not for us, from whom we have no agreement with, or not signed with
 a key for speaking; a receipt is answered with a receipt, which would never end; the same message has two effects; a
 number counts as the sender's word to us that is not.
 """
@@ -64,7 +67,8 @@ class Arrival:
     key: KeyId
     speaker: Speaker
     key_holds: Period
-    agreement: Period | None
+    heard_until: datetime | None
+    """When we hear the sender no longer: some weeks after the end of our agreement. ``None`` where there is none."""
     answered: bool = False
     """Whether the one who brings it waits for the answer, so that the receipt need not be sent."""
 
@@ -162,13 +166,13 @@ def refuse(arrival: Arrival, us: OrganisationId, code: str, at: datetime) -> Adm
 
 
 def _fault(arrival: Arrival, us: OrganisationId, at: datetime) -> str | None:
-    agreement = arrival.agreement
+    until = arrival.heard_until
     faults = (
         (EnvelopeCode.NOT_FOR_US, arrival.recipient != us),
         (DirectoryCode.KEY_EXPIRED, not arrival.key_holds.holds_at(at)),
         (DirectoryCode.KEY_WRONG_PURPOSE, arrival.speaker is Speaker.NEITHER),
-        (DirectoryCode.AGREEMENT_NONE, agreement is None or at < agreement.since),
-        (DirectoryCode.AGREEMENT_EXPIRED, agreement is not None and at >= agreement.until),
+        (DirectoryCode.AGREEMENT_NONE, until is None),
+        (DirectoryCode.AGREEMENT_EXPIRED, until is not None and at >= until),
         (EnvelopeCode.EXPIRED, at >= arrival.expires),
     )
     return next((code for code, holds in faults if holds), None)

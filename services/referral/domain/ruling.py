@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from uuid import UUID
 
 from services.referral.domain.cases import Actor, Case
@@ -92,6 +92,12 @@ class Ruling(Decision[State], Generic[State]):
     """What cannot be said now, and is kept to be said later."""
     said: tuple[EventId, ...] = ()
     """What was left unsaid before, and is among what is said now."""
+
+    @property
+    def tells(self) -> tuple[Tell, ...]:
+        """What partners are told, of the other referrals too."""
+        rulings: tuple[Ruling[Any], ...] = (self, *self.also)
+        return tuple(said for each in rulings for said in each.says if isinstance(said, Tell))
 
     @classmethod
     def refused(cls, code: str, **detail: str) -> "Ruling[State]":

@@ -27,6 +27,7 @@ from shared.contracts.ids import OrganisationId, StaffId
 from shared.messaging import places
 from shared.messaging.schema import sources
 from shared.messaging.telling import lines_of
+from shared.sealing.agreement import CONCLUDED_WITHIN
 from shared.sealing.header import CONTENT_TYPE
 from shared.staff import Role, StaffBook, StaffMember, new_token, token_digest
 from shared.storage.migrate import migrate
@@ -49,7 +50,9 @@ class Knocking:
     partner: Organisation
     """An agreement is in force."""
     former: Organisation
-    """The agreement has ended."""
+    """The agreement ended longer ago than what it leaves behind is heard."""
+    late: Organisation
+    """The agreement has ended, and what is under way may be concluded."""
     coming: Organisation
     """The agreement has not begun."""
     stranger: Organisation
@@ -132,11 +135,12 @@ class AtWork:
 def knocking(broker_pair: BrokerPair, tmp_path_factory: pytest.TempPathFactory) -> Knocking:
     """Make the organisations, with the two of the broker's pair among them."""
     folder = tmp_path_factory.mktemp("organisations")
-    others = [OrganisationId(name) for name in ("ancien-fr", "futur-fr", "inconnu-fr")]
+    others = [OrganisationId(name) for name in ("ancien-fr", "recent-fr", "futur-fr", "inconnu-fr")]
     made = [Organisation.make(folder, name) for name in (broker_pair.abri, broker_pair.ccem, *others)]
-    us, partner, former, coming, _ = made
+    us, partner, former, late, coming, _ = made
     us.agree_with(partner)
-    us.agree_with(former, begins=-2 * DAY, ends=-DAY)
+    us.agree_with(former, begins=-CONCLUDED_WITHIN - DAY, ends=-CONCLUDED_WITHIN)
+    us.agree_with(late, begins=-CONCLUDED_WITHIN, ends=-CONCLUDED_WITHIN + DAY)
     us.agree_with(coming, begins=DAY)
     return Knocking(*made)
 

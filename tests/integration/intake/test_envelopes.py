@@ -190,7 +190,6 @@ BAD: dict[str, tuple[str, Callable[[Sender, Knocking], Sealed]]] = {
     "expired": ("envelope-expired", lambda sender, _: sender.seal(CANARY, at=datetime.now(UTC) - 2 * DAY)),
     "unknown organisation": ("organisation-unknown", lambda _, them: Sender.of(them.stranger, them.us).seal(CANARY)),
     "agreement ended": ("agreement-expired", lambda _, them: Sender.of(them.former, them.us).seal(CANARY)),
-    "agreement to come": ("agreement-none", lambda _, them: Sender.of(them.coming, them.us).seal(CANARY)),
     "swapped ce- headers": (
         "envelope-mislabelled",
         lambda sender, _: relabelled(sender.seal(CANARY), id=str(UUID(int=1))),

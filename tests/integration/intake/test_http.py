@@ -64,6 +64,16 @@ async def test_a_receipt_is_taken_without_an_answer(door: AtWork, knocking: Knoc
     await door.went_through(receipt)
 
 
+async def test_whoever_has_or_had_an_agreement_is_heard_before_it_begins_and_for_weeks_after_its_end(
+    door: AtWork, knocking: Knocking
+) -> None:
+    """What concludes something is sealed: the desk alone can tell it from what begins something."""
+    for partner in (knocking.late, knocking.coming):
+        sealed = Sender.of(partner, knocking.us).seal()
+        assert (await door.post(sealed)).status_code == 202
+        await door.went_through(sealed)
+
+
 def flipped(sealed: Sealed) -> Sealed:
     """Turn the last bit over."""
     return Sealed(sealed.id, sealed.envelope[:-1] + bytes([sealed.envelope[-1] ^ 1]), sealed.headers)
@@ -75,7 +85,6 @@ REFUSED: dict[str, tuple[int, str, Callable[[Sender, Knocking], Sealed]]] = {
     "expired": (400, "envelope-expired", lambda sender, _: sender.seal(at=datetime.now(UTC) - 2 * DAY)),
     "misaddressed": (400, "envelope-not-for-us", lambda sender, them: sender.seal(to=them.stranger.id)),
     "former": (403, "agreement-expired", lambda _, them: Sender.of(them.former, them.us).seal()),
-    "coming": (403, "agreement-none", lambda _, them: Sender.of(them.coming, them.us).seal()),
     "audit key": (
         403,
         "key-wrong-purpose",

@@ -1,0 +1,95 @@
+"""What an agreement lets two organisations say to one another, and when: one rule for what leaves and what comes in.
+
+While it is in force, everything. Before and after, two things alone, so that what is under way can end: what was said
+while it was in force (each may say it again, and a lane without it would wait for ever), and what has happened or ends
+access, in codes. For how long after the end is not asked here: the door hears nobody longer, and nothing is sealed.
+
+What must never happen: a person's words or a packet leave after the end; consent that is taken back is held up by it.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, assert_never
+
+from services.referral.domain.life import STEPS
+from services.referral.domain.ruling import Ruling
+from shared.contracts.event_data import (
+    AcceptedData,
+    AnsweredData,
+    ArrivedData,
+    AskedData,
+    ClosedData,
+    ConsentWithdrawnData,
+    DeclinedData,
+    DisclosedData,
+    EventData,
+    MissedData,
+    OfferedData,
+    OpenedData,
+    ProgressedData,
+    RedirectedData,
+    RescheduledData,
+    WithdrawnData,
+)
+from shared.contracts.exchange import ReferralEvent
+from shared.contracts.ids import OrganisationId
+from shared.sealing.codes import DirectoryCode
+from shared.values import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """When the agreement with a partner is in force."""
+
+    since: datetime
+    until: datetime
+    """The end is not part of it."""
+
+    def holds_at(self, at: datetime) -> bool:
+        """Tell whether it is in force at ``at``."""
+        return self.since <= at < self.until
+
+
+def not_said(event: ReferralEvent, agreed: Agreed | None, at: datetime) -> DirectoryCode | None:
+    """Return why ``event`` may not leave at ``at``, or ``None`` when it may."""
+    codes_alone = STEPS[event.step].patient and not _has_words(event.data)
+    return None if codes_alone else _outside(agreed, event.at, at)
+
+
+def not_heard(event: ReferralEvent, agreed: Agreed | None, at: datetime) -> DirectoryCode | None:
+    """Return why ``event``, which has come, is not heard at ``at``, or ``None`` when it is.
+
+    Words that should not have left are heard with what has happened: nobody stays in danger for a note.
+    """
+    return None if STEPS[event.step].patient else _outside(agreed, event.at, at)
+
+
+def keep_to(ruling: Ruling[Any], agreements: Mapping[OrganisationId, Agreed | None], at: datetime) -> Ruling[Any]:
+    """Return ``ruling``, or refuse it where it says what the agreement with a partner does not let out at ``at``."""
+    faults = (not_said(tell.event, agreements.get(tell.to), at) for tell in ruling.tells)
+    fault = next((fault for fault in faults if fault is not None), None)
+    return ruling if fault is None else Ruling.refused(fault)
+
+
+def _outside(agreed: Agreed | None, said: datetime, at: datetime) -> DirectoryCode | None:
+    """Return why an agreement covers neither the time at which something was ``said`` nor ``at``, or ``None``."""
+    if agreed is None:
+        return DirectoryCode.AGREEMENT_NONE
+    if agreed.holds_at(at) or agreed.holds_at(said):
+        return None
+    return DirectoryCode.AGREEMENT_NONE if at < agreed.since else DirectoryCode.AGREEMENT_EXPIRED
+
+
+def _has_words(data: EventData) -> bool:
+    """Tell whether somebody's own words are in an event, or what is personal without being a code or a time."""
+    match data:
+        case OpenedData() | ArrivedData() | WithdrawnData() | ConsentWithdrawnData():
+            return False
+        case DeclinedData() | MissedData() | ProgressedData() | ClosedData():
+            return data.note is not None
+        case RedirectedData():
+            return data.note is not None or data.name is not None
+        case OfferedData() | AskedData() | AnsweredData() | AcceptedData() | DisclosedData() | RescheduledData():
+            return True
+        case _:
+            assert_never(data)

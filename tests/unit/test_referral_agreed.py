@@ -1,0 +1,119 @@
+"""What an agreement lets out and in: everything while it is in force; what concludes, in codes, before and after."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+import pytest
+
+from services.referral.domain.agreed import Agreed, keep_to, not_heard, not_said
+from services.referral.domain.casefile import CaseFile
+from services.referral.domain.casework import take_back
+from services.referral.domain.life import SAID_BY, STEPS, TABLE
+from services.referral.domain.ruling import Ruling
+from services.referral.domain.waiting import say_now
+from shared.contracts.codes import DeclinedBy, DeclineReason, MissReason, Outcome, Status, Step
+from shared.contracts.event_data import ClosedData, DeclinedData, EventData, MissedData, RedirectedData
+from shared.contracts.exchange import EVENTS, ReferralEvent
+from shared.contracts.ids import OrganisationId
+from tests.support.referral_pairs import NAMES, at_status
+from tests.support.referrals import BY_STEP, CANARY, NOON, RECEIVER, SENDER, act, grant, offered, told
+
+DAY = timedelta(days=1)
+NOW = Agreed(NOON - DAY, NOON + DAY)
+ENDED, TO_COME = Agreed(NOON - 2 * DAY, NOON), Agreed(NOON + timedelta(seconds=1), NOON + DAY)
+OTHERWISE = [(ENDED, "agreement-expired"), (TO_COME, "agreement-none")]
+POSSIBLE = [(status, step) for status, step in TABLE if status is not None and step in SAID_BY]
+
+
+IN_CODES: Mapping[Step, EventData] = {
+    **BY_STEP,
+    Step.DECLINED: DeclinedData(reason=DeclineReason.NO_CAPACITY, by=DeclinedBy.PROVIDER),
+    Step.REDIRECTED: RedirectedData(to=OrganisationId("havre-be"), reason=DeclineReason.NO_CAPACITY),
+    Step.MISSED: MissedData(reason=MissReason.TIME_PASSED),
+    Step.CLOSED: ClosedData(outcome=Outcome.GOT_HELP),
+}
+"""One example of each, without a word where it can be said so."""
+IN_WORDS = [
+    *(IN_CODES[step].model_copy(update={"note": CANARY}) for step in (Step.DECLINED, Step.MISSED, Step.CLOSED)),
+    RedirectedData(to=OrganisationId("havre-be"), reason=DeclineReason.NO_CAPACITY, note=CANARY),
+    RedirectedData(name=CANARY, reason=DeclineReason.NO_CAPACITY),
+]
+
+
+def event(data: EventData, at: datetime = NOON) -> ReferralEvent:
+    """Return an event that says ``data``."""
+    step = next(step for step, known in BY_STEP.items() if type(known) is type(data))
+    first = told(offered())
+    return EVENTS[step].model_validate(
+        {"id": first.id, "at": at, "conversation": first.conversation, "referral": first.referral, "n": 1, "seen": 0}
+        | {"data": data}
+    )
+
+
+@pytest.mark.parametrize("step", BY_STEP)
+def test_while_it_is_in_force_everything_is_said_and_heard(step: Step) -> None:
+    for rule in (not_said, not_heard):
+        assert rule(event(BY_STEP[step]), NOW, NOON) is None
+
+
+@pytest.mark.parametrize("step", BY_STEP)
+@pytest.mark.parametrize(("agreed", "code"), OTHERWISE)
+def test_otherwise_what_has_happened_or_ends_access_alone(step: Step, agreed: Agreed, code: str) -> None:
+    said = event(IN_CODES[step])
+    for rule in (not_said, not_heard):
+        assert rule(said, agreed, NOON) == (None if STEPS[step].patient else code)
+
+
+@pytest.mark.parametrize("data", IN_WORDS)
+@pytest.mark.parametrize(("agreed", "code"), OTHERWISE)
+def test_otherwise_no_word_leaves_and_what_has_happened_is_heard_with_its_words(
+    data: EventData, agreed: Agreed, code: str
+) -> None:
+    assert not_said(event(data), agreed, NOON) == code
+    assert not_heard(event(data), agreed, NOON) is None
+
+
+@pytest.mark.parametrize("step", BY_STEP)
+def test_what_was_said_while_it_was_in_force_may_be_said_again_and_heard_late(step: Step) -> None:
+    """A lane without it would wait for ever, and consent that is taken back would wait in it."""
+    before, long_before = event(BY_STEP[step], NOON - DAY), event(BY_STEP[step], NOON - 3 * DAY)
+    for rule in (not_said, not_heard):
+        assert rule(before, ENDED, NOON + 30 * DAY) is None
+    assert (not_heard(long_before, ENDED, NOON) is None) == STEPS[step].patient
+
+
+def test_the_end_is_not_part_of_it_and_the_beginning_is() -> None:
+    accepted = event(BY_STEP[Step.ACCEPTED])
+    assert not_said(accepted, ENDED, ENDED.until) == "agreement-expired"
+    assert not_said(accepted, TO_COME, TO_COME.since) is None
+    assert not_said(accepted, TO_COME, TO_COME.since - timedelta(microseconds=1)) == "agreement-none"
+
+
+@pytest.mark.parametrize(("status", "step"), POSSIBLE)
+def test_a_command_that_says_too_much_changes_nothing(status: Status, step: Step) -> None:
+    pair = at_status(status)
+    ruling = pair.say(SAID_BY[step], step)
+    partner = NAMES[SAID_BY[step].other]
+    assert keep_to(ruling, {partner: NOW}, NOON) is ruling
+    after = keep_to(ruling, {partner: ENDED}, NOON)
+    fault = not_said(told(ruling), ENDED, NOON)
+    assert after == (ruling if fault is None else Ruling.refused(fault))
+
+
+def test_consent_is_taken_back_from_every_holder_whatever_became_of_the_agreement() -> None:
+    given, leg = grant(), at_status(Status.DISCLOSED).sender
+    ruling = take_back(CaseFile(grants=(given,), legs=(leg,)), act(), given.id)
+    for agreed in (NOW, ENDED, TO_COME, None):
+        assert keep_to(ruling, {RECEIVER: agreed}, NOON) is ruling
+
+
+def test_what_follows_for_another_referral_is_asked_as_well() -> None:
+    disclosed = at_status(Status.ACCEPTED).say(SAID_BY[Step.DISCLOSED], Step.DISCLOSED)
+    assert keep_to(Ruling(also=(disclosed,)), {RECEIVER: ENDED}, NOON) == Ruling.refused("agreement-expired")
+
+
+def test_what_was_left_unsaid_while_it_was_in_force_is_said_after_its_end() -> None:
+    pair = at_status(Status.OPENED)
+    (tell,) = pair.say(SAID_BY[Step.DECLINED], Step.DECLINED).tells
+    said = say_now(pair.receiver, [tell], act())
+    assert keep_to(said, {SENDER: Agreed(NOON - DAY, NOON + timedelta(seconds=1))}, NOON + DAY) is said
