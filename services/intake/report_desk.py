@@ -61,8 +61,8 @@ class ReportDesk(Desk[TakeReport, ReportId]):
         decisions: Sequence[Decision[ReportId]],  # noqa: ARG002
         at: datetime,  # noqa: ARG002
     ) -> None:
-        """Keep which report each key stands for."""
-        await reports.keep(connection, states)
+        """Keep which report each idempotency key stands for; a report without one is known by its own number."""
+        await reports.keep(connection, {key: number for key, number in states.items() if key != number})
 
     async def say(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
         """Return the reports, sealed.

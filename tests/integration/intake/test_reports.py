@@ -193,6 +193,14 @@ async def test_a_report_that_is_made_twice_is_taken_once(door: AtWork, knocking:
     assert [str(each.report) for each in events_taken if each].count(first.json()["report"]) == 1
 
 
+async def test_what_is_kept_of_a_report_is_its_key_and_of_one_without_a_key_nothing(door: AtWork) -> None:
+    before = await door.count("report")
+    assert (await door.report(TOLD)).status_code == 201
+    assert await door.count("report") == before
+    assert (await door.report(TOLD, **{"idempotency-key": str(uuid4())})).status_code == 201
+    assert await door.count("report") == before + 1
+
+
 @asynccontextmanager
 async def without_database(door: AtWork) -> AsyncIterator[None]:
     """Take the database away from the service, and give it back."""
