@@ -6,9 +6,9 @@ them, or nothing happened. What must never happen: that a checkpoint is signed t
 which is looked at each time.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 from shared.audit.checkpoint import Checkpoint, open_checkpoint
 from shared.audit.log import Commitment
@@ -20,6 +20,10 @@ from shared.telemetry import metrics
 
 LARGEST_STEP: Final = 10_000
 """Leaves that one transaction numbers at most: some tenths of a second."""
+
+
+LogKeys: TypeAlias = Callable[[datetime], tuple[Signer, Iterable[NoteVerifier]]]
+"""Returns what signs at a time, and which earlier keys may have signed until then."""
 
 
 class LogAlteredError(Exception):
@@ -119,37 +123,35 @@ def _extend(frontier: Frontier, commitments: Sequence[Commitment | None]) -> Fro
 class Sequencer:
     """The sequencer of one service, as work that comes round. Every process of the service may run one."""
 
-    def __init__(
-        self,
-        pool: Pool,
-        signer: Signer,
-        clock: Clock,
-        *,
-        limit: int = LARGEST_STEP,
-        former: Sequence[NoteVerifier] = (),
-    ) -> None:
-        """Take what ``integrate`` needs, and where connections come from."""
+    def __init__(self, pool: Pool, service: str, keys: LogKeys, clock: Clock, *, limit: int = LARGEST_STEP) -> None:
+        """Take where connections come from, whose log it is, and what ``integrate`` needs.
+
+        ``keys`` is asked each time, so that the next key takes over without a restart.
+        """
         self._pool = pool
-        self._signer = signer
+        self._service = service
+        self._keys = keys
         self._clock = clock
         self._limit = limit
-        self._former = former
         self._size = 0
-        self._service = signer.name.rpartition("/")[2]
 
     async def step(self) -> bool:
         """Integrate once, and tell whether more may be waiting: then the next step should not wait.
 
+        Whatever keeps it from that, entries are still written and wait in the queue, and how many there are is told.
+
         Raises:
-            LogAlteredError, NoteRefusedError, CheckpointRefusedError: somebody tampered with the log; entries are still
-                written and wait in the queue.
+            LogAlteredError, NoteRefusedError, CheckpointRefusedError: somebody tampered with the log.
+            KeyringError: ``keyring-key-missing``: the log's key has run out.
             asyncpg.PostgresError, OSError: the database is away; nothing has happened.
         """
+        at = self._clock.now()
         async with self._pool.acquire() as connection:
-            checkpoint = await integrate(
-                connection, self._signer, self._clock.now(), limit=self._limit, former=self._former
-            )
-            metrics.AUDIT_PENDING.set(await connection.fetchval(_PENDING), service=self._service)
+            try:
+                signer, former = self._keys(at)
+                checkpoint = await integrate(connection, signer, at, limit=self._limit, former=former)
+            finally:
+                metrics.AUDIT_PENDING.set(await connection.fetchval(_PENDING), service=self._service)
         if checkpoint is None:
             return False
         grown, self._size = checkpoint.size - self._size, checkpoint.size

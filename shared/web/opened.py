@@ -6,12 +6,14 @@ What must never happen: a part that was opened and is not closed, whatever faile
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from faststream.rabbit import RabbitBroker
 from pydantic import SecretStr
 
+from shared.audit.note import Signer, Verifier
 from shared.audit.sequencer import Sequencer
 from shared.clock import Clock
 from shared.contracts.services import Service
@@ -57,6 +59,14 @@ class Opened:
         """Return the shell that makes the decisions of ``desk`` true."""
         return Shell(desk, pool=self.pool, post=post, clock=self.clock, service=self.service)
 
+    def log_keys(self, at: datetime) -> tuple[Signer, Sequence[Verifier]]:
+        """Return the key that signs the audit log at ``at``, and every key that was published for it.
+
+        Raises:
+            KeyringError: ``keyring-key-missing``.
+        """
+        return self.keyring.audit_signer(at), self.directory.book.audit_verifiers(self.service)
+
     def runtime(
         self,
         *,
@@ -70,8 +80,8 @@ class Opened:
         Raises:
             KeyringError: ``keyring-key-missing``: nothing can sign the log's checkpoints.
         """
-        signer, former = self.keyring.audit_signer(self.clock.now()), self.directory.book.audit_verifiers(self.service)
-        sequencer = Sequencer(self.pool, signer, self.clock, former=former)
+        self.log_keys(self.clock.now())
+        sequencer = Sequencer(self.pool, self.service, self.log_keys, self.clock)
         return Runtime(
             service=self.service,
             pool=self.pool,

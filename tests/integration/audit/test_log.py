@@ -3,6 +3,7 @@
 import asyncio
 from io import BytesIO
 from pathlib import Path
+from typing import NoReturn
 from uuid import UUID
 
 import asyncpg
@@ -16,8 +17,10 @@ from shared.audit.log import append
 from shared.audit.merkle import leaf_hash, root
 from shared.audit.sequencer import LogAlteredError, Sequencer, integrate
 from shared.clock import Clock
+from shared.sealing.codes import KeyringCode, KeyringError
 from shared.storage.pool import Connection
 from shared.storage.vault import CaseCipher
+from shared.telemetry import metrics
 from tests.integration.audit.conftest import NOW, LogOnDisk
 from tests.support.audit import BEGIN, ORIGIN, SIGNER, findings, make_leaf
 from tests.support.wait import until
@@ -111,7 +114,7 @@ async def test_many_processes_write_and_number_at_once(log: LogOnDisk) -> None:
             await log.write(make_leaf(each) for each in range(number, min(number + 5 * writers, total), writers))
 
     async def number() -> None:
-        sequencer = Sequencer(log.pool, SIGNER, Clock(), limit=50)
+        sequencer = Sequencer(log.pool, "referral", lambda _: (SIGNER, ()), Clock(), limit=50)
         while not written.is_set():
             await sequencer.step()
         while await sequencer.step():
@@ -128,7 +131,7 @@ async def test_many_processes_write_and_number_at_once(log: LogOnDisk) -> None:
 
 
 async def drained(log: LogOnDisk) -> bool:
-    return not await Sequencer(log.pool, SIGNER, Clock()).step()
+    return not await Sequencer(log.pool, "referral", lambda _: (SIGNER, ()), Clock()).step()
 
 
 async def test_while_one_process_is_at_it_another_does_nothing(log: LogOnDisk) -> None:
@@ -173,9 +176,19 @@ async def test_a_process_killed_at_any_table_leaves_nothing_half_done(log: LogOn
 
 async def test_the_sequencer_says_when_more_waits(log: LogOnDisk) -> None:
     await log.write(make_leaf(number) for number in range(25))
-    sequencer = Sequencer(log.pool, SIGNER, Clock(), limit=10)
+    sequencer = Sequencer(log.pool, "referral", lambda _: (SIGNER, ()), Clock(), limit=10)
     assert [await sequencer.step() for _ in range(4)] == [True, True, False, False]
     assert (await log.verified()).checkpoints == 3
+
+
+async def test_without_a_key_entries_wait_and_it_shows_how_many(log: LogOnDisk) -> None:
+    def run_out(_: object) -> NoReturn:
+        raise KeyringError(KeyringCode.KEY_MISSING)
+
+    await log.write(make_leaf(number) for number in range(3))
+    with pytest.raises(KeyringError):
+        await Sequencer(log.pool, "referral", run_out, Clock()).step()
+    assert metrics.REGISTRY.get_sample_value("relais_audit_pending", {"service": "referral"}) == 3
 
 
 async def test_the_time_beside_a_checkpoint_never_goes_back(log: LogOnDisk) -> None:

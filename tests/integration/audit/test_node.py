@@ -1,6 +1,8 @@
 """The commands of ``relais audit`` on a node with its own keys and three services' logs."""
 
 import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +25,7 @@ from deploy.cli.audit_log import (
 from deploy.local.databases import DatabaseRole, NodeDatabase, role_name
 from services.referral.store.schema import MIGRATIONS as REFERRAL
 from shared.audit.cases import CaseEntries
+from shared.audit.checkpoint import open_checkpoint
 from shared.audit.export import verify_export
 from shared.audit.log import MIGRATIONS, append
 from shared.audit.merkle import leaf_hash, root
@@ -62,27 +65,35 @@ class NodeOnDisk:
                 await append(connection, [make_leaf(number) for number in range(count)])
             await self.integrate(service, connection)
 
-    async def number(self, service: Service, *, at: datetime) -> bool:
-        """Do what the service does when the sequencer comes round, and tell whether nothing waits then."""
+    @asynccontextmanager
+    async def running(self, service: Service) -> AsyncIterator[Callable[[datetime], Awaitable[bool]]]:
+        """Start the service's numbering, with the keys that there are now.
+
+        It gives what lets the sequencer come round at a time, and tells whether nothing waits then.
+        """
         folder, keyring = self.node.folder, read_keyring(self.node.folder, Holder(service), PASSPHRASE)
         offset = folder / "offset"
-        offset.write_text(str((at - datetime.now(UTC)).total_seconds()))
         pool = await open_pool(self.node.databases[service], schema=service.value, application="audit-test")
         try:
             base = Opened(service, Clock(offset), keyring, Directory(folder), StaffBook([]), pool)
             runtime = base.runtime(connections={}, post=base.post({}), consumers=[])
             (sequencer,) = runtime.rounds
-            await sequencer.step()
-            return not await pool.fetchval("SELECT count(*) FROM audit_pending")
+
+            async def number(at: datetime) -> bool:
+                offset.write_text(str((at - datetime.now(UTC)).total_seconds()))
+                await sequencer.step()
+                return not await pool.fetchval("SELECT count(*) FROM audit_pending")
+
+            yield number
         finally:
             await pool.close()
 
-    def renew(self, service: Service, at: datetime) -> None:
-        """Put a new audit key in the place of the old one, and publish it beside the old one."""
+    def renew(self, service: Service, at: datetime, *, beside: bool = False) -> None:
+        """Put a new audit key in the place of the old one, or beside it, and publish it beside the old one."""
         folder, us, purpose = self.node.folder, self.node.organisation, audit_purpose(service)
         new = HeldKey(purpose, SigningKey.generate(), at, at + timedelta(days=182))
         keyring = read_keyring(folder, Holder(service), PASSPHRASE)
-        others = tuple(held for held in keyring.keys if held.purpose is not purpose)
+        others = tuple(held for held in keyring.keys if beside or held.purpose is not purpose)
         write_keyring(folder, replace(keyring, keys=(*others, new)), PASSPHRASE, CHEAP.cost)
         document = Directory(folder).book.document(us)
         published = publish(new.key.public, purpose, new.valid_from, new.valid_until)
@@ -135,9 +146,27 @@ async def test_a_log_goes_on_being_numbered_and_verifies_after_its_key_was_renew
     on_disk.renew(Service.NOTIFY, later)
     async with on_disk.node.connected(Service.NOTIFY) as connection, connection.transaction():
         await append(connection, [make_leaf(number) for number in (3, 4)])
-    assert await on_disk.number(Service.NOTIFY, at=later)
+    (on_disk.node.folder / "offset").write_text(str((later - datetime.now(UTC)).total_seconds()))
+    async with on_disk.running(Service.NOTIFY) as number:
+        assert await number(later)
     (report,) = (await verify_node(on_disk.node, [Service.NOTIFY])).values()
     assert (report.verified, report.entries, report.checkpoints) == (True, 5, 2)
+
+
+@pytest.mark.parametrize("service", Service)
+async def test_the_next_key_of_a_log_takes_over_in_a_service_that_runs(on_disk: NodeOnDisk, service: Service) -> None:
+    takes_over = NOW + timedelta(days=90)
+    on_disk.renew(service, takes_over, beside=True)
+    newest, first = Directory(on_disk.node.folder).book.audit_verifiers(service)
+    async with on_disk.running(service) as number, on_disk.node.connected(service) as connection:
+        for at, signer in ((NOW, first), (takes_over + timedelta(days=1), newest)):
+            async with connection.transaction():
+                await append(connection, [make_leaf(at.day)])
+            assert await number(at)
+            note = await connection.fetchval("SELECT note FROM audit_checkpoint ORDER BY size DESC LIMIT 1")
+            assert open_checkpoint(note, [signer])
+    (report,) = (await verify_node(on_disk.node, [service])).values()
+    assert (report.verified, report.entries, report.checkpoints) == (True, 2, 2)
 
 
 async def test_entries_of_cases_open_with_the_keyring_and_stay_closed_without(on_disk: NodeOnDisk) -> None:
