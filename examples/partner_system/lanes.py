@@ -51,6 +51,7 @@ class State(StrEnum):
     DISCLOSED = "disclosed"
     MISSED = "missed"
     ARRIVED = "arrived"
+    CLOSING = "closing"
     CLOSED = "closed"
     DECLINED = "declined"
     REDIRECTED = "redirected"
@@ -69,8 +70,8 @@ CONCLUDING = frozenset({
 })  # fmt: skip
 """What has happened or ends access is said and heard though no agreement is in force, for some weeks after its end."""
 UNDECIDED = (State.RECEIVED, State.OPENED, State.ASKED)
-REACHED = frozenset({State.ARRIVED, State.CLOSED})
-ENDED = frozenset({State.ARRIVED, State.CLOSED, State.DECLINED, State.REDIRECTED, State.WITHDRAWN})
+REACHED = frozenset({State.ARRIVED, State.CLOSING, State.CLOSED})
+ENDED = REACHED | {State.DECLINED, State.REDIRECTED, State.WITHDRAWN}
 """Where a sender has nothing more to say about the hand-over itself."""
 
 TABLE: dict[tuple[State, Step], State] = {
@@ -89,15 +90,15 @@ TABLE: dict[tuple[State, Step], State] = {
     (State.MISSED, Step.RESCHEDULED): State.DISCLOSED,
     (State.ARRIVED, Step.PROGRESSED): State.ARRIVED,
     (State.ARRIVED, Step.CLOSED): State.CLOSED,
+    (State.CLOSING, Step.CLOSED): State.CLOSED,
     **{
         (state, Step.WITHDRAWN): State.WITHDRAWN
         for state in (State.OFFERED, *UNDECIDED, State.ACCEPTED, State.DISCLOSED, State.MISSED)
     },
-    **{
-        (state, Step.CONSENT_WITHDRAWN): State.CLOSED if state in REACHED else State.WITHDRAWN
-        for state in State
-        if state is not State.NEW
-    },
+    **{(state, Step.CONSENT_WITHDRAWN): State.WITHDRAWN for state in State if state not in {State.NEW, *REACHED}},
+    (State.ARRIVED, Step.CONSENT_WITHDRAWN): State.CLOSING,
+    (State.CLOSING, Step.CONSENT_WITHDRAWN): State.CLOSING,
+    (State.CLOSED, Step.CONSENT_WITHDRAWN): State.CLOSED,
 }
 
 

@@ -44,6 +44,8 @@ class Status(StrEnum):
     REDIRECTED = "redirected"
     ARRIVED = "arrived"
     MISSED = "missed"
+    CLOSING = "closing"
+    """The person is there and has taken consent back: the receiver has yet to say how it ended."""
     CLOSED = "closed"
     WITHDRAWN = "withdrawn"
 

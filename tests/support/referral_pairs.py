@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from services.referral.domain.hearing import hear, hear_offer, hear_receipt
-from services.referral.domain.life import Side
+from services.referral.domain.life import SAID_BY, Side
 from services.referral.domain.referral import Referral
 from services.referral.domain.ruling import Ruling
 from services.referral.domain.saying import say
@@ -41,6 +41,7 @@ PATHS: dict[Status, Sequence[Step]] = {
     Status.REDIRECTED: (Step.REDIRECTED,),
     Status.ARRIVED: (Step.ACCEPTED, Step.DISCLOSED, Step.ARRIVED),
     Status.MISSED: (Step.ACCEPTED, Step.DISCLOSED, Step.MISSED),
+    Status.CLOSING: (Step.ACCEPTED, Step.DISCLOSED, Step.ARRIVED, Step.CONSENT_WITHDRAWN),
     Status.CLOSED: (Step.ACCEPTED, Step.DISCLOSED, Step.ARRIVED, Step.CLOSED),
     Status.WITHDRAWN: (Step.WITHDRAWN,),
 }
@@ -115,8 +116,7 @@ def at_status(status: Status, kind: ReferralKind = ReferralKind.TRANSFER) -> Pai
         if step is Step.RECEIVED:
             pair.receipt()
             continue
-        side = Side.SENDER if step in (Step.DISCLOSED, Step.WITHDRAWN) else Side.RECEIVER
-        state(pair.say(side, step))
+        state(pair.say(SAID_BY[step], step))
         pair.deliver_all()
     assert pair.sender.status is status
     return pair

@@ -236,7 +236,7 @@ def test_nothing_flows_back_that_the_person_did_not_allow() -> None:
 @pytest.mark.parametrize("status", Status)
 def test_access_ends_where_the_referral_does(status: Status) -> None:
     pair = at_status(status)
-    over = status in (Status.DECLINED, Status.REDIRECTED, Status.WITHDRAWN)
+    over = status in (Status.DECLINED, Status.REDIRECTED, Status.CLOSING, Status.WITHDRAWN)
     pair.deliver_all()
     assert access.closed_to_reader(pair.receiver, NOON) is (Refused.ACCESS_ENDED if over else None)
     assert access.closed_to_reader(pair.sender, NOON) is None
@@ -246,7 +246,7 @@ def test_access_ends_at_once_when_consent_is_withdrawn() -> None:
     pair = at_status(Status.ARRIVED)
     pair.sender = state(ruling := sending.withdraw_consent(pair.sender, act()))
     pair.deliver(Side.RECEIVER, told(ruling))
-    assert pair.receiver.status is Status.CLOSED
+    assert pair.receiver.status is Status.CLOSING
     assert access.closed_to_reader(pair.receiver, NOON) is Refused.ACCESS_ENDED
 
 

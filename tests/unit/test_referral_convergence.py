@@ -134,7 +134,9 @@ class TwoOrganisations(RuleBasedStateMachine):
             copy = self.pair.copy(side)
             lost = [copy.lane(side)[n - 1].step.value for who, n in copy.standing.superseded if who is side]
             assert sorted(self.told_of_conflict[side]) == sorted(lost), "whoever lost was told, once"
-        assert (sender.status is Status.CLOSED) <= (sender.standing.arrived_at is not None)
+        there = sender.standing.arrived_at is not None
+        assert (sender.status in (Status.ARRIVED, Status.CLOSING, Status.CLOSED)) == there
+        assert (sender.status is Status.CLOSED) == (sender.standing.left_at is not None)
         assert all(SAID_BY[move.step] is side for side, _, move in in_order(sender.course.lanes))
 
 

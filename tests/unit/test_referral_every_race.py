@@ -76,6 +76,9 @@ def broken_rules(world: World, end: Standing) -> Iterator[str]:
         yield "only an arrival outweighs a withdrawal"
     if not _one_decision_at_most(world, end):
         yield "of accept, decline and redirect, one decides"
+    there = views[Side.RECEIVER]
+    if there.is_there and after(there.status, Step.CLOSED) is None:
+        yield "whoever has the person can say that they have left"
     for side, view in views.items():
         partners = {number for who, number in view.superseded if who is side.other}
         final = {number for who, number in end.superseded if who is side.other}

@@ -20,8 +20,8 @@ from shared.contracts.packet import IDENTIFYING
 from tests.support.referral_pairs import Pair, at_status
 from tests.support.referrals import CANARY, NOON, RECEIVER, act, casefile, grant, leg, recipient, state, told
 
-ON_THE_WAY = (Status.DISCLOSED, Status.MISSED, Status.ARRIVED)
-HERE = (Status.ARRIVED, Status.CLOSED)
+ON_THE_WAY = (Status.DISCLOSED, Status.MISSED, Status.ARRIVED, Status.CLOSING)
+HERE = (Status.ARRIVED, Status.CLOSING, Status.CLOSED)
 WHO = frozenset({Category.IDENTITY})
 
 
@@ -120,11 +120,15 @@ def test_whoever_takes_consent_back_after_arrival_is_still_there(kind: ReferralK
         state(pair.say(Side.SENDER, Step.CONSENT_WITHDRAWN))
     accepted, asked = at_status(Status.ACCEPTED).sender, at_status(Status.ASKED).sender
     there = taken_back.sender
-    assert (there.status, responsible(there)) == (Status.CLOSED, RECEIVER)
+    assert (there.status, responsible(there)) == (Status.CLOSING, RECEIVER)
     assert disclose(accepted, there) == Ruling.refused(Refused.ANOTHER_CHOSEN, status="accepted")
     assert answer(asked, there) == Ruling.refused(Refused.ANOTHER_CHOSEN, status="asked")
     assert offer(there, categories=WHO) == Ruling.refused(Refused.ANOTHER_CHOSEN)
     assert state(disclose(accepted, left.sender)).status is Status.DISCLOSED
+    taken_back.deliver_all()
+    state(taken_back.say(Side.RECEIVER, Step.CLOSED))
+    taken_back.deliver_all()
+    assert state(disclose(accepted, taken_back.sender)).status is Status.DISCLOSED, "they have left"
 
 
 def test_whoever_left_while_consent_was_taken_back_may_be_handed_over() -> None:

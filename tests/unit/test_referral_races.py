@@ -1,5 +1,7 @@
 """The races that referral workers know by name: who wins, who is told, and what is kept."""
 
+from datetime import timedelta
+
 import pytest
 
 from services.referral.domain.life import Side
@@ -9,7 +11,7 @@ from services.referral.domain.ruling import Ruling
 from shared.contracts.codes import Status, Step
 from shared.contracts.facts import Fact, FactCode
 from tests.support.referral_pairs import at_status
-from tests.support.referrals import RECEIVER, SENDER, state
+from tests.support.referrals import NOON, RECEIVER, SENDER, state
 
 RACES = [
     # status, the sender says, the receiver says, both end, steps without effect
@@ -27,7 +29,8 @@ RACES = [
     (Status.DISCLOSED, [Step.WITHDRAWN], [Step.ARRIVED, Step.CLOSED], Status.CLOSED, ["withdrawn"]),
     (Status.DISCLOSED, [Step.WITHDRAWN], [Step.MISSED], Status.WITHDRAWN, []),
     (Status.DISCLOSED, [Step.WITHDRAWN], [Step.MISSED, Step.ARRIVED], Status.ARRIVED, ["withdrawn"]),
-    (Status.DISCLOSED, [Step.CONSENT_WITHDRAWN], [Step.ARRIVED], Status.CLOSED, []),
+    (Status.DISCLOSED, [Step.CONSENT_WITHDRAWN], [Step.ARRIVED], Status.CLOSING, []),
+    (Status.DISCLOSED, [Step.CONSENT_WITHDRAWN], [Step.ARRIVED, Step.CLOSED], Status.CLOSED, []),
     (Status.MISSED, [Step.RESCHEDULED], [Step.ARRIVED], Status.ARRIVED, ["rescheduled"]),
     (Status.MISSED, [Step.WITHDRAWN], [Step.ARRIVED], Status.ARRIVED, ["withdrawn"]),
     (Status.ARRIVED, [Step.CONSENT_WITHDRAWN], [Step.CLOSED], Status.CLOSED, []),
@@ -79,6 +82,24 @@ def test_consent_withdrawn_while_the_receiver_closes_keeps_the_outcome_and_ends_
         assert copy.standing.consent_withdrawn_at is not None
         assert copy.lane(Side.RECEIVER)[-1].codes == ("got_help",)
         assert copy.standing.superseded == frozenset()
+
+
+@pytest.mark.parametrize("status", [Status.DISCLOSED, Status.ARRIVED])
+def test_whoever_knows_that_consent_was_taken_back_can_still_say_that_the_person_has_left(status: Status) -> None:
+    pair = at_status(status)
+    pair.say(Side.SENDER, Step.CONSENT_WITHDRAWN)
+    if status is Status.DISCLOSED:
+        pair.say(Side.RECEIVER, Step.ARRIVED)
+    pair.deliver_all()
+    assert pair.receiver.status is pair.sender.status is Status.CLOSING
+    ended_at = pair.sender.standing.ended_at
+    state(pair.say(Side.RECEIVER, Step.CLOSED, NOON + timedelta(days=1)))
+    pair.deliver_all()
+    for copy in (pair.sender, pair.receiver):
+        assert (copy.status, copy.standing.is_there, copy.is_open) == (Status.CLOSED, False, False)
+        assert copy.standing.ended_at == ended_at
+        assert responsible(copy) == RECEIVER
+    assert pair.say(Side.RECEIVER, Step.CLOSED).refusal is not None, "it is said once"
 
 
 def test_a_race_is_settled_in_whichever_order_its_messages_are_sent_on() -> None:

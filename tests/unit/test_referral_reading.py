@@ -10,7 +10,7 @@ from shared.contracts.codes import Status, Step
 from tests.support.referral_pairs import at_status
 from tests.support.referrals import NOON, ZOE, act, state
 
-ENDED = (Status.DECLINED, Status.REDIRECTED, Status.WITHDRAWN)
+ENDED = (Status.DECLINED, Status.REDIRECTED, Status.CLOSING, Status.WITHDRAWN)
 
 
 def test_to_open_the_packet_of_an_offer_says_that_it_was_read() -> None:

@@ -19,7 +19,7 @@ HANDED_OVER = (ReferralKind.TRANSFER, ReferralKind.BROKERED)
 def test_only_a_confirmed_arrival_moves_responsibility(kind: ReferralKind, status: Status) -> None:
     pair = at_status(status, kind)
     pair.deliver_all()
-    moved = kind in HANDED_OVER and status in (Status.ARRIVED, Status.CLOSED)
+    moved = kind in HANDED_OVER and status in (Status.ARRIVED, Status.CLOSING, Status.CLOSED)
     for copy in (pair.sender, pair.receiver):
         assert responsible(copy) == (RECEIVER if moved else SENDER)
 

@@ -32,10 +32,11 @@ disclosed missed                                        arrived            recei
 disclosed                                               missed             receiver  missed
 missed                                                  rescheduled        sender    disclosed
 arrived                                                 progressed         receiver  arrived
-arrived                                                 closed             receiver  closed
+arrived closing                                         closed             receiver  closed
 offered received opened asked accepted disclosed missed consent-withdrawn  sender    withdrawn
 declined redirected withdrawn                           consent-withdrawn  sender    withdrawn
-arrived closed                                          consent-withdrawn  sender    closed
+arrived closing                                         consent-withdrawn  sender    closing
+closed                                                  consent-withdrawn  sender    closed
 """
 
 STEPS = """

@@ -176,6 +176,9 @@ def test_how_it_ended_is_told_in_words_only_where_news_may_flow_back(terms: Term
     assert receiving.close(silent, act(ZOE), in_words) == receiving.close(silent, act(ZOE), other) == refused
     for outcome in set(Outcome) - {Outcome.OTHER}:
         assert state(receiving.close(silent, act(ZOE), ClosedData(outcome=outcome))).status is Status.CLOSED
+    taken_back = at_status(Status.CLOSING).receiver
+    refused = Ruling.refused(Refused.NO_FEEDBACK, status="closing")
+    assert receiving.close(taken_back, act(ZOE), in_words) == receiving.close(taken_back, act(ZOE), other) == refused
     early = replace(at_status(Status.DISCLOSED).receiver, terms=terms)
     assert receiving.close(early, act(ZOE), in_words) == Ruling.refused(Refused.NOT_IN_TABLE, status="disclosed")
 

@@ -75,12 +75,16 @@ BEFORE_ARRIVAL = frozenset(
 """Open, and the person is not there yet."""
 
 OPEN = BEFORE_ARRIVAL | {Status.ARRIVED}
-"""Somebody still has something to do."""
+"""It goes on. Consent taken back ends it, also where the receiver has yet to say that the person has left."""
 
 READABLE = frozenset({Status.RECEIVED, Status.OPENED, Status.ASKED})
 """The receiver has not decided yet."""
 
-_AFTER_ARRIVAL = frozenset({Status.ARRIVED, Status.CLOSED})
+_ONCE_CONSENT_IS_TAKEN_BACK: Mapping[Status, Status] = MappingProxyType(
+    dict.fromkeys(Status, Status.WITHDRAWN)
+    | dict.fromkeys((Status.ARRIVED, Status.CLOSING), Status.CLOSING)
+    | {Status.CLOSED: Status.CLOSED},
+)
 
 TABLE: Mapping[tuple[Status | None, Step], Status] = MappingProxyType(
     {(None, Step.OFFERED): Status.OFFERED, (Status.OFFERED, Step.RECEIVED): Status.RECEIVED}
@@ -95,12 +99,9 @@ TABLE: Mapping[tuple[Status | None, Step], Status] = MappingProxyType(
     | {(Status.DISCLOSED, Step.MISSED): Status.MISSED}
     | {(Status.MISSED, Step.RESCHEDULED): Status.DISCLOSED}
     | {(Status.ARRIVED, Step.PROGRESSED): Status.ARRIVED}
-    | {(Status.ARRIVED, Step.CLOSED): Status.CLOSED}
+    | {(status, Step.CLOSED): Status.CLOSED for status in (Status.ARRIVED, Status.CLOSING)}
     | {(status, Step.WITHDRAWN): Status.WITHDRAWN for status in BEFORE_ARRIVAL}
-    | {
-        (status, Step.CONSENT_WITHDRAWN): Status.CLOSED if status in _AFTER_ARRIVAL else Status.WITHDRAWN
-        for status in Status
-    },
+    | {(status, Step.CONSENT_WITHDRAWN): to for status, to in _ONCE_CONSENT_IS_TAKEN_BACK.items()},
 )
 """Where each step leads from each status; ``None`` is a referral that is not there yet."""
 

@@ -103,7 +103,8 @@ def close(referral: Referral, act: Act, how: ClosedData) -> Ruling[Referral]:
 
 def _news_allowed(referral: Referral, at: datetime) -> bool:
     """Tell whether the person lets the sender know how they are, now that they have arrived."""
-    return referral.terms.feedback and not ended(referral.terms, at)
+    taken_back = referral.standing.consent_withdrawn_at is not None
+    return referral.terms.feedback and not taken_back and not ended(referral.terms, at)
 
 
 def _refused(referral: Referral, step: Step, code: Refused) -> Ruling[Referral]:

@@ -98,8 +98,14 @@ async def test_consent_that_is_taken_back_closes_the_packet_at_once(desk: DeskAt
     offer = await disclosed(desk)
     await desk.do(offer.referral, "arrive")
     await desk.hear(further(offer, ConsentWithdrawnData(), 3, 2))
-    await desk.stands(offer.referral, Status.CLOSED)
+    await desk.stands(offer.referral, Status.CLOSING)
     await desk.told_staff(offer.referral, "referral.consent-withdrawn")
+    assert (await desk.get(f"/referrals/{offer.referral}/papers")).json()["code"] == "access-ended"
+    words = await desk.post(f"/referrals/{offer.referral}/close", body(Step.CLOSED))
+    assert (words.status_code, words.json()["code"]) == (409, "feedback-not-granted")
+    shown = await desk.do(offer.referral, "close", {"outcome": "person_left"})
+    assert (shown["status"], shown["possible"]) == ("closed", [])
+    assert (await desk.partner.told(offer.referral, Step.CLOSED))[1].seen == 3
     assert (await desk.get(f"/referrals/{offer.referral}/papers")).json()["code"] == "access-ended"
 
 
