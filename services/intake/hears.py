@@ -241,6 +241,7 @@ def _arrival(delivery: Delivery, envelope: Envelope, published: PublishedKey, bo
         speaker=SPEAKERS.get(published.purpose, Speaker.NEITHER),
         key_holds=Period(published.valid_from, published.valid_until),
         heard_until=agreement.heard_until if agreement else None,
+        opens_until=book.opens_until(book.us, header.inbox_keys, envelope.suite),
         answered=delivery.source == HTTP,
     )
 

@@ -3,10 +3,11 @@
 Every key in the book was signed by an identity that we pinned, and every agreement by both sides.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import field
 from datetime import datetime
 from types import MappingProxyType
+from typing import Final
 
 from shared.audit.note import Verifier
 from shared.contracts.ids import KeyId, OrganisationId
@@ -14,10 +15,14 @@ from shared.contracts.services import Service
 from shared.sealing.agreement import Agreement
 from shared.sealing.codes import DirectoryCode, DirectoryError
 from shared.sealing.documents import note_verifier
+from shared.sealing.header import MAX_LIFETIME
 from shared.sealing.key_document import KeyDocument, PublishedKey
 from shared.sealing.keys import InboxPublicKey, KeyPurpose, VerifyKey, audit_purpose
-from shared.sealing.suites import Suite
+from shared.sealing.suites import KIND_OF, Suite
 from shared.values import dataclass
+
+OPENS_AFTER_ITS_END: Final = MAX_LIFETIME
+"""How long an inbox key still opens what it gets: what was sealed to it while it held has expired by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,19 @@ class Book:
         if not inbox:
             raise DirectoryError(DirectoryCode.KEY_UNKNOWN)
         return max(inbox, key=lambda candidate: candidate[:2])[2]
+
+    def opens_until(self, organisation: OrganisationId, ids: Iterable[KeyId], suite: Suite) -> datetime | None:
+        """Return until when ``organisation`` opens what is sealed to the keys ``ids`` in ``suite``.
+
+        ``None`` where none of them is an inbox key of its that fits: it could open nothing of it.
+        """
+        known = (self.keys.get((organisation, number)) for number in ids)
+        ends = [
+            published.valid_until
+            for published in known
+            if published is not None and published.purpose is KeyPurpose.INBOX and published.kind is KIND_OF[suite]
+        ]
+        return max(ends) + OPENS_AFTER_ITS_END if ends else None
 
     def audit_verifiers(self, service: Service) -> list[Verifier]:
         """Return the public keys of our own log of ``service``, the newest first; old ones too."""

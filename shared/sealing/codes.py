@@ -27,7 +27,7 @@ class EnvelopeCode(StrEnum):
     ALTERED = "envelope-altered"
     """The signature does not hold for these bytes under the key that the header names."""
     UNKNOWN_KEY = "envelope-unknown-key"
-    """The key at hand is not one that the header names."""
+    """No key at hand, or none that its owner still opens with, is one that the header names."""
     UNOPENABLE = "envelope-unopenable"
     """Wrapped for the key at hand, and yet it does not open: the sender sealed it wrongly."""
     UNCOMMITTED = "envelope-uncommitted"

@@ -12,6 +12,7 @@ from shared.contracts.ids import MessageId, OrganisationId
 from shared.files import PUBLIC_MODE, write_atomically
 from shared.sealing.directory import KEYS_SUFFIX, PARTNERS_FOLDER, Directory
 from shared.sealing.enrol import (
+    INBOX_LIFETIME,
     Choices,
     Identity,
     Terms,
@@ -24,7 +25,8 @@ from shared.sealing.envelope import Dispatch, parse, seal
 from shared.sealing.header import ce_headers
 from shared.sealing.key_document import PublishedKey, publish, sign_key_document
 from shared.sealing.keyring import Cost, Holder, Keyring, read_keyring
-from shared.sealing.keys import InboxPublicKey, KeyPurpose, SigningKey
+from shared.sealing.keys import InboxKey, InboxPublicKey, KeyPurpose, SigningKey
+from shared.sealing.suites import KeyKind
 
 PASSPHRASE = "a passphrase for tests"
 PASSPHRASES = dict.fromkeys(Holder, PASSPHRASE)
@@ -65,6 +67,17 @@ class Organisation:
             KeyPurpose.IDENTITY: Holder.IDENTITY,
         }
         return self.keyring(holders[purpose]).signing_key(purpose, datetime.now(UTC))
+
+    def publish_inbox(self, *ended: timedelta) -> list[InboxPublicKey]:
+        """Publish inbox keys to ourselves that ended so long ago, each of a week, and return them."""
+        now = datetime.now(UTC).replace(microsecond=0)
+        keys = [InboxKey.generate(KeyKind.X_WING).public for _ in ended]
+        weeks = [
+            publish(key, KeyPurpose.INBOX, now - ago - INBOX_LIFETIME, now - ago)
+            for key, ago in zip(keys, ended, strict=True)
+        ]
+        self._publish((*self.directory.book.document(self.id).keys, *weeks), self)
+        return keys
 
     def inbox_key(self, of: OrganisationId) -> InboxPublicKey:
         """Return the key to seal to, as this organisation's directory has it."""
@@ -144,11 +157,12 @@ class Sender:
         lives: timedelta = DAY,
         to: OrganisationId | None = None,
         signer: SigningKey | None = None,
+        inbox: InboxPublicKey | None = None,
     ) -> Sealed:
         """Return an envelope, honest but for what is said otherwise."""
         at = at or datetime.now(UTC)
         number = next(self._numbers)
         message = MessageId(id_ or uuid4())
         dispatch = Dispatch(message, self.organisation.id, to or self.to, number, at, at + lives)
-        envelope = seal(body, dispatch, signer or self.signer, [self.inbox])
+        envelope = seal(body, dispatch, signer or self.signer, [inbox or self.inbox])
         return Sealed(message, envelope, ce_headers(parse(envelope).header))

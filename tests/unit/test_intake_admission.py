@@ -40,6 +40,7 @@ ARRIVAL = Arrival(
     speaker=Speaker.REFERRAL,
     key_holds=Period(NOW - DAY, NOW + DAY),
     heard_until=NOW + DAY,
+    opens_until=NOW + DAY,
 )
 GIVEN = Given(UUID(int=3), NOW, "a note\n")
 
@@ -75,6 +76,8 @@ def test_a_receipt_is_never_answered_with_a_receipt() -> None:
         (replace(ARRIVAL, heard_until=None), "agreement-none"),
         (replace(ARRIVAL, heard_until=NOW), "agreement-expired"),
         (replace(ARRIVAL, expires=NOW), "envelope-expired"),
+        (replace(ARRIVAL, opens_until=None), "envelope-unknown-key"),
+        (replace(ARRIVAL, opens_until=NOW), "envelope-unknown-key"),
     ],
 )
 def test_what_may_not_come_in_is_refused_and_written_down(arrival: Arrival, code: str) -> None:

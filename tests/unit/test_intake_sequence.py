@@ -111,6 +111,7 @@ def said(sequence: int, **changes: object) -> Arrival:
         envelope=b"",
         key=KeyId("ab" * 16),
         heard_until=HOLDS.until,
+        opens_until=NOW + PATIENCE,
         **given,  # type: ignore[arg-type]
     )
 

@@ -34,6 +34,7 @@ from shared.sealing.enrol import (
     open_identity,
     published_document,
 )
+from shared.sealing.header import MAX_LIFETIME
 from shared.sealing.key_document import KeyDocument, open_key_document, publish, sign_key_document
 from shared.sealing.keyring import Cost, Holder, keyring_path, read_keyring
 from shared.sealing.keys import InboxKey, KeyPurpose, SigningKey
@@ -190,6 +191,17 @@ def test_what_it_does_not_know_has_a_code(two: Two) -> None:
     assert code(book.agreement, AUTRE, AT) == DirectoryCode.ORGANISATION_UNKNOWN
     assert code(book.agreement, ABRI, SINCE - timedelta(seconds=1)) == DirectoryCode.AGREEMENT_NONE
     assert code(book.agreement, ABRI, SINCE + YEAR) == DirectoryCode.AGREEMENT_EXPIRED
+
+
+def test_an_inbox_key_opens_for_as_long_after_its_end_as_an_envelope_may_live(two: Two) -> None:
+    book = Directory(two.ccem).book
+    first = book.inbox_key(ABRI, SINCE).id
+    signing = next(each.id for each in book.document(ABRI).keys if each.purpose is KeyPurpose.SIGNING)
+    assert book.opens_until(ABRI, [first], Suite.X_WING) == SINCE + INBOX_LIFETIME + MAX_LIFETIME
+    assert book.opens_until(ABRI, [KeyId("0" * 32), first], Suite.X_WING) is not None
+    assert book.opens_until(ABRI, [first], Suite.X25519) is None
+    assert book.opens_until(ABRI, [signing], Suite.X_WING) is None
+    assert book.opens_until(CCEM, [first], Suite.X_WING) is None
 
 
 def test_an_inbox_key_is_no_signing_key_even_when_inbox_is_asked_for(two: Two) -> None:

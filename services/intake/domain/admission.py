@@ -1,15 +1,15 @@
 """The rules of the door: which verified message is let in, and what is then said.
 
 Whoever comes here has been heard: the envelope has its one form, and its signature holds under a key that the sender
-has published. What is left to decide is whether this sender may speak to us now. The times of the sender's key and of
-the agreement come with the message, so that nothing here has to ask.
+has published. What is left to decide is whether this sender may speak to us now, and whether we could open it. The
+times of the sender's key, of our own and of the agreement come with the message, so that nothing here has to ask.
 
 What a message says is sealed, so that the door cannot tell what concludes something from what begins it: it lets in
 whoever has an agreement with us that is to come, in force, or ended some weeks ago, and the desk judges the rest.
 
 What must never happen: a message is let in that is not for us, from whom we have no agreement with, or not signed with
-a key for speaking; a receipt is answered with a receipt, which would never end; the same message has two effects; a
-number counts as the sender's word to us that is not.
+a key for speaking; a receipt is given for what no key of ours opens; a receipt is answered with a receipt, which would
+never end; the same message has two effects; a number counts as the sender's word to us that is not.
 """
 
 from dataclasses import field
@@ -69,6 +69,8 @@ class Arrival:
     key_holds: Period
     heard_until: datetime | None
     """When we hear the sender no longer: some weeks after the end of our agreement. ``None`` where there is none."""
+    opens_until: datetime | None
+    """Until when one of our inbox keys that it is sealed to opens it; ``None`` where none of them is ours."""
     answered: bool = False
     """Whether the one who brings it waits for the answer, so that the receipt need not be sent."""
 
@@ -174,6 +176,7 @@ def _fault(arrival: Arrival, us: OrganisationId, at: datetime) -> str | None:
         (DirectoryCode.AGREEMENT_NONE, until is None),
         (DirectoryCode.AGREEMENT_EXPIRED, until is not None and at >= until),
         (EnvelopeCode.EXPIRED, at >= arrival.expires),
+        (EnvelopeCode.UNKNOWN_KEY, arrival.opens_until is None or at >= arrival.opens_until),
     )
     return next((code for code, holds in faults if holds), None)
 

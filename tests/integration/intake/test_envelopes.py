@@ -25,7 +25,7 @@ from shared.messaging import places
 from shared.messaging.delivery import Delivery
 from shared.sealing.documents import note_verifier
 from shared.sealing.envelope import open_body, parse
-from shared.sealing.header import CONTENT_TYPE
+from shared.sealing.header import CONTENT_TYPE, MAX_LIFETIME
 from shared.sealing.keyring import Holder
 from shared.sealing.keys import InboxKey, KeyPurpose, SigningKey
 from shared.sealing.receipts import Receipt, verify_receipt
@@ -204,6 +204,10 @@ BAD: dict[str, tuple[str, Callable[[Sender, Knocking], Sealed]]] = {
         lambda sender, them: sender.seal(CANARY, signer=them.partner.key(KeyPurpose.AUDIT_INTAKE)),
     ),
     "somebody else's hand": ("envelope-altered", forged),
+    "sealed to a key that is not ours": (
+        "envelope-unknown-key",
+        lambda sender, them: sender.seal(CANARY, inbox=them.partner.inbox_key(them.partner.id)),
+    ),
 }
 """What knocks, and the code with which it is kept back."""
 
@@ -221,6 +225,18 @@ async def test_what_is_bad_is_kept_back_and_what_is_behind_it_goes_through(
     assert [each for each in door.receipts if opened(each, knocking).data.message == bad.id] == []
     assert code in lines.getvalue()
     assert "Canary" not in lines.getvalue()
+
+
+async def test_a_key_of_ours_opens_for_as_long_as_an_envelope_lives_and_then_no_more(
+    door: AtWork, knocking: Knocking, sender: Sender
+) -> None:
+    late, too_late = knocking.us.publish_inbox(MAX_LIFETIME - timedelta(minutes=5), MAX_LIFETIME + timedelta(minutes=5))
+    taken, refused = sender.seal(inbox=late), sender.seal(CANARY, inbox=too_late)
+    await door.bring(refused, taken)
+    await door.went_through(taken)
+    await receipts_for(door, knocking, taken)
+    assert await door.parked(refused) == "envelope-unknown-key"
+    assert door.handed_on(refused) == []
 
 
 async def test_an_operator_is_told_of_what_is_kept_back(door: AtWork, sender: Sender) -> None:

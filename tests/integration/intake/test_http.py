@@ -90,6 +90,11 @@ REFUSED: dict[str, tuple[int, str, Callable[[Sender, Knocking], Sealed]]] = {
         "key-wrong-purpose",
         lambda sender, them: sender.seal(signer=them.partner.key(KeyPurpose.AUDIT_INTAKE)),
     ),
+    "sealed to a key that is not ours": (
+        400,
+        "envelope-unknown-key",
+        lambda sender, them: sender.seal(inbox=them.partner.inbox_key(them.partner.id)),
+    ),
     "ahead": (503, "envelope-postdated", lambda sender, _: sender.seal(at=datetime.now(UTC) + DAY)),
 }
 
