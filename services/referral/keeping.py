@@ -31,7 +31,9 @@ def kept(
     """
     if ruling.refusal is not None or known is None:
         return Decision(entries=ruling.entries, refusal=ruling.refusal)
-    state = None if ruling.state is None else {**files, about: replace(known, thing=ruling.state)}
+    state = None
+    if ruling.state is not None:
+        state = {**files, about: known if known.thing is ruling.state else replace(known, thing=ruling.state)}
     rulings = (ruling, *ruling.also)
     return Kept(
         state=state,

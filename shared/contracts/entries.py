@@ -4,11 +4,10 @@ A code is never taken away and never given another meaning: logs that were writt
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Self
+from typing import NamedTuple, Self
 from uuid import UUID
 
 from shared.contracts.codes import Step
@@ -82,8 +81,7 @@ class EntryCode(StrEnum):
         return cls(f"referral.{step}")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One line of the audit trail: codes and ids, never prose and never personal data."""
 
     code: EntryCode
@@ -92,7 +90,7 @@ class Entry:
     subject: UUID
     """What it was done to: a case, a referral, a report or a message."""
     at: datetime
-    detail: Mapping[str, str] = field(default_factory=lambda: _NO_DETAIL)
+    detail: Mapping[str, str] = _NO_DETAIL
     """Further codes and ids, by name."""
     case: UUID | None = None
     """The case under whose key the entry is encrypted, where it has one."""
