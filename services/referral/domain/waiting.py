@@ -52,7 +52,7 @@ def _without_word(state: State | None, unsaid: Sequence[Tell]) -> State | None:
 
 def _left_unsaid(tell: Tell, reason: str, step: Entry) -> Entry:
     """Return the audit trail's line that goes with the line of the step itself."""
-    return replace(step, code=EntryCode.REFERRAL_UNSAID, detail=_which(tell) | {"reason": reason})
+    return step._replace(code=EntryCode.REFERRAL_UNSAID, detail=_which(tell) | {"reason": reason})
 
 
 def say_now(referral: Referral, unsaid: Sequence[Tell], act: Act) -> Ruling[Referral]:
