@@ -9,6 +9,7 @@ import httpx
 
 from deploy.broker.topology import BrokerRole
 from deploy.local.network import Node
+from shared.contracts.services import API
 
 PATIENCE_SECONDS: Final = 30.0
 LOOK_SECONDS: Final = 0.02
@@ -25,7 +26,7 @@ class Worker:
         """Take whose node."""
         self.organisation = node.organisation
         self._client = httpx.AsyncClient(
-            base_url=node.url(BrokerRole.REFERRAL),
+            base_url=f"{node.url(BrokerRole.REFERRAL)}{API}",
             headers={"Authorization": f"Bearer {node.tokens['casework']}"},
             trust_env=False,
             timeout=PATIENCE_SECONDS,

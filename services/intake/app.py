@@ -44,7 +44,8 @@ def create_app(settings: IntakeSettings) -> FastAPI:
         SERVICE,
         settings,
         build=partial(build, settings),
-        routers=[events.router, reports.router, quarantine.router],
+        routers=[events.router, reports.router],
+        api=[quarantine.router],
         locale=LOCALE,
     )
     describe(app, Report)

@@ -52,7 +52,7 @@ def create_app(settings: NotifySettings) -> FastAPI:
         SERVICE,
         settings,
         build=partial(build, settings),
-        routers=[notifications.router, feed.router],
+        api=[notifications.router, feed.router],
         locale=LOCALE,
     )
 

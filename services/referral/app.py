@@ -48,7 +48,7 @@ def create_app(settings: ReferralSettings) -> FastAPI:
         SERVICE,
         settings,
         build=partial(build, settings),
-        routers=[reports.router, cases.router, referrals.router],
+        api=[reports.router, cases.router, referrals.router],
         locale=LOCALE,
     )
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from fastapi import APIRouter, FastAPI
 
-from shared.contracts.services import Service
+from shared.contracts.services import API, Service
 from shared.messaging.runtime import Runtime
 from shared.settings import NodeSettings
 from shared.staff import StaffBook
@@ -41,7 +41,8 @@ def make_service(
     settings: NodeSettings,
     *,
     build: Callable[[], AbstractAsyncContextManager[Parts]],
-    routers: Sequence[APIRouter],
+    api: Sequence[APIRouter],
+    routers: Sequence[APIRouter] = (),
     locale: Path,
 ) -> FastAPI:
     """Return the application of a service.
@@ -50,9 +51,13 @@ def make_service(
         service: which one.
         settings: what it was told.
         build: opens what the service needs and puts it together, and closes it again; nothing runs by itself.
-        routers: its routes.
+        api: its routes for staff.
+        routers: its routes for partners and the public.
         locale: its words, before the frame's.
     """
+    for_staff = APIRouter(prefix=API)
+    for router in api:
+        for_staff.include_router(router)
     telemetry = Telemetry.start(service, settings.organisation, settings.otlp_endpoint, ratio=settings.trace_ratio)
 
     @asynccontextmanager
@@ -83,7 +88,7 @@ def make_service(
         telemetry=telemetry,
         lifespan=lifespan,
         ready=ready,
-        routers=routers,
+        routers=[*routers, for_staff],
         locale=locale,
         body_seconds=settings.request_seconds,
     )

@@ -52,13 +52,13 @@ def test_every_answer_that_a_caller_may_get_is_described() -> None:
     paths = described_http()["paths"]
     assert {path: sorted(methods) for path, methods in paths.items()} == {
         "/events": ["post"],
-        "/quarantine": ["get"],
+        "/api/quarantine": ["get"],
         "/reports": ["post"],
     }
     statuses = {path: set(operation["responses"]) for path, by in paths.items() for operation in by.values()}
     assert statuses == {
         "/events": {"200", "202", "204", "400", "403", "408", "409", "413", "415", "429", "503"},
-        "/quarantine": {"200", "401", "404", "503"},
+        "/api/quarantine": {"200", "401", "404", "503"},
         "/reports": {"201", "400", "408", "409", "413", "415", "422", "429", "503"},
     }
 

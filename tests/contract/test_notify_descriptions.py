@@ -39,11 +39,11 @@ def test_the_asyncapi_description_is_current() -> None:
 def test_every_answer_that_a_caller_may_get_is_described() -> None:
     paths = described_http()["paths"]
     assert {path: sorted(methods) for path, methods in paths.items()} == {
-        "/feed": ["get"],
-        "/notifications": ["get"],
-        "/notifications/{notification}/read": ["post"],
+        "/api/feed": ["get"],
+        "/api/notifications": ["get"],
+        "/api/notifications/{notification}/read": ["post"],
     }
-    assert "text/event-stream" in paths["/feed"]["get"]["responses"]["200"]["content"]
+    assert "text/event-stream" in paths["/api/feed"]["get"]["responses"]["200"]["content"]
     for methods in paths.values():
         for operation in methods.values():
             assert operation["security"] == [{"HTTPBearer": []}]

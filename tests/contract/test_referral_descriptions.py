@@ -60,7 +60,7 @@ def test_the_asyncapi_description_is_current() -> None:
 
 def test_every_route_is_described_with_its_refusals() -> None:
     paths = described_http()["paths"]
-    assert {path.removeprefix("/referrals/{referral}/") for path in paths if path.count("/") == 3} >= SAID_BY_STAFF
+    assert {path.removeprefix("/api/referrals/{referral}/") for path in paths if path.count("/") == 4} >= SAID_BY_STAFF
     for path, methods in paths.items():
         for operation in methods.values():
             assert operation["security"] == [{"HTTPBearer": []}], path
@@ -71,5 +71,5 @@ def test_every_route_is_described_with_its_refusals() -> None:
 
 def test_what_makes_something_says_how_it_answers_a_repetition() -> None:
     paths = described_http()["paths"]
-    for path in ("/cases", "/cases/{case}/grants", "/cases/{case}/referrals"):
+    for path in ("/api/cases", "/api/cases/{case}/grants", "/api/cases/{case}/referrals"):
         assert paths[path]["post"]["responses"].keys() >= {"200", "201"}

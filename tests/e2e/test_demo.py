@@ -107,7 +107,7 @@ async def test_up_leaves_two_nodes_running_and_down_stops_them(tmp_path: Path) -
                     assert (await client.get(f"{address}/health/ready")).status_code == httpx.codes.OK
             assert (await client.get(running["traces"])).status_code == httpx.codes.OK
             worker = {"Authorization": f"Bearer {running['nodes']['abri-be']['staff']['casework']}"}
-            listed = f"{running['nodes']['abri-be']['addresses']['referral']}/referrals"
+            listed = f"{running['nodes']['abri-be']['addresses']['referral']}/api/referrals"
             assert [each["status"] for each in (await client.get(listed, headers=worker)).json()] == ["arrived"]
         async with relais("audit", "verify", "--org", "ccem-fr", "--folder", str(folder)) as audit:
             assert (await tell(audit)).count(": verified: ") == 3

@@ -28,6 +28,7 @@ from services.intake.settings import IntakeSettings
 from services.referral.app import create_app as create_referral
 from shared.audit.verify import verify
 from shared.contracts.ids import OrganisationId
+from shared.contracts.services import API
 from shared.sealing.documents import note_verifier
 from shared.sealing.keys import KeyPurpose, VerifyKey
 from tests.support.desk import settings_of, write_staff
@@ -161,7 +162,7 @@ async def run(pair: BrokerPair, us: Organisation, fresh_database: FreshDatabase,
     desk = create_referral(settings_of(pair, us, database, clock))
     for app in (create_intake(settings), desk):
         await stack.enter_async_context(app.router.lifespan_context(app))
-    client = httpx.AsyncClient(transport=httpx.ASGITransport(desk), base_url="http://desk", timeout=30)
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(desk), base_url=f"http://desk{API}", timeout=30)
     await stack.enter_async_context(client)
     owner = await asyncpg.create_pool(database.dsn(DatabaseRole.OWNER), min_size=1, max_size=3)
     stack.push_async_callback(owner.close)

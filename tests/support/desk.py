@@ -30,6 +30,7 @@ from shared.contracts.facts import Fact
 from shared.contracts.ids import ConversationId, MessageId, OrganisationId, ReferralId, StaffId
 from shared.contracts.packet import Packet
 from shared.contracts.receipt import ReceiptGiven, ReceiptGivenData
+from shared.contracts.services import API
 from shared.messaging import places
 from shared.messaging.places import VERDICT, VERIFIED
 from shared.messaging.schema import sources
@@ -335,7 +336,7 @@ async def desk_at_work(
     async with AsyncExitStack() as stack:
         app = await run(settings, stack)
         client = await stack.enter_async_context(
-            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://desk", timeout=30)
+            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"http://desk{API}", timeout=30)
         )
         owner = await asyncpg.create_pool(
             database.dsn(DatabaseRole.OWNER), min_size=1, max_size=4, server_settings={"search_path": SCHEMA}

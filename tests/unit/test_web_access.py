@@ -1,9 +1,11 @@
 """No route is forgotten: to whoever may not use one it is not there, and what is open to anybody is listed here."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import httpx
@@ -14,11 +16,13 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from services.intake.app import create_app as create_intake
 from services.intake.settings import IntakeSettings
 from services.notify.app import create_app as create_notify
+from services.notify.domain.notice import Matter, notice
 from services.notify.settings import NotifySettings
 from services.referral.app import create_app as create_referral
 from services.referral.settings import ReferralSettings
+from shared.contracts.codes import Urgency
 from shared.contracts.ids import StaffId
-from shared.contracts.services import Service
+from shared.contracts.services import API, Service
 from shared.staff import Role, StaffBook, StaffMember, token_digest
 
 WATCHING = {"GET /health/live", "GET /health/ready", "GET /metrics"}
@@ -99,6 +103,22 @@ async def ask(service: Service, route: str, role: Role | None) -> httpx.Response
 
 def test_what_is_open_is_there() -> None:
     assert {service: OPEN[service] - set(routes(service)) for service in Service} == {each: set() for each in Service}
+
+
+def test_what_is_for_staff_stands_under_one_prefix_and_nothing_else_does() -> None:
+    for service in Service:
+        under = {route for route in routes(service) if route.partition(" ")[2].startswith(f"{API}/")}
+        assert under == set(routes(service)) - OPEN[service]
+
+
+def test_one_address_can_serve_all_three_and_the_pages() -> None:
+    answered = Counter(route for service in Service for route in set(routes(service)) - WATCHING)
+    assert not {route for route, services in answered.items() if services > 1}
+    paths = {route.partition(" ")[2] for route in answered}
+    for matter in Matter:
+        page = urlsplit(notice(UUID(int=7, version=4), Urgency.URGENT, matter, "https://node/").link).path
+        assert not {path for path in paths if path == page or path.startswith(f"{page}/")}
+        assert not page.startswith(f"{API}/")
 
 
 @pytest.mark.parametrize(("service", "route"), closed())

@@ -1,4 +1,4 @@
-"""``GET /quarantine``: what the door keeps back, for operators. Why, how large and since when; never what is in it."""
+"""``GET /api/quarantine``: what the door keeps back, for operators. Why, how large, since when; never what is in it."""
 
 from datetime import datetime
 from typing import Annotated, Final

@@ -30,7 +30,7 @@ class Matter(StrEnum):
 
     @property
     def place(self) -> str:
-        """The first part of the path of its link. No page is there yet: whoever is told asks the services."""
+        """The first part of the path of its link. No page is there yet: whoever is told asks the services' API."""
         match self:
             case Matter.REFERRAL:
                 return "referrals"

@@ -1,4 +1,4 @@
-"""``GET /feed``: what the reader is told, as it happens, as server-sent events (the HTML standard, section 9.2).
+"""``GET /api/feed``: what the reader is told, as it happens, as server-sent events (the HTML standard, section 9.2).
 
 A reader that comes back with ``Last-Event-ID`` gets everything that it missed, each once and in order. A reader that is
 too slow to take what it is sent is let go, and catches up when it comes back; nothing is kept for it in the meantime.

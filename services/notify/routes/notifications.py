@@ -1,4 +1,4 @@
-"""``GET /notifications`` and ``POST /notifications/{notification}/read``: each member's own."""
+"""``GET /api/notifications`` and ``POST /api/notifications/{notification}/read``: each member's own."""
 
 from typing import Annotated
 

@@ -216,7 +216,7 @@ async def test_an_operator_sees_why_and_never_what(door: AtWork, sender: Sender)
     await door.bring(bad)
     await door.parked(bad)
     held = await door.owner.fetchval("SELECT id FROM held WHERE body = $1", bad.envelope)
-    answer = await door.client.get("/quarantine", headers=bearer(door, Role.OPERATOR))
+    answer = await door.client.get("/api/quarantine", headers=bearer(door, Role.OPERATOR))
     assert answer.status_code == 200
     (kept,) = [each for each in answer.json()["messages"] if each["id"] == str(held)]
     assert kept.pop("title") not in ("", "envelope-altered")
@@ -250,16 +250,16 @@ async def size_of(door: AtWork, where: str, value: str) -> int:
     """Wait until a message is kept back, and return the size that an operator is told."""
     query = f"SELECT id FROM held WHERE {where}"  # noqa: S608 - conditions from the tests
     held = await until(lambda: door.owner.fetchval(query, value), seconds=10, what="the message in quarantine")
-    answer = await door.client.get("/quarantine", headers=bearer(door, Role.OPERATOR))
+    answer = await door.client.get("/api/quarantine", headers=bearer(door, Role.OPERATOR))
     (size,) = [each["size"] for each in answer.json()["messages"] if each["id"] == str(held)]
     return int(size)
 
 
 async def test_others_see_no_quarantine(door: AtWork) -> None:
-    assert is_problem(await door.client.get("/quarantine"), 401, "not-signed-in")
-    wrong = await door.client.get("/quarantine", headers={"authorization": "Bearer nobody"})
+    assert is_problem(await door.client.get("/api/quarantine"), 401, "not-signed-in")
+    wrong = await door.client.get("/api/quarantine", headers={"authorization": "Bearer nobody"})
     assert is_problem(wrong, 401, "not-signed-in")
-    caseworker = await door.client.get("/quarantine", headers=bearer(door, Role.CASEWORKER))
+    caseworker = await door.client.get("/api/quarantine", headers=bearer(door, Role.CASEWORKER))
     assert is_problem(caseworker, 404, "not-found")
 
 

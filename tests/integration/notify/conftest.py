@@ -25,6 +25,7 @@ from services.notify.store.schema import MIGRATIONS, SCHEMA
 from shared.contracts.codes import Urgency
 from shared.contracts.facts import Audience, Fact, FactCode
 from shared.contracts.ids import FactId, StaffId
+from shared.contracts.services import API
 from shared.messaging import places
 from shared.messaging.schema import sources
 from shared.sealing.enrol import Choices, make_organisation
@@ -93,7 +94,7 @@ class Node:
         await until(lambda: server.started or task.done(), seconds=15, what="the service to start")
         assert server.started
         port = server.servers[0].sockets[0].getsockname()[1]
-        running = Running(made, server, task, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10))
+        running = Running(made, server, task, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}{API}", timeout=10))
         self._running.append(running)
         return running
 

@@ -76,7 +76,7 @@ async def test_what_cannot_be_a_place_is_refused_and_not_repeated(reader: Reader
 
 
 async def test_the_service_is_ready_when_everything_that_it_needs_answers(reader: Reader) -> None:
-    ready = await reader.node.ask(reader.running, "GET", "/health/ready", None)
+    ready = await reader.node.ask(reader.running, "GET", "../health/ready", None)
     assert (ready.status_code, ready.json()) == (200, {"node": True, "consumers": True, "keys": True, "database": True})
 
 
