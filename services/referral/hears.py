@@ -19,8 +19,8 @@ from services.referral.domain.clocks import Hours
 from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import Act, Ruling, Tell
 from services.referral.domain.waiting import put_off
-from services.referral.keeping import keep, kept
-from services.referral.known import NO_FILES, About, Files, Kept, Known
+from services.referral.keeping import keep, kept, unkept
+from services.referral.known import NO_FILES, About, Erased, Files, Kept, Known
 from services.referral.loading import Loading, What
 from services.referral.opening import Opener, Receipted, Reported, Spoken
 from services.referral.store import folders, proofs
@@ -120,6 +120,8 @@ class ReferralDesk(Desk[What, Files]):
             case, kinds = CaseId(random_uuid()), self._agreed_kinds(speaker)
             offered = hearing.hear_offer(event, speaker, self._us, act, case=case, hours=self._hours, kinds=kinds)
             return self._first(files, About.REFERRAL, offered, case, act.at)
+        if isinstance(known, Erased):
+            return unkept(hearing.hear_too_late(known.thing, event, speaker, act))
         heard = hearing.hear(known.thing if known else None, event, speaker, act)
         return heard if isinstance(heard, Early) else self._kept(files, About.REFERRAL, known, heard, act.at)
 
@@ -140,6 +142,8 @@ class ReferralDesk(Desk[What, Files]):
             raise Unreadable("receipt-unknown")
         if (receipt.sender, receipt.recipient, receipt.sealed) != (self._us, known.thing.partner, sent.digest):
             raise Unreadable("receipt-for-other-bytes")
+        if isinstance(known, Erased):
+            return Decision()
         ruling = hearing.hear_receipt(known.thing, act, sent.n)
         return self._kept(files, About.REFERRAL, known, ruling, act.at, proof=(receipt.message, what.note))
 
@@ -148,11 +152,15 @@ class ReferralDesk(Desk[What, Files]):
         ruling = reports.hear_report(known.thing if known else None, event, self._us, act, folder)
         if known is None:
             return self._first(files, About.REPORT, ruling, folder, act.at)
+        if isinstance(known, Erased):
+            return unkept(ruling)
         return self._kept(files, About.REPORT, known, ruling, act.at)
 
     def _command(self, files: Files, command: Command, act: Act) -> Decision[Files]:
         """Apply a rule to what the command names, all of which must be there."""
         known = files.get(command.about)
+        if isinstance(known, Erased) or (known is not None and isinstance(known.beside, Erased)):
+            return Decision.refused(Refused.ERASED)
         if known is None or (command.beside is not None and known.beside is None):
             return Decision.refused(Refused.NOT_FOUND)
         becomes = command.about if command.makes is None else About.REFERRAL
@@ -186,7 +194,10 @@ class ReferralDesk(Desk[What, Files]):
     def repeated(self, state: Files | None, heard: Heard[What], at: datetime) -> Decision[Files]:  # noqa: ARG002
         """Say that the same has been here before: nothing follows, and a command is answered with what there is."""
         known = (state or NO_FILES).get(heard.what.about)
-        return Kept(folder=known.folder, repeated=True) if known else Decision()
+        if isinstance(known, Known):
+            return Kept(folder=known.folder, repeated=True)
+        erased = isinstance(known, Erased) and isinstance(heard.what, Command | NewCase)
+        return Decision.refused(Refused.ERASED) if erased else Decision()
 
     async def keep(
         self, connection: Connection, states: Mapping[UUID, Files], decisions: Sequence[Decision[Files]], at: datetime
@@ -218,8 +229,8 @@ class ReferralDesk(Desk[What, Files]):
 
     def cipher(self, states: Mapping[UUID, Files]) -> EntryCipher:
         """Return what encrypts the entries of the cases at hand."""
-        known = (each for files in states.values() for each in files.values())
-        return CaseEntries({each.folder.id: each.folder.cipher for each in known})
+        all_ = (each for files in states.values() for each in files.values())
+        return CaseEntries({each.folder.id: each.folder.cipher for each in all_ if isinstance(each, Known)})
 
 
 def _said_event(tell: Tell, letter: Letter) -> proofs.SaidEvent:

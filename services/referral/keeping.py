@@ -30,7 +30,7 @@ def kept(
     new. A receipt that it takes in is its ``proof``.
     """
     if ruling.refusal is not None or known is None:
-        return Decision(entries=ruling.entries, refusal=ruling.refusal)
+        return unkept(ruling)
     state = None
     if ruling.state is not None:
         state = {**files, about: known if known.thing is ruling.state else replace(known, thing=ruling.state)}
@@ -45,19 +45,24 @@ def kept(
     )
 
 
+def unkept(ruling: Ruling[Any]) -> Decision[Files]:
+    """Return a ``ruling`` that nothing is kept of but its entries: it refuses, or there is no key to keep it under."""
+    return Decision(entries=ruling.entries, refusal=ruling.refusal)
+
+
 async def keep(
     connection: Connection, states: Mapping[UUID, Files], decisions: Sequence[Decision[Files]], at: datetime
 ) -> None:
     """Write keys, cases, referrals, reports, consent, documents, what waits and receipts: one statement a table."""
-    files = list(states.values())
+    known = [(about, each) for files in states.values() for about, each in files.items() if isinstance(each, Known)]
     kept = [each for each in decisions if isinstance(each, Kept)]
     rulings = [(ruling, each.folder) for each in kept for ruling in each.rulings]
-    await folders.keep(connection, [known.folder for each in files for known in each.values() if known.folder.new])
+    await folders.keep(connection, [each.folder for _, each in known if each.folder.new])
     await cases.open_(connection, [ruling.opens for ruling, _ in rulings if ruling.opens is not None])
-    changed = [each[About.REFERRAL].thing for each in files if About.REFERRAL in each]
+    changed = [each.thing for about, each in known if about is About.REFERRAL]
     others = [leg.state for each in kept for leg in each.rulings[1:] if leg.state is not None]
     await referrals.save(connection, [*changed, *others])
-    await reports.save(connection, [each[About.REPORT].thing for each in files if About.REPORT in each])
+    await reports.save(connection, [each.thing for about, each in known if about is About.REPORT])
     await cases.record(connection, [(ruling.grant, folder) for ruling, folder in rulings if ruling.grant is not None])
     await papers.keep(connection, [(paper, folder) for ruling, folder in rulings for paper in ruling.papers], at)
     await unsaid.keep(connection, [(tell, folder) for ruling, folder in rulings for tell in ruling.unsaid], at)

@@ -48,6 +48,13 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
+class Erased(Generic[Thing_co]):
+    """A referral, report or case whose key was destroyed: what stood in clear is left, and nothing follows from it."""
+
+    thing: Thing_co
+
+
+@dataclass(frozen=True, slots=True)
 class Known(Generic[Thing_co]):
     """One referral, report or case, and what a decision about it looks at."""
 
@@ -56,13 +63,13 @@ class Known(Generic[Thing_co]):
     """The key for all that is personal of it."""
     file: CaseFile = CaseFile()
     """What its case holds, for a command that looks at the whole of it."""
-    beside: Case | None = None
+    beside: Case | Erased[Case] | None = None
     """Another case that the command names, if it is there."""
     unsaid: tuple[Tell, ...] = ()
     """What was decided about it and could not be said, for the command that says it."""
 
 
-Files: TypeAlias = Mapping[About, Known[Any]]
+Files: TypeAlias = Mapping[About, Known[Any] | Erased[Any]]
 """All that one id names here. A partner chooses the ids of its referrals, so that one may name a report besides."""
 
 NO_FILES: Files = MappingProxyType({})

@@ -11,7 +11,7 @@ from uuid import UUID
 from services.referral.commands import Command, NewCase
 from services.referral.domain.casefile import CaseFile
 from services.referral.domain.referral import Referral
-from services.referral.known import About, Files, Folder, Known, Sent
+from services.referral.known import About, Erased, Files, Folder, Known, Sent
 from services.referral.opening import Message, Receipted
 from services.referral.store import cases, papers, proofs, reports, unsaid
 from services.referral.store.referrals import Referrals
@@ -23,7 +23,7 @@ from shared.storage.vault import Vault
 What: TypeAlias = Message | Command | NewCase
 """What the desk decides about."""
 
-Locked: TypeAlias = Mapping[About, Mapping[UUID, Known[Any]]]
+Locked: TypeAlias = Mapping[About, Mapping[UUID, Known[Any] | Erased[Any]]]
 
 
 class Loading:
@@ -48,9 +48,9 @@ class Loading:
         command = next((what for what in whats if isinstance(what, Command)), None)
         locked = await self._lock(connection, {about: keys if about in kinds else () for about in About}, command)
         found = {key: {about: locked[about][key] for about in kinds if key in locked[about]} for key in keys}
-        if command is not None and command.about in found[keys[0]]:
-            found[keys[0]][command.about] = await self._complete(connection, command, keys[0], locked)
-        return {key: known for key, known in found.items() if known}
+        if command is not None and isinstance(named := found[keys[0]].get(command.about), Known):
+            found[keys[0]][command.about] = await self._complete(connection, command, keys[0], named, locked)
+        return {key: files for key, files in found.items() if files}
 
     async def _lock(
         self, connection: Connection, keys: Mapping[About, Sequence[UUID]], command: Command | None
@@ -66,18 +66,16 @@ class Loading:
         in_cases = await cases.lock(connection, self._vault, named, of)
         in_referrals = await self._referrals.lock(connection, keys[About.REFERRAL], list(in_cases) if whole else ())
         in_reports = await reports.lock(connection, self._vault, keys[About.REPORT])
-        return {
-            About.CASE: {id_: Known(case, folder) for id_, (case, folder) in in_cases.items()},
-            About.REFERRAL: {id_: Known(referral, folder) for id_, (referral, folder) in in_referrals.items()},
-            About.REPORT: {id_: Known(report, folder) for id_, (report, folder) in in_reports.items()},
-        }
+        return {About.CASE: in_cases, About.REFERRAL: in_referrals, About.REPORT: in_reports}
 
-    async def _complete(self, connection: Connection, command: Command, key: UUID, locked: Locked) -> Known[Any]:
+    async def _complete(
+        self, connection: Connection, command: Command, key: UUID, known: Known[Any], locked: Locked
+    ) -> Known[Any]:
         """Add what a command looks at besides what its key names."""
-        known = locked[command.about][key]
         beside, file, waiting = known.beside, known.file, known.unsaid
-        if command.beside is not None and command.beside in locked[About.CASE]:
-            beside = locked[About.CASE][command.beside].thing
+        if command.beside is not None:
+            case = locked[About.CASE].get(command.beside)
+            beside = case.thing if isinstance(case, Known) else case
         if command.whole:
             legs = tuple(each.thing for id_, each in locked[About.REFERRAL].items() if id_ != key)
             file = await _file(connection, known.folder, key, legs)

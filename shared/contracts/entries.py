@@ -57,6 +57,8 @@ class EntryCode(StrEnum):
     """A step that the partner cannot be told now."""
     REFERRAL_SAID = "referral.said"
     """It has been told, later."""
+    REFERRAL_HEARD_ERASED = "referral.heard-erased"
+    """The partner has said something about a referral whose case was erased here; nothing of it was kept."""
 
     MESSAGE_RECEIVED = "message.received"
     MESSAGE_REFUSED = "message.refused"

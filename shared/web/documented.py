@@ -16,6 +16,7 @@ WHY: Final = {
     404: "Not there, or not for this reader.",
     408: "Not all there in time; the connection is closed.",
     409: "The id or the key was used for something else before.",
+    410: "Erased: its key was destroyed, and nobody can read it any more.",
     413: "Too large; not read.",
     415: "Another type of content than the one that is taken.",
     422: "Fields are missing or contradict one another; each is named.",

@@ -9,6 +9,7 @@ from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import PaperName, Ruling
 from services.referral.domain.saying import say
 from shared.contracts.codes import EVERY_KIND, Category, Purpose, Status, Step
+from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.event import EventId
 from shared.contracts.event_data import DisclosedData, Terms
 from shared.contracts.exchange import ReferralDisclosed, ReferralOffered
@@ -59,6 +60,16 @@ def test_an_offer_comes_first_and_from_somebody_else() -> None:
     assert heard.refusal.code == "kind-not-agreed"
     heard = hearing.hear_offer(offer, RECEIVER, RECEIVER, act(), case=case, hours=BRUSSELS, kinds=EVERY_KIND)
     assert heard == Ruling.refused(Refused.NOT_WITH_ITSELF)
+
+
+def test_what_is_said_of_an_erased_referral_is_written_down_under_no_case() -> None:
+    referral = at_status(Status.OPENED).sender
+    said = event(referral, BY_STEP[Step.ACCEPTED], n=2, seen=1)
+    heard = hearing.hear_too_late(referral, said, RECEIVER, act())
+    entry = Entry(EntryCode.REFERRAL_HEARD_ERASED, RECEIVER, referral.id, NOON, {"step": "accepted", "n": "2"})
+    assert heard == Ruling(entries=(entry,))
+    stranger = hearing.hear_too_late(referral, said, OrganisationId("autre-fr"), act())
+    assert stranger == Ruling.refused(Refused.UNKNOWN)
 
 
 def test_what_overtakes_the_offer_waits_for_it_and_nothing_else_does() -> None:

@@ -21,7 +21,7 @@ from services.referral.domain.saying import coded
 from services.referral.domain.standing import Course, standing_of
 from services.referral.domain.telling import conflict, entry, fact, step_facts
 from shared.contracts.codes import ReferralKind, Step
-from shared.contracts.entries import EntryCode
+from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.event_data import DisclosedData
 from shared.contracts.exchange import ReferralEvent, ReferralOffered
 from shared.contracts.facts import FactCode
@@ -96,6 +96,17 @@ def hear(
     if event.n > len(lane) + 1:
         return Early(referral.id)
     return _taken(referral, event, act)
+
+
+def hear_too_late(referral: Referral, event: ReferralEvent, speaker: OrganisationId, act: Act) -> Ruling[Referral]:
+    """Write down that ``speaker`` says something about a referral whose case was erased here; nothing else follows.
+
+    The entry belongs to no case, because that has no key any more.
+    """
+    if speaker != referral.partner:
+        return Ruling.refused(Refused.UNKNOWN)
+    detail = {"step": event.step.value, "n": str(event.n)}
+    return Ruling(entries=(Entry(EntryCode.REFERRAL_HEARD_ERASED, speaker, referral.id, act.at, detail),))
 
 
 def hear_receipt(referral: Referral, act: Act, n: int = 1) -> Ruling[Referral]:

@@ -18,7 +18,8 @@ from services.referral.commands import Command, NewCase
 from services.referral.domain.clocks import Hours
 from services.referral.domain.policy import Recipient
 from services.referral.domain.referral import Referral
-from services.referral.known import Files, Kept
+from services.referral.domain.refusals import Refused
+from services.referral.known import Erased, Files, Kept
 from services.referral.loading import What
 from services.referral.store import papers
 from services.referral.store.papers import KeptPaper
@@ -44,7 +45,7 @@ from shared.web.problem import NOT_FOUND, RETRY_SECONDS, Problem
 
 Answer = TypeVar("Answer")
 
-_STATUS: Mapping[str, int] = MappingProxyType({NOT_FOUND: 404, FAILED: 500})
+_STATUS: Mapping[str, int] = MappingProxyType({NOT_FOUND: 404, Refused.ERASED: 410, FAILED: 500})
 _CODE: Mapping[str, str] = MappingProxyType({FAILED: ProblemCode.FAILED, REUSED: ProblemCode.KEY_REUSED})
 
 LONGEST_PAGE = 200
@@ -52,7 +53,7 @@ LONGEST_PAGE = 200
 REPEATED = 200
 """The same request has been here before: what it made is shown again."""
 
-REFUSALS = problems(401, 404, 422, 503) | {
+REFUSALS = problems(401, 404, 410, 422, 503) | {
     409: {**problems(409)[409], "description": "Refused by a rule, and nothing has happened; the code says which rule."}
 }
 """What any route of the desk may answer instead."""
@@ -152,8 +153,9 @@ class Office:
         """Make a command about what ``key`` names true, and return what was decided.
 
         Raises:
-            Problem: 404 where there is nothing of that name for this reader; 409 with the reason where a rule refuses,
-                or where what is to be sent is too large; 503 where others were faster too often.
+            Problem: 404 where there is nothing of that name for this reader; 410 where it was erased; 409 with the
+                reason where a rule refuses, or where what is to be sent is too large; 503 where others were faster too
+                often.
         """
         heard: Heard[What] = Heard(
             id=asked.id,
@@ -183,26 +185,27 @@ class Office:
         async with self.pool.acquire() as connection:
             return await papers.about(connection, key, kept.folder)
 
-    async def read(self, question: Callable[[Connection], Awaitable[Answer | None]]) -> Answer:
+    async def read(self, question: Callable[[Connection], Awaitable[Answer | Erased[Answer] | None]]) -> Answer:
         """Return what ``question`` finds.
 
         Raises:
-            Problem: 404.
+            Problem: 404; 410 where it was erased.
         """
         async with self.pool.acquire() as connection:
             answer = await question(connection)
         if answer is None:
             raise Problem(404, NOT_FOUND)
+        if isinstance(answer, Erased):
+            raise Problem(410, Refused.ERASED)
         return answer
 
     async def referral(self, referral: ReferralId) -> Referral:
         """Return a referral as it stands.
 
         Raises:
-            Problem: 404.
+            Problem: as :meth:`read`.
         """
-        found, _ = await self.read(lambda connection: self.referrals.find(connection, referral))
-        return found
+        return await self.read(lambda connection: self.referrals.find(connection, referral))
 
     def recipient(self, organisation: OrganisationId, at: datetime) -> Recipient:
         """Return what the agreement says of an organisation to which something may go."""

@@ -10,8 +10,8 @@ from pydantic import TypeAdapter
 
 from services.referral.domain.cases import Case
 from services.referral.domain.grants import Grant
-from services.referral.known import Folder
-from services.referral.store.folders import opened
+from services.referral.known import Erased, Folder, Known
+from services.referral.store.folders import known
 from shared.contracts.ids import CaseId
 from shared.storage.pool import Connection
 from shared.storage.rows import insert
@@ -21,16 +21,19 @@ COLUMNS: Final = ("id", "opened_at", "opened_by", "opened_for")
 
 LOCK: Final = """
 SELECT case_file.id, opened_at, opened_by, opened_for, epoch, wrapped
-FROM case_file JOIN folder USING (id)
+FROM case_file LEFT JOIN folder USING (id)
 WHERE case_file.id = ANY($1::uuid[] || ARRAY(SELECT case_id FROM referral WHERE referral.id = ANY($2::uuid[])))
 ORDER BY case_file.id FOR UPDATE OF case_file
 """
 
-FIND: Final = "SELECT id, opened_at, opened_by, opened_for FROM case_file WHERE id = $1"
+FIND: Final = """
+SELECT id, opened_at, opened_by, opened_for, wrapped IS NULL AS erased FROM case_file LEFT JOIN folder USING (id)
+WHERE id = $1
+"""
 
 PAGE: Final = """
-SELECT id, opened_at, opened_by, opened_for FROM case_file
-WHERE $1::timestamptz IS NULL OR (opened_at, id) < ($1, $2::uuid)
+SELECT id, opened_at, opened_by, opened_for FROM case_file JOIN folder USING (id)
+WHERE wrapped IS NOT NULL AND ($1::timestamptz IS NULL OR (opened_at, id) < ($1, $2::uuid))
 ORDER BY opened_at DESC, id DESC LIMIT $3
 """
 
@@ -54,22 +57,24 @@ async def open_(connection: Connection, cases: Sequence[Case]) -> None:
 
 async def lock(
     connection: Connection, vault: Vault, ids: Collection[UUID], of: Collection[UUID] = ()
-) -> dict[UUID, tuple[Case, Folder]]:
+) -> dict[UUID, Known[Case] | Erased[Case]]:
     """Return those of ``ids`` that are there and the cases ``of`` these referrals, locked in the order of their ids."""
     if not ids and not of:
         return {}
     rows = await connection.fetch(LOCK, ids, of)
-    return {row["id"]: (_case(row), opened(vault, row["id"], row["epoch"], row["wrapped"])) for row in rows}
+    return {row["id"]: known(vault, _case(row), row["id"], row["epoch"], row["wrapped"]) for row in rows}
 
 
-async def find(connection: Connection, case: CaseId) -> Case | None:
+async def find(connection: Connection, case: CaseId) -> Case | Erased[Case] | None:
     """Return a case, if it is there."""
     row = await connection.fetchrow(FIND, case)
-    return _case(row) if row else None
+    if row is None:
+        return None
+    return Erased(_case(row)) if row["erased"] else _case(row)
 
 
 async def page(connection: Connection, after: tuple[datetime, UUID] | None, limit: int) -> list[Case]:
-    """Return cases, newest first, from ``after`` on."""
+    """Return cases, newest first, from ``after`` on; those that were erased are left out."""
     at, id_ = after or (None, None)
     return [_case(row) for row in await connection.fetch(PAGE, at, id_, limit)]
 

@@ -1,14 +1,19 @@
-"""The keys of cases and of reports, wrapped: without the storage key, which is elsewhere, they open nothing."""
+"""The keys of cases and of reports, wrapped: without the storage key, which is elsewhere, they open nothing.
+
+A key that is destroyed leaves its row. A storage key that is not at hand is another thing, and erases nothing.
+"""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
-from services.referral.known import Folder
+from services.referral.known import Erased, Folder, Known
 from shared.contracts.ids import CaseId
 from shared.storage.pool import Connection
 from shared.storage.rows import insert
 from shared.storage.vault import Vault, WrappedKey
+
+Thing = TypeVar("Thing")
 
 COLUMNS: Final = ("id", "epoch", "wrapped")
 
@@ -18,6 +23,19 @@ async def keep(connection: Connection, folders: Sequence[Folder]) -> None:
     if folders:
         rows = [(folder.id, folder.key.epoch, folder.key.wrapped) for folder in folders]
         await insert(connection, "folder", COLUMNS, rows)
+
+
+def known(
+    vault: Vault, thing: Thing, folder: UUID, epoch: int | None, wrapped: bytes | None
+) -> Known[Thing] | Erased[Thing]:
+    """Return ``thing`` with the key of its ``folder`` unwrapped; as erased, where that key was destroyed.
+
+    Raises:
+        VaultError: as :func:`opened`.
+    """
+    if epoch is None or wrapped is None:
+        return Erased(thing)
+    return Known(thing, opened(vault, folder, epoch, wrapped))
 
 
 def opened(vault: Vault, folder: UUID, epoch: int, wrapped: bytes) -> Folder:

@@ -8,8 +8,8 @@ from uuid import UUID
 from asyncpg import UniqueViolationError
 
 from services.referral.domain.referral import Referral
-from services.referral.known import Folder
-from services.referral.store.folders import opened
+from services.referral.known import Erased, Known
+from services.referral.store.folders import known
 from services.referral.store.rows import ReferralRow, from_row, to_row
 from shared.contracts.codes import Status
 from shared.contracts.ids import OrganisationId, ReferralId
@@ -21,7 +21,7 @@ COLUMNS: Final = ", ".join(f"referral.{name}" for name in ReferralRow._fields)
 
 LOCK: Final = f"""
 SELECT {COLUMNS}, folder.epoch, folder.wrapped
-FROM referral JOIN folder ON folder.id = referral.case_id
+FROM referral LEFT JOIN folder ON folder.id = referral.case_id
 WHERE referral.id = ANY($1::uuid[] || ARRAY(SELECT id FROM referral WHERE case_id = ANY($2::uuid[])))
 ORDER BY referral.id FOR UPDATE OF referral
 """
@@ -39,21 +39,27 @@ WHERE referral.id = new.id AND referral.version = new.version
 """
 """What the life of a referral changes in its row, on top of the version that was read."""
 
-ONE: Final = f"""
-SELECT {COLUMNS}, folder.epoch, folder.wrapped
-FROM referral JOIN folder ON folder.id = referral.case_id WHERE referral.id = $1
+FIND: Final = f"""
+SELECT {COLUMNS}, folder.wrapped IS NULL AS erased
+FROM referral LEFT JOIN folder ON folder.id = referral.case_id WHERE referral.id = $1
 """
+
+HAS_KEY: Final = "EXISTS (SELECT FROM folder WHERE folder.id = referral.case_id AND folder.wrapped IS NOT NULL)"
 
 PAGE: Final = f"""
 SELECT {COLUMNS} FROM referral
-WHERE ($1::text IS NULL OR status = $1)
+WHERE {HAS_KEY}
+    AND ($1::text IS NULL OR status = $1)
     AND ($2::timestamptz IS NULL OR (offered_at, id) < ($2, $3::uuid))
 ORDER BY offered_at DESC, id DESC LIMIT $4
 """
 
 OF_CASE: Final = f"SELECT {COLUMNS} FROM referral WHERE case_id = $1 ORDER BY offered_at, id"
 
-DUE: Final = "SELECT id FROM referral WHERE due_at <= $1 AND id <> ALL($2::uuid[]) ORDER BY due_at LIMIT $3"
+DUE: Final = f"""
+SELECT id FROM referral WHERE due_at <= $1 AND id <> ALL($2::uuid[]) AND {HAS_KEY} ORDER BY due_at LIMIT $3
+"""
+"""A clock rings for nobody whose case was erased."""
 
 
 async def save(connection: Connection, referrals: Sequence[Referral]) -> None:
@@ -99,24 +105,28 @@ class Referrals:
 
     async def lock(
         self, connection: Connection, ids: Collection[UUID], of: Collection[UUID] = ()
-    ) -> dict[UUID, tuple[Referral, Folder]]:
+    ) -> dict[UUID, Known[Referral] | Erased[Referral]]:
         """Return those of ``ids`` that are there and the referrals ``of`` these cases, each with its case's key.
 
         They are locked in the order of their ids.
         """
         if not ids and not of:
             return {}
-        return {row["id"]: self._with_key(row) for row in await connection.fetch(LOCK, ids, of)}
+        return {row["id"]: self._known(*row.values()) for row in await connection.fetch(LOCK, ids, of)}
 
-    async def find(self, connection: Connection, referral: ReferralId) -> tuple[Referral, Folder] | None:
-        """Return one referral and its case's key, if it is there."""
-        row = await connection.fetchrow(ONE, referral)
-        return self._with_key(row) if row else None
+    async def find(self, connection: Connection, referral: ReferralId) -> Referral | Erased[Referral] | None:
+        """Return one referral, if it is there."""
+        row = await connection.fetchrow(FIND, referral)
+        if row is None:
+            return None
+        *columns, erased = row.values()
+        found = self._referral(columns)
+        return Erased(found) if erased else found
 
     async def page(
         self, connection: Connection, status: Status | None, after: tuple[datetime, UUID] | None, limit: int
     ) -> list[Referral]:
-        """Return referrals, newest first, from ``after`` on."""
+        """Return referrals, newest first, from ``after`` on; those whose case was erased are left out."""
         at, id_ = after or (None, None)
         return [self._referral(row.values()) for row in await connection.fetch(PAGE, status, at, id_, limit)]
 
@@ -124,10 +134,10 @@ class Referrals:
         """Return a case's referrals, oldest first."""
         return [self._referral(row.values()) for row in await connection.fetch(OF_CASE, case)]
 
-    def _with_key(self, row: Any) -> tuple[Referral, Folder]:  # noqa: ANN401 - an asyncpg record
-        *columns, epoch, wrapped = row.values()
+    def _known(self, *row: Any) -> Known[Referral] | Erased[Referral]:  # noqa: ANN401 - what asyncpg gives
+        *columns, epoch, wrapped = row
         referral = self._referral(columns)
-        return referral, opened(self._vault, referral.case, epoch, wrapped)
+        return known(self._vault, referral, referral.case, epoch, wrapped)
 
     def _referral(self, columns: Iterable[Any]) -> Referral:
         return from_row(ReferralRow(*columns), self._us)

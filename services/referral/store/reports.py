@@ -6,8 +6,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from services.referral.domain.reports import ReportFile, ReportStatus
-from services.referral.known import Folder
-from services.referral.store.folders import opened
+from services.referral.known import Erased, Known
+from services.referral.store.folders import known
 from shared.contracts.codes import Reorientation, Urgency, Verdict
 from shared.contracts.ids import CaseId, ReportId
 from shared.storage.pool import Connection, ContendedError
@@ -17,7 +17,7 @@ LOCK: Final = """
 SELECT
     report.id, report.folder, urgency, verdict, taken_at, status, case_id, reoriented_to, version,
     folder.epoch, folder.wrapped
-FROM report JOIN folder ON folder.id = report.folder
+FROM report LEFT JOIN folder ON folder.id = report.folder
 WHERE report.id = ANY($1::uuid[]) ORDER BY report.id FOR UPDATE OF report
 """
 
@@ -33,24 +33,30 @@ WHERE report.version = excluded.version - 1
 """
 
 FIND: Final = """
-SELECT id, folder, urgency, verdict, taken_at, status, case_id, reoriented_to, version FROM report WHERE id = $1
+SELECT
+    report.id, report.folder, urgency, verdict, taken_at, status, case_id, reoriented_to, version,
+    folder.wrapped IS NULL AS erased
+FROM report LEFT JOIN folder ON folder.id = report.folder WHERE report.id = $1
 """
 
 PAGE: Final = """
-SELECT id, folder, urgency, verdict, taken_at, status, case_id, reoriented_to, version
-FROM report
-WHERE ($1::text IS NULL OR status = $1)
-    AND ($2::timestamptz IS NULL OR (taken_at, id) < ($2, $3::uuid))
-ORDER BY taken_at DESC, id DESC LIMIT $4
+SELECT report.id, report.folder, urgency, verdict, taken_at, status, case_id, reoriented_to, version
+FROM report JOIN folder ON folder.id = report.folder
+WHERE folder.wrapped IS NOT NULL
+    AND ($1::text IS NULL OR status = $1)
+    AND ($2::timestamptz IS NULL OR (taken_at, report.id) < ($2, $3::uuid))
+ORDER BY taken_at DESC, report.id DESC LIMIT $4
 """
 
 
-async def lock(connection: Connection, vault: Vault, ids: Collection[UUID]) -> dict[UUID, tuple[ReportFile, Folder]]:
+async def lock(
+    connection: Connection, vault: Vault, ids: Collection[UUID]
+) -> dict[UUID, Known[ReportFile] | Erased[ReportFile]]:
     """Return those of ``ids`` that are there, locked in the order of their ids, each with its key."""
     if not ids:
         return {}
     rows = await connection.fetch(LOCK, ids)
-    return {row["id"]: (_report(row), opened(vault, row["folder"], row["epoch"], row["wrapped"])) for row in rows}
+    return {row["id"]: known(vault, _report(row), row["folder"], row["epoch"], row["wrapped"]) for row in rows}
 
 
 async def save(connection: Connection, reports: Sequence[ReportFile]) -> None:
@@ -77,16 +83,18 @@ async def save(connection: Connection, reports: Sequence[ReportFile]) -> None:
         raise ContendedError
 
 
-async def find(connection: Connection, report: ReportId) -> ReportFile | None:
+async def find(connection: Connection, report: ReportId) -> ReportFile | Erased[ReportFile] | None:
     """Return a report, if it is there."""
     row = await connection.fetchrow(FIND, report)
-    return _report(row) if row else None
+    if row is None:
+        return None
+    return Erased(_report(row)) if row["erased"] else _report(row)
 
 
 async def page(
     connection: Connection, status: ReportStatus | None, after: tuple[datetime, UUID] | None, limit: int
 ) -> list[ReportFile]:
-    """Return reports, newest first, from ``after`` on."""
+    """Return reports, newest first, from ``after`` on; those that were erased are left out."""
     at, id_ = after or (None, None)
     return [_report(row) for row in await connection.fetch(PAGE, status, at, id_, limit)]
 

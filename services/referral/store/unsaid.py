@@ -22,7 +22,8 @@ FORGET: Final = "DELETE FROM unsaid WHERE event = ANY($1::uuid[])"
 RECIPIENTS: Final = "SELECT DISTINCT recipient FROM unsaid"
 
 DUE: Final = """
-SELECT referral FROM unsaid WHERE recipient = ANY($1::text[]) AND referral <> ALL($2::uuid[])
+SELECT referral FROM unsaid JOIN folder ON folder.id = unsaid.folder AND folder.wrapped IS NOT NULL
+WHERE recipient = ANY($1::text[]) AND referral <> ALL($2::uuid[])
 GROUP BY referral ORDER BY min(at) LIMIT $3
 """
 

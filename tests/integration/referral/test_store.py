@@ -6,6 +6,7 @@ import asyncpg
 import pytest
 
 from deploy.local.databases import DatabaseRole
+from services.referral.domain.referral import Referral
 from services.referral.store import cases, papers, proofs, referrals, reports, unsaid
 from services.referral.store.rows import ReferralRow
 from services.referral.store.schema import SCHEMA
@@ -23,7 +24,7 @@ ROW = list(ReferralRow._fields)
 GIVES: dict[ModuleType, dict[str, list[str]]] = {
     cases: {
         "LOCK": [*CASE, "epoch", "wrapped"],
-        "FIND": CASE,
+        "FIND": [*CASE, "erased"],
         "PAGE": CASE,
         "RECORD": [],
         "GRANTS": ["id", "withdrawn_at", "body"],
@@ -38,12 +39,12 @@ GIVES: dict[ModuleType, dict[str, list[str]]] = {
     referrals: {
         "LOCK": [*ROW, "epoch", "wrapped"],
         "CHANGE": [],
-        "ONE": [*ROW, "epoch", "wrapped"],
+        "FIND": [*ROW, "erased"],
         "PAGE": ROW,
         "OF_CASE": ROW,
         "DUE": ["id"],
     },
-    reports: {"LOCK": [*REPORT, "epoch", "wrapped"], "SAVE": [], "FIND": REPORT, "PAGE": REPORT},
+    reports: {"LOCK": [*REPORT, "epoch", "wrapped"], "SAVE": [], "FIND": [*REPORT, "erased"], "PAGE": REPORT},
     unsaid: {
         "OF_REFERRAL": ["event", "recipient", "body"],
         "FORGET": [],
@@ -77,18 +78,18 @@ async def test_nobody_writes_over_what_they_have_not_read(desk: DeskAtWork) -> N
     office = desk.app.state.office
     async with desk.owner.acquire() as connection:
         found = await office.referrals.find(connection, id_)
-        assert found is not None
+        assert isinstance(found, Referral)
         await desk.do(id_, "withdraw", {"reason": "no_longer_needed"})
         with pytest.raises(ContendedError):
-            await referrals.save(connection, [found[0]])
+            await referrals.save(connection, [found])
 
 
-async def test_the_service_may_take_nothing_away_but_documents_and_keys(desk: DeskAtWork) -> None:
+async def test_the_service_may_take_nothing_away_but_documents(desk: DeskAtWork) -> None:
     connection = await asyncpg.connect(
         desk.database.dsn(DatabaseRole.REFERRAL), server_settings={"search_path": SCHEMA}
     )
     try:
-        for table in ("referral", "case_file", "report", "consent", "said", "proof", "inbox", "audit_leaf"):
+        for table in ("referral", "case_file", "folder", "report", "consent", "said", "proof", "inbox", "audit_leaf"):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await connection.execute(f"DELETE FROM {table}")  # noqa: S608 - names from this test
         for table in ("said", "proof", "paper"):
