@@ -1,28 +1,40 @@
-"""What staff and the clock ask of the desk: a rule of the domain, and what it has to look at."""
+"""What staff and the clock ask of the desk: a rule of the domain, and what it has to look at.
+
+What must never happen: a rule for one kind of thing is applied to another. Each kind has a constructor of its own, so
+that mypy refuses it.
+"""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Self, TypeAlias, TypeVar
 from uuid import UUID
 
-from services.referral.domain.cases import CLOCK, Actor
+from services.referral.domain.cases import CLOCK, Actor, Case
 from services.referral.domain.expiring import expire
+from services.referral.domain.referral import Referral
+from services.referral.domain.reports import ReportFile
 from services.referral.domain.ruling import Act, Ruling
 from services.referral.domain.waiting import say_now
 from services.referral.known import About, Known
 from shared.contracts.ids import CaseId, ReferralId, StaffId
 from shared.values import dataclass
 
-Rule: TypeAlias = Callable[[Known[Any], Act], Ruling[Any]]
+Thing = TypeVar("Thing")
+State = TypeVar("State")
+
+Rule: TypeAlias = Callable[[Known[Thing], Act], Ruling[State]]
 """A rule of the domain, with all but what is known and who acts already given."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Something that a member of staff, or the clock, does about what the key names, which must be there."""
+    """Something that a member of staff, or the clock, does about what the key names, which must be there.
+
+    It is made by one of its constructors.
+    """
 
     by: Actor
     about: About
-    rule: Rule
+    rule: Rule[Any, Any]
     whole: bool = False
     """Whether the rule looks at grants, at the case's documents and at its other referrals."""
     beside: CaseId | None = None
@@ -31,6 +43,28 @@ class Command:
     """Whether the rule looks at what could not be said so far."""
     makes: ReferralId | None = None
     """The referral that the rule makes, where the key names the case that it starts from."""
+
+    @classmethod
+    def about_referral(
+        cls, by: Actor, rule: Rule[Referral, Referral], *, whole: bool = False, unsaid: bool = False
+    ) -> Self:
+        """Do something about a referral."""
+        return cls(by, About.REFERRAL, rule, whole=whole, unsaid=unsaid)
+
+    @classmethod
+    def about_report(cls, by: Actor, rule: Rule[ReportFile, ReportFile], *, beside: CaseId | None = None) -> Self:
+        """Do something about a report."""
+        return cls(by, About.REPORT, rule, beside=beside)
+
+    @classmethod
+    def about_case(cls, by: Actor, rule: Rule[Case, Case], *, whole: bool = False) -> Self:
+        """Do something about a case."""
+        return cls(by, About.CASE, rule, whole=whole)
+
+    @classmethod
+    def offering(cls, by: Actor, referral: ReferralId, rule: Rule[Case, Referral]) -> Self:
+        """Make a referral, which starts from a case."""
+        return cls(by, About.CASE, rule, whole=True, makes=referral)
 
     def ids(self, key: UUID) -> Mapping[str, UUID]:
         """Return the ids by which operators find it."""
@@ -50,10 +84,10 @@ class NewCase:
         return {"case_id": key}
 
 
-LOOK_AT_CLOCKS: Final = Command(CLOCK, About.REFERRAL, lambda known, act: expire(known.thing, act))
+LOOK_AT_CLOCKS: Final = Command.about_referral(CLOCK, lambda known, act: expire(known.thing, act))
 """The clock looks at one referral."""
 
-SAY_WHAT_WAITS: Final = Command(
-    CLOCK, About.REFERRAL, lambda known, act: say_now(known.thing, known.unsaid, act), unsaid=True
+SAY_WHAT_WAITS: Final = Command.about_referral(
+    CLOCK, lambda known, act: say_now(known.thing, known.unsaid, act), unsaid=True
 )
 """What was decided about one referral, and could not be said, is said."""

@@ -12,7 +12,6 @@ from services.referral.domain import casework, sending
 from services.referral.domain.grants import Grant
 from services.referral.domain.reading import read_case, read_grants
 from services.referral.domain.sending import OfferAsked
-from services.referral.known import About
 from services.referral.routes.asked import GrantAsked
 from services.referral.routes.office import (
     CASEWORKERS,
@@ -68,7 +67,7 @@ async def show(office: TheOffice, case: CaseId) -> CaseShown:
 @router.get("/{case}/papers")
 async def read(office: TheOffice, reader: Reader, case: CaseId) -> list[PaperShown]:
     """Open what staff have written into a case. The reading is written down first."""
-    command = Command(reader.by.id, About.CASE, lambda known, act: read_case(known.thing, act))
+    command = Command.about_case(reader.by.id, lambda known, act: read_case(known.thing, act))
     return [PaperShown.of(paper) for paper in await office.open_papers(reader, case, command)]
 
 
@@ -89,8 +88,8 @@ async def write(
         content = papers.MODELS[category].model_validate(body)
     except ValidationError as error:
         raise RequestValidationError(error.errors(include_input=False, include_url=False)) from None
-    command = Command(
-        asked.by.id, About.CASE, lambda known, act: casework.write_part(known.thing, act, category, content)
+    command = Command.about_case(
+        asked.by.id, lambda known, act: casework.write_part(known.thing, act, category, content)
     )
     await office.act(asked, case, command)
 
@@ -101,8 +100,8 @@ async def record_grant(
 ) -> GrantShown:
     """Record what the person has allowed."""
     id_ = GrantId(asked.fresh(case))
-    command = Command(
-        asked.by.id, About.CASE, lambda _, act: casework.record(body.grant(id_, case, by=asked.by.id, at=act.at))
+    command = Command.about_case(
+        asked.by.id, lambda _, act: casework.record(body.grant(id_, case, by=asked.by.id, at=act.at))
     )
     kept = await office.act(asked, case, command)
     made(kept, response)
@@ -119,9 +118,7 @@ async def list_grants(office: TheOffice, reader: Reader, case: CaseId) -> list[G
 @router.post("/{case}/grants/{grant}/withdraw", status_code=204)
 async def take_back(office: TheOffice, asked: Asked, case: CaseId, grant: GrantId) -> None:
     """Mark that the person has taken a grant back, and tell its recipient; always possible."""
-    command = Command(
-        asked.by.id, About.CASE, lambda known, act: casework.take_back(known.file, act, grant), whole=True
-    )
+    command = Command.about_case(asked.by.id, lambda known, act: casework.take_back(known.file, act, grant), whole=True)
     await office.act(asked, case, command)
 
 
@@ -129,18 +126,16 @@ async def take_back(office: TheOffice, asked: Asked, case: CaseId, grant: GrantI
 async def offer(office: TheOffice, asked: Asked, case: CaseId, body: OfferAsked, response: Response) -> ReferralShown:
     """Offer the person to another organisation: all that is asked for, or nothing where a grant does not cover it."""
     leg = sending.Leg(ReferralId(asked.fresh(case)), case, office.us, asked.by.id, office.hours)
-    command = Command(
+    command = Command.offering(
         asked.by.id,
-        About.CASE,
+        leg.referral,
         lambda known, act: sending.offer(leg, act, body, known.file, office.recipient(body.to, act.at)),
-        whole=True,
-        makes=leg.referral,
     )
     made(await office.act(asked, case, command), response)
     return ReferralShown.of(await office.referral(leg.referral))
 
 
 async def _grants(office: Office, reader: Caller, case: CaseId) -> tuple[Grant, ...]:
-    command = Command(reader.by.id, About.CASE, lambda known, act: read_grants(known.thing, act))
+    command = Command.about_case(reader.by.id, lambda known, act: read_grants(known.thing, act))
     kept = await office.act(reader, case, command)
     return await office.read(lambda connection: cases.grants(connection, kept.folder))

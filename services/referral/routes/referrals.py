@@ -13,7 +13,6 @@ from services.referral.domain.reading import read_packet
 from services.referral.domain.referral import Referral
 from services.referral.domain.ruling import Act, Ruling
 from services.referral.domain.sending import AnswerAsked, DiscloseAsked, RescheduleAsked
-from services.referral.known import About
 from services.referral.routes.asked import AcceptAsked, WithdrawAsked
 from services.referral.routes.office import CASEWORKERS, REFUSALS, Asked, Caller, Office, Reader, TheOffice, ThePage
 from services.referral.routes.shown import PaperShown, ReceiptShown, ReferralShown
@@ -50,7 +49,7 @@ async def show(office: TheOffice, referral: ReferralId) -> ReferralShown:
 @router.get("/{referral}/papers")
 async def read(office: TheOffice, reader: Reader, referral: ReferralId) -> list[PaperShown]:
     """Open what was disclosed and said about a referral. The reading is written down first."""
-    command = Command(reader.by.id, About.REFERRAL, lambda known, act: read_packet(known.thing, act))
+    command = Command.about_referral(reader.by.id, lambda known, act: read_packet(known.thing, act))
     return [PaperShown.of(paper) for paper in await office.open_papers(reader, referral, command)]
 
 
@@ -156,7 +155,7 @@ async def _say(
     **more: P.kwargs,
 ) -> ReferralShown:
     """Apply a rule that looks at the referral alone, and show where it stands then."""
-    command = Command(asked.by.id, About.REFERRAL, lambda known, act: rule(known.thing, act, *said, **more))
+    command = Command.about_referral(asked.by.id, lambda known, act: rule(known.thing, act, *said, **more))
     await office.act(asked, referral, command)
     return ReferralShown.of(await office.referral(referral))
 
@@ -169,9 +168,8 @@ async def _disclose(
     body: Body,
 ) -> ReferralShown:
     """Apply a rule that discloses something of the case, and show where the referral stands then."""
-    command = Command(
+    command = Command.about_referral(
         asked.by.id,
-        About.REFERRAL,
         lambda known, act: rule(known.thing, act, body, known.file, office.recipient(known.thing.partner, act.at)),
         whole=True,
     )

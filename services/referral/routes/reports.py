@@ -10,7 +10,6 @@ from services.referral.domain import reports
 from services.referral.domain.reading import read_report
 from services.referral.domain.reports import ReportFile, ReportStatus
 from services.referral.domain.ruling import Act, Ruling
-from services.referral.known import About
 from services.referral.routes.asked import LinkAsked, ReorientAsked
 from services.referral.routes.office import CASEWORKERS, REFUSALS, Asked, Caller, Office, Reader, TheOffice, ThePage
 from services.referral.routes.shown import PaperShown, ReportShown
@@ -37,7 +36,7 @@ async def list_reports(
 @router.get("/{report}/papers")
 async def read(office: TheOffice, reader: Reader, report: ReportId) -> list[PaperShown]:
     """Open a report. The reading is written down first."""
-    command = Command(reader.by.id, About.REPORT, lambda known, act: read_report(known.thing, act))
+    command = Command.about_report(reader.by.id, lambda known, act: read_report(known.thing, act))
     return [PaperShown.of(paper) for paper in await office.open_papers(reader, report, command)]
 
 
@@ -50,8 +49,8 @@ async def open_case(office: TheOffice, asked: Asked, report: ReportId) -> Report
 @router.post("/{report}/link")
 async def link(office: TheOffice, asked: Asked, report: ReportId, body: LinkAsked) -> ReportShown:
     """Link a report to a case that is there."""
-    command = Command(
-        asked.by.id, About.REPORT, lambda known, act: reports.link(known.thing, act, body.case), beside=body.case
+    command = Command.about_report(
+        asked.by.id, lambda known, act: reports.link(known.thing, act, body.case), beside=body.case
     )
     return await _settled(office, asked, report, command)
 
@@ -71,7 +70,7 @@ async def _settle(
     **more: P.kwargs,
 ) -> ReportShown:
     """Apply a rule that looks at the report alone."""
-    command = Command(asked.by.id, About.REPORT, lambda known, act: rule(known.thing, act, *said, **more))
+    command = Command.about_report(asked.by.id, lambda known, act: rule(known.thing, act, *said, **more))
     return await _settled(office, asked, report, command)
 
 
