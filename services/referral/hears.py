@@ -122,7 +122,8 @@ class ReferralDesk(Desk[What, Files]):
             return self._first(files, About.REFERRAL, offered, case, act.at)
         if isinstance(known, Erased):
             return unkept(hearing.hear_too_late(known.thing, event, speaker, act))
-        heard = hearing.hear(known.thing if known else None, event, speaker, act)
+        referral, legs = (known.thing, known.file.legs) if known else (None, ())
+        heard = hearing.hear(referral, event, speaker, act, legs)
         return heard if isinstance(heard, Early) else self._kept(files, About.REFERRAL, known, heard, act.at)
 
     def _agreed_kinds(self, speaker: OrganisationId) -> frozenset[ReferralKind]:

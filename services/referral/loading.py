@@ -12,9 +12,10 @@ from services.referral.commands import Command, NewCase
 from services.referral.domain.casefile import CaseFile
 from services.referral.domain.referral import Referral
 from services.referral.known import About, Erased, Files, Folder, Known, Sent
-from services.referral.opening import Message, Receipted
+from services.referral.opening import Message, Receipted, Spoken
 from services.referral.store import cases, papers, proofs, reports, unsaid
 from services.referral.store.referrals import Referrals
+from shared.contracts.exchange import ReferralArrived
 from shared.contracts.ids import MessageId
 from shared.messaging.delivery import Heard
 from shared.storage.pool import Connection
@@ -45,26 +46,36 @@ class Loading:
     async def load(self, connection: Connection, keys: Sequence[UUID], whats: Sequence[What]) -> dict[UUID, Files]:
         """Return what there is for each key. A command is always alone in its batch."""
         kinds = {what.about for what in whats}
-        command = next((what for what in whats if isinstance(what, Command)), None)
-        locked = await self._lock(connection, {about: keys if about in kinds else () for about in About}, command)
+        command, arrivals = next((what for what in whats if isinstance(what, Command)), None), _arrivals(whats)
+        of_kind = {about: keys if about in kinds else () for about in About}
+        locked = await self._lock(connection, of_kind, command, arrivals)
         found = {key: {about: locked[about][key] for about in kinds if key in locked[about]} for key in keys}
         if command is not None and isinstance(named := found[keys[0]].get(command.about), Known):
             found[keys[0]][command.about] = await self._complete(connection, command, keys[0], named, locked)
+        for key in arrivals:
+            if isinstance(known := found[key].get(About.REFERRAL), Known):
+                legs = _legs(locked, known.folder.id, key)
+                found[key][About.REFERRAL] = replace(known, file=CaseFile(legs=legs))
         return {key: files for key, files in found.items() if files}
 
     async def _lock(
-        self, connection: Connection, keys: Mapping[About, Sequence[UUID]], command: Command | None
+        self,
+        connection: Connection,
+        keys: Mapping[About, Sequence[UUID]],
+        command: Command | None,
+        arrivals: Sequence[UUID],
     ) -> Locked:
-        """Return what the keys of each kind name, and what a command looks at besides.
+        """Return what the keys of each kind name, and what a command or an arrival looks at besides.
 
         Cases are locked first, then referrals, then reports, each kind in the order of ids. Who looks at the whole of a
         case locks the case before any of its referrals, so that two of them stand in one line.
         """
         whole = command is not None and command.whole
         beside = [command.beside] if command is not None and command.beside is not None else []
-        named, of = [*keys[About.CASE], *beside], keys[About.REFERRAL] if whole else ()
+        named, of = [*keys[About.CASE], *beside], keys[About.REFERRAL] if whole else arrivals
         in_cases = await cases.lock(connection, self._vault, named, of)
-        in_referrals = await self._referrals.lock(connection, keys[About.REFERRAL], list(in_cases) if whole else ())
+        all_of = list(in_cases) if whole or arrivals else ()
+        in_referrals = await self._referrals.lock(connection, keys[About.REFERRAL], all_of)
         in_reports = await reports.lock(connection, self._vault, keys[About.REPORT])
         return {About.CASE: in_cases, About.REFERRAL: in_referrals, About.REPORT: in_reports}
 
@@ -77,8 +88,7 @@ class Loading:
             case = locked[About.CASE].get(command.beside)
             beside = case.thing if isinstance(case, Known) else case
         if command.whole:
-            legs = tuple(each.thing for id_, each in locked[About.REFERRAL].items() if id_ != key)
-            file = await _file(connection, known.folder, key, legs)
+            file = await _file(connection, known.folder, key, _legs(locked, known.folder.id, key))
         if command.unsaid:
             waiting = await unsaid.of_referral(connection, key, known.folder)
         return replace(known, beside=beside, file=file, unsaid=waiting)
@@ -91,6 +101,19 @@ async def _file(connection: Connection, folder: Folder, key: UUID, legs: tuple[R
         legs=legs,
         gone=await papers.gone(connection, key, folder),
     )
+
+
+def _arrivals(whats: Sequence[What]) -> list[UUID]:
+    """Return the referrals of which somebody says that the person has arrived: the case's others count then."""
+    return [
+        what.event.referral for what in whats if isinstance(what, Spoken) and isinstance(what.event, ReferralArrived)
+    ]
+
+
+def _legs(locked: Locked, case: UUID, but: UUID) -> tuple[Referral, ...]:
+    """Return the referrals of ``case``, all of which are locked, without one of them."""
+    referrals = (each.thing for each in locked[About.REFERRAL].values())
+    return tuple(referral for referral in referrals if referral.case == case and referral.id != but)
 
 
 def _located(heard: Heard[What], sent: Mapping[MessageId, Sent]) -> Heard[What]:

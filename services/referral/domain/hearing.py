@@ -5,12 +5,14 @@ was allowed to say it. A partner that breaks these rules is refused and the mess
 here. An event that was allowed and lost a race is kept and has no effect; its personal papers are not kept.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from services.referral.domain.cases import Case, opened
 from services.referral.domain.clocks import Hours, deadlines
+from services.referral.domain.handover import withdraw_elsewhere
 from services.referral.domain.lanes import Lane, Lanes
 from services.referral.domain.life import SAID_BY, Side, after
 from services.referral.domain.moves import move_of, papers_of
@@ -19,12 +21,12 @@ from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import Act, Ruling
 from services.referral.domain.saying import coded
 from services.referral.domain.standing import Course, standing_of
-from services.referral.domain.telling import conflict, entry, fact, step_facts
-from shared.contracts.codes import ReferralKind, Step
+from services.referral.domain.telling import alarm, conflict, entry, fact, step_facts
+from shared.contracts.codes import ReferralKind, Status, Step
 from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.event_data import DisclosedData
 from shared.contracts.exchange import ReferralEvent, ReferralOffered
-from shared.contracts.facts import FactCode
+from shared.contracts.facts import Fact, FactCode
 from shared.contracts.ids import CaseId, OrganisationId
 from shared.messaging.decision import Early
 
@@ -81,9 +83,16 @@ def hear_offer(
 
 
 def hear(
-    referral: Referral | None, event: ReferralEvent, speaker: OrganisationId, act: Act
+    referral: Referral | None,
+    event: ReferralEvent,
+    speaker: OrganisationId,
+    act: Act,
+    legs: Sequence[Referral] = (),
 ) -> Ruling[Referral] | Early:
-    """Take in what ``speaker`` says about a referral that was offered before, as far as the rules let it."""
+    """Take in what ``speaker`` says about a referral that was offered before, as far as the rules let it.
+
+    ``legs`` are the other referrals of the case: whoever arrives is not awaited anywhere else.
+    """
     if referral is None:
         return _before_the_offer(event)
     side = referral.side.other
@@ -95,7 +104,10 @@ def hear(
         return Ruling()
     if event.n > len(lane) + 1:
         return Early(referral.id)
-    return _taken(referral, event, act)
+    taken = _taken(referral, event, act)
+    if event.step is not Step.ARRIVED or taken.state is None:
+        return taken
+    return replace(taken, also=withdraw_elsewhere(taken.state, legs, act))
 
 
 def hear_too_late(referral: Referral, event: ReferralEvent, speaker: OrganisationId, act: Act) -> Ruling[Referral]:
@@ -180,7 +192,14 @@ def _taken(referral: Referral, event: ReferralEvent, act: Act) -> Ruling[Referra
         return Ruling(state=heard, says=says, entries=(*entries, lost))
     return Ruling(
         state=heard,
-        says=(*step_facts(heard, event.step, act), *says),
+        says=(*_facts(referral, heard, event.step, act), *says),
         entries=(entry(heard, EntryCode.of(event.step), by_partner, **coded(data)), *entries),
         papers=papers_of(event, heard.case),
     )
+
+
+def _facts(before: Referral, heard: Referral, step: Step, act: Act) -> tuple[Fact, ...]:
+    """Tell staff of ``step``: at once, and the coordinator too, where they believed that nobody would come."""
+    if step is Step.ARRIVED and before.status is Status.WITHDRAWN:
+        return alarm(heard, FactCode.REFERRAL_ARRIVED, act)
+    return step_facts(heard, step, act)

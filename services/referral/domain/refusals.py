@@ -30,6 +30,8 @@ class Refused(StrEnum):
     """The person is on the way to another organisation, or there: withdraw that referral, or have it closed, first."""
     NOT_OURS = "not-ours-to-hand-over"
     """Another organisation answers for the person: redirect what it has offered, or wait until they have arrived."""
+    PERHAPS_EXPECTED = "perhaps-expected-elsewhere"
+    """Nothing proves that an organisation to which the person was on the way knows of the withdrawal: ask it first."""
     NOT_WITH_ITSELF = "referral-to-oneself"
     KIND_NOT_AGREED = "kind-not-agreed"
     """The agreement does not let the sender send referrals of this kind: choose another, or agree on more."""

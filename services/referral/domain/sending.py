@@ -2,10 +2,8 @@
 
 Whatever discloses goes through the gate, whole or not at all: a packet with one category that nothing covers is refused
 with the reason for each, so that nobody believes to have sent what stayed behind. Words disclose as well: they go to
-nobody to whom the summary may not go. Codes and times, and what ends access, need no gate.
-
-What must never happen: one person is on the way to two organisations that would both answer for them, or is handed over
-by one that does not.
+nobody to whom the summary may not go. Codes and times, and what ends access, need no gate. What the other referrals of
+the case let be said is in ``handover.py``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,19 +15,27 @@ from pydantic_core import PydanticCustomError
 
 from services.referral.domain.casefile import CaseFile
 from services.referral.domain.clocks import Hours, deadlines
+from services.referral.domain.handover import (
+    identifies_to_a_second,
+    not_ours,
+    one_is_chosen,
+    perhaps_expected,
+    rivals,
+    withdraw_candidates,
+)
 from services.referral.domain.lanes import Lanes
 from services.referral.domain.life import Side
 from services.referral.domain.moves import move_of, papers_of
 from services.referral.domain.policy import Grounds, Recipient, Release, Stage, release
 from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
-from services.referral.domain.responsibility import MOVES_ON_ARRIVAL, responsible
+from services.referral.domain.responsibility import MOVES_ON_ARRIVAL
 from services.referral.domain.ruling import Act, Ruling, Tell
 from services.referral.domain.saying import refusal_of, say
 from services.referral.domain.standing import Course
 from services.referral.domain.telling import entry
 from services.referral.domain.terms import ended, granted, narrowest, within
-from shared.contracts.codes import Category, Purpose, ReferralKind, Status, Step, Urgency, WithdrawReason
+from shared.contracts.codes import Category, Purpose, ReferralKind, Step, Urgency, WithdrawReason
 from shared.contracts.entries import EntryCode
 from shared.contracts.event import EventId
 from shared.contracts.event_data import (
@@ -51,7 +57,6 @@ from shared.contracts.exchange import (
     ReferralWithdrawn,
 )
 from shared.contracts.ids import CaseId, ConversationId, Organisation, OrganisationId, ReferralId, StaffId
-from shared.contracts.packet import IDENTIFYING
 from shared.contracts.personal import Moment, Personal, Text
 from shared.values import dataclass
 
@@ -90,6 +95,8 @@ class DiscloseAsked(Personal):
 
     categories: frozenset[Category] = Field(min_length=1)
     purpose: Purpose = Purpose.SUPPORT
+    although_expected: bool = False
+    """Staff know that nothing proves an organisation to which the person was on the way to know of the withdrawal."""
 
 
 class RescheduleAsked(Personal):
@@ -141,7 +148,7 @@ def answer(referral: Referral, act: Act, asked: AnswerAsked, file: CaseFile, to:
     """Answer the receiver's question; its words, and what goes with them, pass the same gate as the offer."""
     wanted, reason = asked.categories, asked.identity_reason
     refusal = refusal_of(referral, Step.ANSWERED)
-    if refusal is None and _identifies_to_a_second(referral.kind, wanted, file):
+    if refusal is None and identifies_to_a_second(referral.kind, wanted, file.legs):
         refusal = Refused.ANOTHER_CHOSEN
     if refusal is not None:
         return Ruling.refused(refusal, status=referral.status.value)
@@ -160,14 +167,11 @@ def disclose(referral: Referral, act: Act, asked: DiscloseAsked, file: CaseFile,
     """Give the receiver, who has accepted, what it needs to receive the person.
 
     While a person is on the way to one organisation, or is there, they are handed to no second one, in whichever
-    conversation; the other candidates of the case are withdrawn.
+    conversation; while one that was withdrawn may still expect them, only if staff say that they know. The other
+    candidates of the case are withdrawn.
     """
-    others = _rivals(referral.kind, file)
-    refusal = refusal_of(referral, Step.DISCLOSED)
-    if refusal is None and _not_ours(referral.kind, file):
-        refusal = Refused.NOT_OURS
-    if refusal is None and _one_is_chosen(others):
-        refusal = Refused.ANOTHER_CHOSEN
+    others = rivals(referral.kind, file.legs)
+    refusal = refusal_of(referral, Step.DISCLOSED) or _not_disclosed(referral, asked, file)
     if refusal is not None:
         return Ruling.refused(refusal, status=referral.status.value)
     if lacking := file.lacks(asked.categories):
@@ -182,8 +186,8 @@ def disclose(referral: Referral, act: Act, asked: DiscloseAsked, file: CaseFile,
     if ended(terms, act.at):
         return Ruling.refused(Refused.TERMS_ENDED, status=referral.status.value)
     data = DisclosedData(packet=file.packet(asked.categories), terms=terms)
-    said = say(referral, act, ReferralDisclosed, data, **_released(asked.categories, gate))
-    return replace(said, also=withdraw_others(others, act))
+    said = say(referral, act, ReferralDisclosed, data, **_released(asked.categories, gate), **_although(others))
+    return replace(said, also=withdraw_candidates(others, act))
 
 
 def reschedule(referral: Referral, act: Act, asked: RescheduleAsked, file: CaseFile, to: Recipient) -> Ruling[Referral]:
@@ -214,44 +218,8 @@ def withdraw_consent(referral: Referral, act: Act) -> Ruling[Referral]:
     return say(referral, act, ReferralConsentWithdrawn, ConsentWithdrawnData())
 
 
-def withdraw_others(candidates: Sequence[Referral], act: Act) -> tuple[Ruling[Referral], ...]:
-    """Withdraw the other candidates once one is chosen; none learns who was, nor that one was."""
-    return tuple(
-        withdraw(candidate, act, WithdrawReason.NO_LONGER_NEEDED)
-        for candidate in candidates
-        if candidate.status in _CANDIDATE
-    )
-
-
-_ON_THE_WAY = frozenset({Status.DISCLOSED, Status.MISSED})
-_CANDIDATE = frozenset({Status.OFFERED, Status.RECEIVED, Status.OPENED, Status.ASKED, Status.ACCEPTED})
-
-
 _WORDS = frozenset({Category.SUMMARY})
 """What words rest on: they have no category, and everything that is offered has its summary with it."""
-
-
-def _rivals(kind: ReferralKind, file: CaseFile) -> tuple[Referral, ...]:
-    """Return the case's other referrals that would hand the person over from here; a service leaves them be."""
-    if kind not in MOVES_ON_ARRIVAL:
-        return ()
-    return tuple(leg for leg in file.legs if leg.side is Side.SENDER and leg.kind in MOVES_ON_ARRIVAL)
-
-
-def _one_is_chosen(rivals: Sequence[Referral]) -> bool:
-    """Tell whether the person is on the way to one organisation, or there, whoever ended that referral since."""
-    return any(leg.status in _ON_THE_WAY or leg.standing.is_there for leg in rivals)
-
-
-def _not_ours(kind: ReferralKind, file: CaseFile) -> bool:
-    """Tell whether a referral of ``kind`` would hand over a person for whom the organisation they came from answers."""
-    heard = (leg for leg in file.legs if leg.side is Side.RECEIVER)
-    return kind in MOVES_ON_ARRIVAL and any(responsible(leg) != leg.receiver for leg in heard)
-
-
-def _identifies_to_a_second(kind: ReferralKind, wanted: frozenset[Category], file: CaseFile) -> bool:
-    """Tell whether a candidate would learn who it is when another has been chosen, whatever its reason to know."""
-    return not wanted.isdisjoint(IDENTIFYING) and _one_is_chosen(_rivals(kind, file))
 
 
 def _conversation(asked: OfferAsked, file: CaseFile) -> ConversationId | None:
@@ -268,13 +236,29 @@ def _not_offered(leg: Leg, asked: OfferAsked, file: CaseFile, to: Recipient) -> 
         return Refused.OTHER_CONVERSATION
     if to.organisation == leg.sender:
         return Refused.NOT_WITH_ITSELF
-    if _not_ours(asked.kind, file):
+    if not_ours(asked.kind, file.legs):
         return Refused.NOT_OURS
-    if _identifies_to_a_second(asked.kind, asked.categories, file):
+    if identifies_to_a_second(asked.kind, asked.categories, file.legs):
         return Refused.ANOTHER_CHOSEN
     if to.agreed and asked.kind not in to.kinds:
         return Refused.KIND_NOT_AGREED
     return None
+
+
+def _not_disclosed(referral: Referral, asked: DiscloseAsked, file: CaseFile) -> Refused | None:
+    """Return why the other referrals of the case let nobody be told who it is, or ``None`` where they do."""
+    others = rivals(referral.kind, file.legs)
+    if not_ours(referral.kind, file.legs):
+        return Refused.NOT_OURS
+    if one_is_chosen(others):
+        return Refused.ANOTHER_CHOSEN
+    return Refused.PERHAPS_EXPECTED if perhaps_expected(others) and not asked.although_expected else None
+
+
+def _although(others: Sequence[Referral]) -> dict[str, str]:
+    """Return for the audit trail which organisations may still expect the person, by their referrals: staff knew."""
+    expected = perhaps_expected(others)
+    return {"although_expected": " ".join(str(leg.id) for leg in expected)} if expected else {}
 
 
 def _offered(

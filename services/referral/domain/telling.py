@@ -48,6 +48,14 @@ def step_facts(referral: Referral, step: Step, act: Act) -> tuple[Fact, ...]:
     return tuple(fact(referral, code, act.at, act.ids, audience=who, urgency=urgency) for who in audiences)
 
 
+def alarm(referral: Referral, code: FactCode, act: Act) -> tuple[Fact, ...]:
+    """Return the facts that tell whoever follows the referral, and the coordinator, at once."""
+    return tuple(
+        fact(referral, code, act.at, act.ids, audience=who, urgency=Urgency.IMMEDIATE)
+        for who in (None, Audience.COORDINATOR)
+    )
+
+
 def receipt_facts(referral: Referral, steps: Collection[Step], act: Act) -> tuple[Fact, ...]:
     """Return the facts that tell of ``steps`` that nothing proves the partner to hold: an operator is told as well."""
     if not steps:

@@ -19,9 +19,9 @@ from services.referral.loading import What
 from services.referral.store import proofs, referrals
 from services.referral.store.rows import ReferralRow
 from services.referral.store.schema import SCHEMA
-from shared.contracts.codes import Category, Status, Step
+from shared.contracts.codes import Category, MissReason, Status, Step
 from shared.contracts.event import Event
-from shared.contracts.event_data import AcceptedData, WithdrawnData
+from shared.contracts.event_data import AcceptedData, ArrivedData, MissedData, WithdrawnData
 from shared.contracts.ids import ReferralId
 from shared.contracts.receipt import ReceiptGiven
 from shared.messaging import shell
@@ -124,6 +124,34 @@ async def test_commands_about_one_case_wait_in_one_line(desk: DeskAtWork, monkey
         )
         assert {each.status_code for each in answers} <= {200, 201, 204, 409}
     assert await desk.owner.fetchval(deadlocks) == before
+
+
+async def test_an_arrival_and_what_is_said_elsewhere_in_the_case_may_come_at_once(desk: DeskAtWork) -> None:
+    """Both change the other hand-over: the batch is halved, and each sees what the other did."""
+    case = await desk.new_case()
+    legs = []
+    for partner in (desk.partner, desk.other):
+        await desk.grant(case, partner)
+        referral = UUID((await desk.offer(case, partner)).json()["id"])
+        _, offer = await partner.told(referral, Step.OFFERED)
+        await desk.hear(further(offer, AcceptedData(meeting=meeting()), 1, 1), partner.voice)
+        await desk.stands(referral, Status.ACCEPTED)
+        knowing = {"categories": [Category.SUMMARY.value], "although_expected": True}
+        await desk.do(referral, "disclose", knowing)
+        legs.append(offer)
+        if partner is desk.partner:
+            await desk.do(referral, "withdraw", {"reason": "unsafe"})
+    first, second = legs
+    async with counting(desk) as batch:
+        refused = await batch.take(
+            (further(first, ArrivedData(), 2, 2), desk.partner.voice),
+            (further(second, MissedData(reason=MissReason.DID_NOT_COME), 2, 2), desk.other.voice),
+        )
+    assert refused == ["", ""]
+    assert await desk.status(first.referral) is Status.ARRIVED
+    assert await desk.status(second.referral) is Status.WITHDRAWN
+    _, withdrawn = await desk.other.told(second.referral, Step.WITHDRAWN)
+    assert withdrawn.n == 3
 
 
 async def the_accepted(desk: DeskAtWork) -> tuple[UUID, list[UUID]]:

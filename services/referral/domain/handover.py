@@ -1,0 +1,85 @@
+"""One person is handed to one organisation: what the other referrals of a case allow, and what becomes of them.
+
+Of the kinds that hand somebody over, several may ask at the same time, and one is chosen; referrals of the other kinds
+run beside it and are left alone. Whoever arrives somewhere is there, whatever was believed before.
+
+What must never happen: one person is on the way to two organisations that would both answer for them, or is handed over
+by one that does not.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from services.referral.domain.life import BEFORE_ARRIVAL, Side
+from services.referral.domain.referral import Referral
+from services.referral.domain.responsibility import MOVES_ON_ARRIVAL, responsible
+from services.referral.domain.ruling import Act, Ruling
+from services.referral.domain.saying import say
+from services.referral.domain.telling import alarm, fact
+from shared.contracts.codes import Category, ReferralKind, Status, Step, WithdrawReason
+from shared.contracts.event_data import WithdrawnData
+from shared.contracts.exchange import ReferralWithdrawn
+from shared.contracts.facts import FactCode
+from shared.contracts.packet import IDENTIFYING
+
+_ON_THE_WAY = frozenset({Status.DISCLOSED, Status.MISSED})
+_CANDIDATE = BEFORE_ARRIVAL - _ON_THE_WAY
+
+
+def rivals(kind: ReferralKind, legs: Sequence[Referral]) -> tuple[Referral, ...]:
+    """Return those of a case's other ``legs`` that would hand the person over from here, as one of ``kind`` would."""
+    if kind not in MOVES_ON_ARRIVAL:
+        return ()
+    return tuple(leg for leg in legs if leg.side is Side.SENDER and leg.kind in MOVES_ON_ARRIVAL)
+
+
+def one_is_chosen(others: Sequence[Referral]) -> bool:
+    """Tell whether the person is on the way to one organisation, or there, whoever ended that referral since."""
+    return any(leg.status in _ON_THE_WAY or leg.standing.is_there for leg in others)
+
+
+def not_ours(kind: ReferralKind, legs: Sequence[Referral]) -> bool:
+    """Tell whether a referral of ``kind`` would hand over a person for whom the organisation they came from answers."""
+    heard = (leg for leg in legs if leg.side is Side.RECEIVER)
+    return kind in MOVES_ON_ARRIVAL and any(responsible(leg) != leg.receiver for leg in heard)
+
+
+def identifies_to_a_second(kind: ReferralKind, wanted: frozenset[Category], legs: Sequence[Referral]) -> bool:
+    """Tell whether a candidate would learn who it is when another has been chosen, whatever its reason to know."""
+    return not wanted.isdisjoint(IDENTIFYING) and one_is_chosen(rivals(kind, legs))
+
+
+def perhaps_expected(others: Sequence[Referral]) -> tuple[Referral, ...]:
+    """Return the hand-overs that were withdrawn after their disclosure, and whose receivers are not proved to know it.
+
+    A receiver that lacks anything of what was said waits for that before it hears of the withdrawal.
+    """
+    return tuple(leg for leg in others if leg.status is Status.WITHDRAWN and leg.unproved and _was_disclosed(leg))
+
+
+def _was_disclosed(leg: Referral) -> bool:
+    return any(move.step is Step.DISCLOSED for move in leg.lane(Side.SENDER))
+
+
+def withdraw_candidates(others: Sequence[Referral], act: Act) -> tuple[Ruling[Referral], ...]:
+    """Withdraw the other candidates once one is chosen; none learns who was, nor that one was."""
+    return tuple(_withdrawn(leg, act) for leg in others if leg.status in _CANDIDATE)
+
+
+def withdraw_elsewhere(arrived: Referral, legs: Sequence[Referral], act: Act) -> tuple[Ruling[Referral], ...]:
+    """Withdraw what is under way of a case's other ``legs``: the person has come to the receiver of ``arrived``.
+
+    Staff learn of each. Where the person was on the way there, somebody waits for them: staff are told at once.
+    """
+    under_way = (leg for leg in rivals(arrived.kind, legs) if leg.status in BEFORE_ARRIVAL)
+    return tuple(_told(_withdrawn(leg, act, arrived=str(arrived.id)), leg, act) for leg in under_way)
+
+
+def _withdrawn(leg: Referral, act: Act, **detail: str) -> Ruling[Referral]:
+    return say(leg, act, ReferralWithdrawn, WithdrawnData(reason=WithdrawReason.NO_LONGER_NEEDED), **detail)
+
+
+def _told(withdrawn: Ruling[Referral], leg: Referral, act: Act) -> Ruling[Referral]:
+    code = FactCode.REFERRAL_WITHDRAWN
+    facts = alarm(leg, code, act) if leg.status in _ON_THE_WAY else (fact(leg, code, act.at, act.ids),)
+    return replace(withdrawn, says=(*withdrawn.says, *facts))
