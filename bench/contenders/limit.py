@@ -18,7 +18,7 @@ from shared.messaging import places
 from shared.sealing.directory import Directory
 from shared.sealing.envelope import open_body, parse
 from shared.sealing.keyring import Holder, read_keyring
-from shared.sealing.keys import KeyPurpose, VerifyKey
+from shared.sealing.keys import VerifyKey
 
 PREFETCH = 400
 
@@ -29,7 +29,7 @@ async def run(site: Site, watch: Stopwatch) -> Took:
     keyring = read_keyring(site.folder, Holder.REFERRAL, site.passphrase)
     inbox = keyring.inbox_key(first.header.inbox_keys)
     book = Directory(site.folder).book
-    signer = book.verify_key(first.header.source, first.header.key_id, Clock().now(), [KeyPurpose.SIGNING])
+    signer = book.published(first.header.source, first.header.key_id, Clock().now()).key
     assert isinstance(signer, VerifyKey)
     left, done = len(site.offers), asyncio.Event()
 

@@ -40,7 +40,7 @@ from shared.messaging.telling import LINES, fact_line
 from shared.sealing.directory import Directory
 from shared.sealing.envelope import open_body, parse
 from shared.sealing.keyring import Holder, Keyring, read_keyring
-from shared.sealing.keys import KeyPurpose
+from shared.sealing.keys import KeyPurpose, VerifyKey
 from shared.storage.pool import Connection, Pool, open_pool
 from shared.storage.vault import Vault
 
@@ -92,9 +92,10 @@ class Receiver:
         """Take one message in, and tell notify; the caller acknowledges it when this returns."""
         envelope = parse(message.body)
         header = envelope.header
-        envelope.verify(
-            self._directory.book.verify_key(header.source, header.key_id, header.time, [KeyPurpose.SIGNING])
-        )
+        signer = self._directory.book.published(header.source, header.key_id, header.time)
+        assert signer.purpose is KeyPurpose.SIGNING
+        assert isinstance(signer.key, VerifyKey)
+        envelope.verify(signer.key)
         event = decode(open_body(envelope, self._keyring.inbox_key(header.inbox_keys)))
         assert isinstance(event, ReferralOffered)
         trace = str(message.headers.get("traceparent", ""))

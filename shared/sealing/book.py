@@ -3,7 +3,7 @@
 Every key in the book was signed by an identity that we pinned, and every agreement by both sides.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field
 from datetime import datetime
 from types import MappingProxyType
@@ -58,24 +58,6 @@ class Book:
         if not published.holds_at(at):
             raise DirectoryError(DirectoryCode.KEY_EXPIRED)
         return published
-
-    def verify_key(
-        self,
-        organisation: OrganisationId,
-        number: KeyId,
-        at: datetime,
-        purposes: Collection[KeyPurpose],
-    ) -> VerifyKey:
-        """Return the key that verifies what ``organisation`` signs for one of ``purposes``.
-
-        Raises:
-            DirectoryError: ``organisation-unknown``, ``key-unknown``, ``key-expired`` or ``key-wrong-purpose``.
-        """
-        published = self.published(organisation, number, at)
-        key = published.key
-        if published.purpose not in purposes or not isinstance(key, VerifyKey):
-            raise DirectoryError(DirectoryCode.KEY_WRONG_PURPOSE)
-        return key
 
     def inbox_key(self, organisation: OrganisationId, at: datetime) -> InboxPublicKey:
         """Return the key to seal to: an X-Wing key before an X25519 key, then the newest that holds at ``at``.

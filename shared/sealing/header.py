@@ -15,7 +15,7 @@ from typing import Final, Self
 from shared.contracts.ids import ORGANISATION_PATTERN, KeyId, MessageId, OrganisationId
 from shared.sealing.codes import EnvelopeCode, EnvelopeError
 from shared.sealing.keys import KEY_ID_PATTERN
-from shared.sealing.timestamp import CLOCK_SKEW, ROUNDED_PATTERN, decode_time, encode_time
+from shared.sealing.timestamp import ROUNDED_PATTERN, decode_time, encode_time
 from shared.uuids import uuid_of
 from shared.values import dataclass
 
@@ -121,17 +121,6 @@ class Header:
         """
         if self.recipient != us:
             raise EnvelopeError(EnvelopeCode.NOT_FOR_US)
-
-    def check_time(self, at: datetime) -> None:
-        """Refuse what is too old at ``at``, or comes from the future.
-
-        Raises:
-            EnvelopeError: ``envelope-expired`` or ``envelope-postdated``.
-        """
-        if at >= self.expires:
-            raise EnvelopeError(EnvelopeCode.EXPIRED)
-        if self.time > at + CLOCK_SKEW:
-            raise EnvelopeError(EnvelopeCode.POSTDATED)
 
 
 def ce_headers(header: Header) -> dict[str, str]:

@@ -128,7 +128,7 @@ class Telemetry:
     def begin(
         self, name: str, above: Context | None, kind: SpanKind, attributes: Attributes, links: Iterable[Link | None]
     ) -> Span:
-        """Start a span that somebody else makes current and ends. ``span`` and ``span_from`` do both."""
+        """Start a span that somebody else makes current and ends. ``span_from`` does both."""
         return self.tracer.start_span(
             name,
             above,
@@ -207,21 +207,6 @@ class _Absent(AbstractContextManager[Span]):
 _ABSENT: Final = _Absent()
 
 
-def span(
-    name: str, kind: SpanKind = SpanKind.INTERNAL, attributes: Attributes = NOTHING, links: Iterable[Link | None] = ()
-) -> AbstractContextManager[Span]:
-    """Open a span inside the current one, or a new trace where there is none.
-
-    ``name`` is a code (``referral.accept``), an operation and its queue (``process referral.in``) or a method with its
-    route's template. An exception that leaves the block marks the span with its class and its stable code, no more.
-    """
-    telemetry = _at_work.get()
-    current = trace.get_current_span().get_span_context()
-    if telemetry is None or not telemetry.records or (current.is_valid and not current.trace_flags.sampled):
-        return _ABSENT
-    return _Active(telemetry.begin(name, None, kind, attributes, links))
-
-
 def span_from(
     traceparent: str | None,
     name: str,
@@ -232,6 +217,9 @@ def span_from(
     """Open a span whose parent is ``traceparent``, which comes from this node; a new trace if it cannot be read.
 
     What is current around it is left aside. For what came from another organisation, give ``None`` and a link.
+
+    ``name`` is a code (``referral.accept``), an operation and its queue (``process referral.in``) or a method with its
+    route's template. An exception that leaves the block marks the span with its class and its stable code, no more.
     """
     return _Active(begin_from(traceparent, name, kind, attributes, links))
 

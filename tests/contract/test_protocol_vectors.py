@@ -14,6 +14,7 @@ from shared.sealing.codes import (
     DirectoryCode,
     DocumentCode,
     EnvelopeCode,
+    EnvelopeError,
     KeyCode,
     KeyRefusedError,
     ReceiptCode,
@@ -22,10 +23,12 @@ from shared.sealing.codes import (
 from shared.sealing.documents import identity_vkey, parse_identity
 from shared.sealing.envelope import COMMITMENT_LABEL, SIGNATURE_LABEL, WRAP_LABEL, open_body, parse
 from shared.sealing.fields import spell
+from shared.sealing.header import Header
 from shared.sealing.key_document import KeyDocument, open_key_document
 from shared.sealing.keys import InboxKey, SigningKey, VerifyKey, enrol
 from shared.sealing.receipts import verify_receipt
 from shared.sealing.suites import KIND_OF, KeyKind, Suite
+from shared.sealing.timestamp import CLOCK_SKEW
 from tests.support import stranger
 from tests.support.vectors import VECTORS, key_vectors, receipt_vectors, spelled
 
@@ -51,8 +54,16 @@ def receive(suite: Suite, raw: bytes) -> bytes:
     envelope = parse(raw)
     envelope.header.check_recipient(OrganisationId(reader["organisation"]))
     envelope.verify(VerifyKey.enrol(bytes.fromhex(vectors["signing_key"]["public"])))
-    envelope.header.check_time(datetime.fromisoformat(reader["at"]))
+    check_time(envelope.header, datetime.fromisoformat(reader["at"]))
     return open_body(envelope, InboxKey.from_secret(KIND_OF[suite], bytes.fromhex(inbox["secret"])))
+
+
+def check_time(header: Header, at: datetime) -> None:
+    """Refuse what is too old at ``at``, or comes from the future."""
+    if at >= header.expires:
+        raise EnvelopeError(EnvelopeCode.EXPIRED)
+    if header.time > at + CLOCK_SKEW:
+        raise EnvelopeError(EnvelopeCode.POSTDATED)
 
 
 def bytes_of(suite: Suite, vector: dict[str, Any]) -> bytes:

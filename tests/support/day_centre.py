@@ -37,6 +37,7 @@ from shared.sealing.keyring import Cost, Holder, Keyring, read_keyring
 from shared.sealing.keys import KeyPurpose, SigningKey
 from shared.sealing.receipts import Receipt, make_receipt
 from shared.sealing.suites import KeyKind
+from tests.support.partners import verifier
 
 CENTRE, HOUSE = OrganisationId("accueil-fr"), OrganisationId("ccem-fr")
 PASSPHRASE = "a passphrase for tests"
@@ -85,9 +86,9 @@ class House:
         now = datetime.now(UTC)
         check_ce_headers(envelope.header, ce_headers(envelope.header))
         envelope.header.check_recipient(self.identity.organisation)
-        purposes = (KeyPurpose.SIGNING, KeyPurpose.RECEIPT)
-        envelope.verify(Directory(self.folder).book.verify_key(self.partner, envelope.header.key_id, now, purposes))
-        envelope.header.check_time(now)
+        book, key = Directory(self.folder).book, envelope.header.key_id
+        envelope.verify(verifier(book, self.partner, key, KeyPurpose.SIGNING, KeyPurpose.RECEIPT))
+        assert now < envelope.header.expires
         keyring = self.keyring(Holder.REFERRAL)
         return decode(open_body(envelope, keyring.inbox_key(envelope.header.inbox_keys)))
 

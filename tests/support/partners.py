@@ -8,8 +8,9 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from shared.contracts.codes import RecipientKind
-from shared.contracts.ids import MessageId, OrganisationId
+from shared.contracts.ids import KeyId, MessageId, OrganisationId
 from shared.files import PUBLIC_MODE, write_atomically
+from shared.sealing.book import Book
 from shared.sealing.directory import KEYS_SUFFIX, PARTNERS_FOLDER, Directory
 from shared.sealing.enrol import (
     INBOX_LIFETIME,
@@ -25,7 +26,7 @@ from shared.sealing.envelope import Dispatch, parse, seal
 from shared.sealing.header import ce_headers
 from shared.sealing.key_document import PublishedKey, publish, sign_key_document
 from shared.sealing.keyring import Cost, Holder, Keyring, read_keyring
-from shared.sealing.keys import InboxKey, InboxPublicKey, KeyPurpose, SigningKey
+from shared.sealing.keys import InboxKey, InboxPublicKey, KeyPurpose, SigningKey, VerifyKey
 from shared.sealing.suites import KeyKind
 
 PASSPHRASE = "a passphrase for tests"
@@ -117,6 +118,14 @@ class Organisation:
         agreement = agree(self.identity, other.identity, Terms(now + begins, now + ends, kinds))
         introduce(self.folder, agreement, published_document(other.folder, other.id))
         introduce(other.folder, agreement, published_document(self.folder, self.id))
+
+
+def verifier(book: Book, organisation: OrganisationId, number: KeyId, *purposes: KeyPurpose) -> VerifyKey:
+    """Return the key that verifies what ``organisation`` signs now for one of ``purposes``."""
+    published = book.published(organisation, number, datetime.now(UTC))
+    assert published.purpose in purposes
+    assert isinstance(published.key, VerifyKey)
+    return published.key
 
 
 @dataclass(frozen=True)

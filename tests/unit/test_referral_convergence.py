@@ -21,7 +21,7 @@ from shared.contracts.event import encode
 from shared.contracts.exchange import EVENTS, ReferralEvent, decode
 from shared.contracts.facts import Fact, FactCode
 from shared.messaging.decision import Early
-from tests.support.referral_pairs import Pair
+from tests.support.referral_pairs import NAMES, Pair
 from tests.support.referrals import NOON, offered
 
 
@@ -115,7 +115,7 @@ class TwoOrganisations(RuleBasedStateMachine):
     def somebody_answers_for_the_person(self) -> None:
         """At every instant at least one side believes that it answers for the person, and acts so."""
         if hasattr(self, "pair"):
-            assert any(responsible(copy) == copy.me for copy in (self.pair.sender, self.pair.receiver))
+            assert any(responsible(self.pair.copy(side)) == NAMES[side] for side in Side)
 
     def teardown(self) -> None:
         """Bring everything, and compare."""

@@ -20,7 +20,7 @@ from shared.contracts.event import encode
 from shared.contracts.event_data import Terms
 from shared.contracts.exchange import EVENTS, EventUnreadable, ReferralEvent, decode
 from shared.contracts.personal import EARLIEST, LATEST
-from tests.support.referral_pairs import Pair, at_status
+from tests.support.referral_pairs import NAMES, Pair, at_status
 from tests.support.referrals import BY_STEP, CANARY, NOON, RECEIVER, SENDER, act, event, offered, state
 
 anywhere = sampled_from([UTC, *(timezone(timedelta(hours=hours, minutes=45)) for hours in (-24, 5, 23))])
@@ -40,8 +40,8 @@ def test_any_life_comes_back_as_it_was(choices: list[int], side: Side) -> None:
             pair.deliver_all()
     referral = pair.copy(side)
     row = to_row(referral)
-    assert from_row(row, referral.me) == referral
-    assert to_row(from_row(row, referral.me)) == row
+    assert from_row(row, NAMES[side]) == referral
+    assert to_row(from_row(row, NAMES[side])) == row
     assert CANARY not in repr(row)
 
 

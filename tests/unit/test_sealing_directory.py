@@ -46,7 +46,6 @@ YEAR = timedelta(days=365)
 CCEM, ABRI, AUTRE = OrganisationId("ccem-fr"), OrganisationId("abri-be"), OrganisationId("autre-de")
 KINDS = {CCEM: RecipientKind.SUPPORT, ABRI: RecipientKind.HEALTH, AUTRE: RecipientKind.POLICE}
 PASSPHRASES = {holder: f"une phrase que personne ne devine, pour {holder}" for holder in Holder}
-OF_ENVELOPES = {KeyPurpose.SIGNING, KeyPurpose.RECEIPT}
 CHEAP = Choices(cost=Cost(memory_kib=8, iterations=1, lanes=1))
 
 
@@ -148,9 +147,9 @@ def test_a_partner_is_known_with_keys_and_agreement(two: Two) -> None:
     assert book.us == CCEM
     assert set(book.agreements) == {ABRI}
     assert not book.problems
-    assert book.verify_key(ABRI, signing.id, AT, OF_ENVELOPES) == signing.public
-    assert book.verify_key(ABRI, receipt.id, AT, OF_ENVELOPES) == receipt.public
-    assert book.published(ABRI, receipt.id, AT).purpose is KeyPurpose.RECEIPT
+    for key, purpose in ((signing, KeyPurpose.SIGNING), (receipt, KeyPurpose.RECEIPT)):
+        published = book.published(ABRI, key.id, AT)
+        assert (published.key, published.purpose) == (key.public, purpose)
     assert ReferralKind.BROKERED in book.agreement(ABRI, AT).party(CCEM).may_send
     assert referral.inbox_key([book.inbox_key(ABRI, AT).id]).public == book.inbox_key(ABRI, AT)
 
@@ -158,7 +157,7 @@ def test_a_partner_is_known_with_keys_and_agreement(two: Two) -> None:
 def test_we_know_ourselves_too(two: Two) -> None:
     book = Directory(two.ccem).book
     receipt = read_keyring(two.ccem, Holder.INTAKE, PASSPHRASES[Holder.INTAKE]).signing_key(KeyPurpose.RECEIPT, AT)
-    assert book.verify_key(CCEM, receipt.id, AT, {KeyPurpose.RECEIPT}) == receipt.public
+    assert book.published(CCEM, receipt.id, AT).key == receipt.public
     assert code(book.agreement, CCEM, AT) == DirectoryCode.AGREEMENT_NONE
 
 
@@ -172,8 +171,6 @@ def test_each_week_has_its_inbox_key_until_the_quarter_ends(two: Two) -> None:
 def test_what_it_does_not_know_has_a_code(two: Two) -> None:
     book = Directory(two.ccem).book
     signing = next(book.document(ABRI).for_purpose(KeyPurpose.SIGNING, AT)).id
-    audit = next(book.document(ABRI).for_purpose(KeyPurpose.AUDIT_INTAKE, AT)).id
-    inbox = book.inbox_key(ABRI, AT).id
     unknown = KeyId("0" * 32)
     ours = next(book.document(CCEM).for_purpose(KeyPurpose.SIGNING, AT)).id
     cases = [
@@ -182,11 +179,9 @@ def test_what_it_does_not_know_has_a_code(two: Two) -> None:
         ((ABRI, ours, AT), DirectoryCode.KEY_UNKNOWN),
         ((ABRI, signing, SINCE - timedelta(seconds=1)), DirectoryCode.KEY_EXPIRED),
         ((ABRI, signing, SINCE + SERVICE_KEY_LIFETIME), DirectoryCode.KEY_EXPIRED),
-        ((ABRI, audit, AT), DirectoryCode.KEY_WRONG_PURPOSE),
-        ((ABRI, inbox, AT), DirectoryCode.KEY_WRONG_PURPOSE),
     ]
     for question, refusal in cases:
-        assert code(book.verify_key, *question, OF_ENVELOPES) == refusal
+        assert code(book.published, *question) == refusal
     assert code(book.inbox_key, AUTRE, AT) == DirectoryCode.ORGANISATION_UNKNOWN
     assert code(book.agreement, AUTRE, AT) == DirectoryCode.ORGANISATION_UNKNOWN
     assert code(book.agreement, ABRI, SINCE - timedelta(seconds=1)) == DirectoryCode.AGREEMENT_NONE
@@ -202,12 +197,6 @@ def test_an_inbox_key_opens_for_as_long_after_its_end_as_an_envelope_may_live(tw
     assert book.opens_until(ABRI, [first], Suite.X25519) is None
     assert book.opens_until(ABRI, [signing], Suite.X_WING) is None
     assert book.opens_until(CCEM, [first], Suite.X_WING) is None
-
-
-def test_an_inbox_key_is_no_signing_key_even_when_inbox_is_asked_for(two: Two) -> None:
-    book = Directory(two.ccem).book
-    inbox = book.inbox_key(ABRI, AT).id
-    assert code(book.verify_key, ABRI, inbox, AT, {KeyPurpose.INBOX}) == DirectoryCode.KEY_WRONG_PURPOSE
 
 
 def test_x_wing_comes_before_x25519_and_new_before_old(two: Two) -> None:

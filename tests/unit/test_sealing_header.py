@@ -189,27 +189,6 @@ def test_it_is_refused_when_it_is_not_for_us() -> None:
         HEADER.check_recipient(OrganisationId("ccem-fr"))
 
 
-@pytest.mark.parametrize(
-    ("seconds", "refusal"),
-    [
-        (0, None),
-        (-600, None),
-        (-601, EnvelopeCode.POSTDATED),
-        (7 * 86_400 - 1, None),
-        (7 * 86_400, EnvelopeCode.EXPIRED),
-        (70 * 86_400, EnvelopeCode.EXPIRED),
-    ],
-)
-def test_it_is_refused_before_and_after_its_time(seconds: int, refusal: EnvelopeCode | None) -> None:
-    at = AT + timedelta(seconds=seconds)
-    if refusal is None:
-        HEADER.check_time(at)
-        return
-    with pytest.raises(EnvelopeError) as caught:
-        HEADER.check_time(at)
-    assert caught.value.code is refusal
-
-
 def test_random_ids_are_of_version_four() -> None:
     encoded = SPELT.replace("0b5f9c6e-3f0a-4d7c-9a53-7d4a3f1f6c21", str(uuid4()))
     assert Header.decode(encoded.encode()).id.version == 4

@@ -11,7 +11,7 @@ from starlette.routing import Mount, Route
 
 from shared.telemetry import metrics
 from shared.telemetry.asgi import FASTAPI_OFF, Observed
-from shared.telemetry.traces import Kind, span
+from shared.telemetry.traces import Kind, current_traceparent, span_from
 from tests.support.telemetry import Recorded, recorded
 
 PERSONAL = {"name": "Aminata", "born": "1990-05-14"}
@@ -31,7 +31,7 @@ async def client(here: Recorded) -> AsyncIterator[httpx.AsyncClient]:
 
     @router.get("/accept")
     async def accept(referral: str) -> str:
-        with span("referral.accept"):
+        with span_from(current_traceparent(), "referral.accept"):
             return referral
 
     @router.post("/fail")

@@ -79,11 +79,6 @@ class Referral:
         return self.status in OPEN
 
     @property
-    def me(self) -> OrganisationId:
-        """The organisation whose copy this is."""
-        return self.sender if self.side is Side.SENDER else self.receiver
-
-    @property
     def partner(self) -> OrganisationId:
         """The organisation at the other end."""
         return self.receiver if self.side is Side.SENDER else self.sender

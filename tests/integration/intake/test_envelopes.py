@@ -30,7 +30,7 @@ from shared.sealing.keyring import Holder
 from shared.sealing.keys import InboxKey, KeyPurpose, SigningKey
 from shared.sealing.receipts import Receipt, verify_receipt
 from tests.integration.intake.conftest import AtWork, Knocking, MoveClock
-from tests.support.partners import DAY, Organisation, Sealed, Sender
+from tests.support.partners import DAY, Organisation, Sealed, Sender, verifier
 from tests.support.wait import until
 
 CANARY = b'{"name": "Canary Name, held in a flat near the station"}'
@@ -51,7 +51,7 @@ def opened(message: AbstractIncomingMessage, knocking: Knocking) -> ReceiptGiven
 def read_receipt(envelope: bytes, partner: Organisation, us: OrganisationId) -> ReceiptGiven:
     """Return the receipt in an envelope of ours, as ``partner`` reads it."""
     read = parse(envelope)
-    read.verify(partner.directory.book.verify_key(us, read.header.key_id, datetime.now(UTC), {KeyPurpose.RECEIPT}))
+    read.verify(verifier(partner.directory.book, us, read.header.key_id, KeyPurpose.RECEIPT))
     return ReceiptGiven.model_validate_json(open_body(read, inbox_key_of(partner, read.header.inbox_keys)))
 
 

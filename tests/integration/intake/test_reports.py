@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from io import StringIO
 from typing import Any
 from uuid import UUID, uuid4
@@ -20,7 +19,7 @@ from shared.sealing.keyring import Holder
 from shared.sealing.keys import KeyPurpose
 from shared.telemetry import metrics
 from tests.integration.intake.conftest import AtWork, Knocking, is_problem
-from tests.support.partners import Sender
+from tests.support.partners import Sender, verifier
 from tests.support.reports import SILENT, report_json
 from tests.support.wait import until
 
@@ -58,7 +57,7 @@ def read_own(envelope: bytes, knocking: Knocking) -> ReportTaken | None:
     us = knocking.us
     if (read.header.source, read.header.recipient) != (us.id, us.id):
         return None
-    read.verify(us.directory.book.verify_key(us.id, read.header.key_id, datetime.now(UTC), {KeyPurpose.RECEIPT}))
+    read.verify(verifier(us.directory.book, us.id, read.header.key_id, KeyPurpose.RECEIPT))
     key = us.keyring(Holder.REFERRAL).inbox_key(read.header.inbox_keys)
     return ReportTaken.model_validate_json(open_body(read, key))
 
