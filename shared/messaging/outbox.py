@@ -6,16 +6,22 @@ A letter may be published twice (a crash between the confirm and the delete) and
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from json import loads
+from typing import Final
 from uuid import UUID
 
 from pydantic_core import to_json
 
+from shared.growing import doubling
 from shared.storage.pool import Connection
 from shared.storage.rows import insert
 from shared.values import dataclass
 
 GRACE = timedelta(seconds=10)
 """How long the process that wrote a letter has it to itself, before a sweeper may take it."""
+
+
+PAUSES: Final = [doubling(attempt, timedelta(seconds=5), timedelta(minutes=5)) for attempt in range(1, 8)]
+"""How long until each further try of a letter that nobody has confirmed; then always the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,7 @@ CONFIRM = "DELETE FROM outbox WHERE id = ANY($1::uuid[])"
 CLAIM = """
 UPDATE outbox SET
     attempts = attempts + 1,
-    due_at = $1::timestamptz + least(interval '5 minutes', interval '5 seconds' * 2 ^ least(attempts, 10))
+    due_at = $1::timestamptz + ($3::interval[])[least(attempts + 1, cardinality($3::interval[]))]
 WHERE id IN (SELECT id FROM outbox WHERE due_at <= $1 ORDER BY due_at, place LIMIT $2 FOR UPDATE SKIP LOCKED)
 RETURNING id, place, broker, exchange, routing_key, headers, content_type, body
 """
@@ -62,7 +68,7 @@ async def confirm(connection: Connection, ids: Sequence[UUID]) -> None:
 
 async def claim(connection: Connection, at: datetime, limit: int) -> list[Letter]:
     """Return letters that are overdue, in the order they were written, and put their next try off: later each time."""
-    rows = await connection.fetch(CLAIM, at, limit)
+    rows = await connection.fetch(CLAIM, at, limit, PAUSES)
     return [
         Letter(
             row["id"],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import asyncpg
 
+from shared.growing import doubling
 from shared.telemetry.logs import get_logger
 
 if TYPE_CHECKING:
@@ -67,8 +68,7 @@ def pause(attempt: int, *, first: float = 0.2, longest: float = LONGEST_PAUSE_SE
 
     The jitter keeps a hundred consumers from coming back in step (AWS, "Exponential backoff and jitter", 2015).
     """
-    ceiling = min(longest, first * 2 ** min(attempt - 1, 16))
-    return float(ceiling * (0.5 + random.random() / 2))  # noqa: S311 - spreads load, protects nothing
+    return doubling(attempt, first, longest) * (0.5 + random.random() / 2)  # noqa: S311 - spreads load, protects nothing
 
 
 async def open_pool(

@@ -9,6 +9,7 @@ from typing import Final, assert_never
 
 from shared.contracts.codes import Urgency
 from shared.contracts.facts import FactCode
+from shared.growing import doubling
 
 PATIENCE: Final = timedelta(hours=1)
 """How long a standard matter waits at the bell before it is mailed."""
@@ -53,5 +54,4 @@ def next_try(attempts: int, first_tried: datetime, at: datetime, jitter: float) 
     """
     if at - first_tried >= TRIES_END:
         return None
-    pause = min(LONGEST_PAUSE, FIRST_PAUSE * float(2 ** min(attempts - 1, 16)))
-    return at + pause * (0.5 + jitter / 2)
+    return at + doubling(attempts, FIRST_PAUSE, LONGEST_PAUSE) * (0.5 + jitter / 2)
