@@ -11,9 +11,9 @@ from uuid import UUID
 from services.referral.domain.cases import CLOCK, Actor, Case
 from services.referral.domain.expiring import expire
 from services.referral.domain.referral import Referral
+from services.referral.domain.repeating import say_again
 from services.referral.domain.reports import ReportFile
 from services.referral.domain.ruling import Act, Ruling
-from services.referral.domain.waiting import say_now
 from services.referral.known import About, Known
 from shared.contracts.ids import CaseId, ReferralId, StaffId
 from shared.values import dataclass
@@ -39,17 +39,17 @@ class Command:
     """Whether the rule looks at grants, at the case's documents and at its other referrals."""
     beside: CaseId | None = None
     """Another case that it names, which must be there as well."""
-    unsaid: bool = False
-    """Whether the rule looks at what could not be said so far."""
+    own: bool = False
+    """Whether the rule looks at the papers of what we have said."""
     makes: ReferralId | None = None
     """The referral that the rule makes, where the key names the case that it starts from."""
 
     @classmethod
     def about_referral(
-        cls, by: Actor, rule: Rule[Referral, Referral], *, whole: bool = False, unsaid: bool = False
+        cls, by: Actor, rule: Rule[Referral, Referral], *, whole: bool = False, own: bool = False
     ) -> Self:
         """Do something about a referral."""
-        return cls(by, About.REFERRAL, rule, whole=whole, unsaid=unsaid)
+        return cls(by, About.REFERRAL, rule, whole=whole, own=own)
 
     @classmethod
     def about_report(cls, by: Actor, rule: Rule[ReportFile, ReportFile], *, beside: CaseId | None = None) -> Self:
@@ -87,7 +87,5 @@ class NewCase:
 LOOK_AT_CLOCKS: Final = Command.about_referral(CLOCK, lambda known, act: expire(known.thing, act))
 """The clock looks at one referral."""
 
-SAY_WHAT_WAITS: Final = Command.about_referral(
-    CLOCK, lambda known, act: say_now(known.thing, known.unsaid, act), unsaid=True
-)
-"""What was decided about one referral, and could not be said, is said."""
+SAY_AGAIN: Final = Command.about_referral(CLOCK, lambda known, act: say_again(known.thing, known.own, act), own=True)
+"""What nothing proves to have come to the partner is said again, and what could not be said is said."""

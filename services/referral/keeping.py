@@ -11,7 +11,7 @@ from uuid import UUID
 
 from services.referral.domain.ruling import Ruling
 from services.referral.known import About, Files, Kept, Known
-from services.referral.store import cases, folders, papers, proofs, referrals, reports, unsaid
+from services.referral.store import cases, folders, papers, proofs, referrals, reports
 from shared.contracts.ids import MessageId
 from shared.messaging.decision import Decision
 from shared.storage.pool import Connection
@@ -53,7 +53,7 @@ def unkept(ruling: Ruling[Any]) -> Decision[Files]:
 async def keep(
     connection: Connection, states: Mapping[UUID, Files], decisions: Sequence[Decision[Files]], at: datetime
 ) -> None:
-    """Write keys, cases, referrals, reports, consent, documents, what waits and receipts: one statement a table."""
+    """Write keys, cases, referrals, reports, consent, documents and receipts: one statement a table."""
     known = [(about, each) for files in states.values() for about, each in files.items() if isinstance(each, Known)]
     kept = [each for each in decisions if isinstance(each, Kept)]
     rulings = [(ruling, each.folder) for each in kept for ruling in each.rulings]
@@ -65,6 +65,4 @@ async def keep(
     await reports.save(connection, [each.thing for about, each in known if about is About.REPORT])
     await cases.record(connection, [(ruling.grant, folder) for ruling, folder in rulings if ruling.grant is not None])
     await papers.keep(connection, [(paper, folder) for ruling, folder in rulings for paper in ruling.papers], at)
-    await unsaid.keep(connection, [(tell, folder) for ruling, folder in rulings for tell in ruling.unsaid], at)
-    await unsaid.forget(connection, [event for ruling, _ in rulings for event in ruling.said])
     await proofs.prove(connection, [each.proof for each in kept if each.proof is not None], at)

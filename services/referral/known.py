@@ -8,7 +8,8 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from services.referral.domain.casefile import CaseFile
 from services.referral.domain.cases import Case
-from services.referral.domain.ruling import Ruling, Tell
+from services.referral.domain.retelling import Papers
+from services.referral.domain.ruling import Ruling
 from shared.contracts.ids import CaseId, MessageId, ReferralId
 from shared.messaging.decision import Decision
 from shared.storage.vault import CaseCipher, WrappedKey
@@ -47,6 +48,9 @@ class Sent:
     """SHA-256 of its sealed bytes."""
 
 
+NO_PAPERS: Mapping[int, Papers] = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class Erased(Generic[Thing_co]):
     """A referral, report or case whose key was destroyed: what stood in clear is left, and nothing follows from it."""
@@ -65,8 +69,8 @@ class Known(Generic[Thing_co]):
     """What its case holds, for a command that looks at the whole of it."""
     beside: Case | Erased[Case] | None = None
     """Another case that the command names, if it is there."""
-    unsaid: tuple[Tell, ...] = ()
-    """What was decided about it and could not be said, for the command that says it."""
+    own: Mapping[int, Papers] = field(default_factory=lambda: NO_PAPERS)
+    """The papers of our own events, by their number, for the command that says them again."""
 
 
 Files: TypeAlias = Mapping[About, Known[Any] | Erased[Any]]

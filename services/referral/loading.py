@@ -13,7 +13,7 @@ from services.referral.domain.casefile import CaseFile
 from services.referral.domain.referral import Referral
 from services.referral.known import About, Erased, Files, Folder, Known, Sent
 from services.referral.opening import Message, Receipted, Spoken
-from services.referral.store import cases, papers, proofs, reports, unsaid
+from services.referral.store import cases, papers, proofs, reports
 from services.referral.store.referrals import Referrals
 from shared.contracts.exchange import ReferralArrived
 from shared.contracts.ids import MessageId
@@ -83,15 +83,15 @@ class Loading:
         self, connection: Connection, command: Command, key: UUID, known: Known[Any], locked: Locked
     ) -> Known[Any]:
         """Add what a command looks at besides what its key names."""
-        beside, file, waiting = known.beside, known.file, known.unsaid
+        beside, file, own = known.beside, known.file, known.own
         if command.beside is not None:
             case = locked[About.CASE].get(command.beside)
             beside = case.thing if isinstance(case, Known) else case
         if command.whole:
             file = await _file(connection, known.folder, key, _legs(locked, known.folder.id, key))
-        if command.unsaid:
-            waiting = await unsaid.of_referral(connection, key, known.folder)
-        return replace(known, beside=beside, file=file, unsaid=waiting)
+        if command.own:
+            own = await papers.of_side(connection, key, known.thing.side, known.folder)
+        return replace(known, beside=beside, file=file, own=own)
 
 
 async def _file(connection: Connection, folder: Folder, key: UUID, legs: tuple[Referral, ...]) -> CaseFile:

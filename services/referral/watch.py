@@ -1,4 +1,4 @@
-"""What comes round by itself: clocks that ring, what could not be said before, partners whose documents have changed.
+"""What comes round by itself: clocks that ring, what is said again, partners whose documents have changed.
 
 What must never happen: a referral that cannot be moved now holds up another.
 """
@@ -7,11 +7,11 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Final
 
-from services.referral.commands import LOOK_AT_CLOCKS, SAY_WHAT_WAITS, Command
+from services.referral.commands import LOOK_AT_CLOCKS, SAY_AGAIN, Command
 from services.referral.domain.clocks import Awaited
 from services.referral.known import Files
 from services.referral.loading import What
-from services.referral.store import referrals, unsaid
+from services.referral.store import referrals
 from shared.clock import Clock
 from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.ids import ReferralId
@@ -34,9 +34,9 @@ log = get_logger(__name__)
 
 
 class Watch:
-    """Looks at clocks, at what is unsaid and at the folder of partners.
+    """Looks at clocks, at what is not proved to have come and at the folder of partners.
 
-    Any number of processes may: a clock rings once, and what was unsaid is said once.
+    Any number of processes may: a clock rings once, and what is due is said once.
     """
 
     def __init__(
@@ -48,17 +48,17 @@ class Watch:
         self._shell = shell
         self._directory = directory
         self._sealer = sealer
-        self._stuck: dict[Command, dict[ReferralId, datetime]] = {LOOK_AT_CLOCKS: {}, SAY_WHAT_WAITS: {}}
+        self._stuck: dict[Command, dict[ReferralId, datetime]] = {LOOK_AT_CLOCKS: {}, SAY_AGAIN: {}}
 
     async def step(self) -> bool:
-        """Ring the clocks that are due, say what can be said now, and tell whether there may be more of either.
+        """Ring the clocks that are due, say again what is not proved, and tell whether there may be more of either.
 
         Raises:
             OSError, asyncpg.PostgresError: the database is away.
         """
         self._directory.refresh()
         now = self._clock.now()
-        rang, said = await self._ring(now), await self._say(now)
+        rang, said = await self._ring(now), await self._say_again(now)
         return rang or said
 
     async def _ring(self, now: datetime) -> bool:
@@ -71,14 +71,14 @@ class Watch:
                 metrics.RECEIPTS.add(lost, service=places.REFERRAL, outcome=metrics.Receipt.MISSING)
         return len(due) == AT_ONCE
 
-    async def _say(self, now: datetime) -> bool:
-        stuck = self._still_stuck(SAY_WHAT_WAITS, now)
+    async def _say_again(self, now: datetime) -> bool:
+        stuck = self._still_stuck(SAY_AGAIN, now)
         async with self._pool.acquire() as connection:
-            waiting = await unsaid.recipients(connection)
-            told = [each for each in waiting if self._sealer.hindrance(each, now) is None]
-            due = await unsaid.due(connection, told, stuck, AT_ONCE) if told else []
+            partners = await referrals.repeating_to(connection, now)
+            told = [each for each in partners if self._sealer.hindrance(each, now) is None]
+            due = await referrals.repeating(connection, now, told, stuck, AT_ONCE) if told else []
         for referral in due:
-            await self._act(referral, SAY_WHAT_WAITS, now)
+            await self._act(referral, SAY_AGAIN, now)
         return len(due) == AT_ONCE
 
     def _still_stuck(self, command: Command, now: datetime) -> Collection[ReferralId]:

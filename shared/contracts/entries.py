@@ -56,7 +56,9 @@ class EntryCode(StrEnum):
     REFERRAL_UNSAID = "referral.unsaid"
     """A step that the partner cannot be told now."""
     REFERRAL_SAID = "referral.said"
-    """It has been told, later."""
+    """It has been told, later or again."""
+    REFERRAL_REPEATED = "referral.repeated"
+    """Staff have all of our steps said again."""
     REFERRAL_HEARD_ERASED = "referral.heard-erased"
     """The partner has said something about a referral whose case was erased here; nothing of it was kept."""
 

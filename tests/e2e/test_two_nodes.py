@@ -8,7 +8,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -143,25 +143,33 @@ async def nodes(rabbitmq: Rabbit, fresh_database: FreshDatabase, tmp_path: Path)
     pair.remove()
 
 
-async def run(pair: BrokerPair, us: Organisation, fresh_database: FreshDatabase, stack: AsyncExitStack) -> Node:
-    """Run intake and referral of one organisation."""
-    database = await fresh_database("node-fr")
-    await migrate_node(database)
-    tokens = write_staff(us.folder)
-    clock = us.folder / "clock"
+def intake_of(pair: BrokerPair, us: Organisation, database: NodeDatabase) -> AbstractAsyncContextManager[object]:
+    """Return what runs the intake of one organisation."""
     settings = IntakeSettings(
         organisation=us.id,
         folder=us.folder,
         env="test",
-        clock_file=clock,
+        clock_file=us.folder / "clock",
         intake_database=SecretStr(database.dsn(DatabaseRole.INTAKE)),
         intake_node_broker=SecretStr(pair.url(us.id, BrokerRole.INTAKE)),
         intake_exchange_broker=SecretStr(pair.exchange_url(us.id, BrokerRole.INTAKE)),
         intake_passphrase=SecretStr(PASSPHRASE),
     )
-    desk = create_referral(settings_of(pair, us, database, clock))
-    for app in (create_intake(settings), desk):
-        await stack.enter_async_context(app.router.lifespan_context(app))
+    app = create_intake(settings)
+    return app.router.lifespan_context(app)
+
+
+async def run(
+    pair: BrokerPair, us: Organisation, fresh_database: FreshDatabase, stack: AsyncExitStack, *, door: bool = True
+) -> Node:
+    """Run intake and referral of one organisation; without its ``door``, referral alone."""
+    database = await fresh_database("node-fr")
+    await migrate_node(database)
+    tokens = write_staff(us.folder)
+    desk = create_referral(settings_of(pair, us, database, us.folder / "clock"))
+    if door:
+        await stack.enter_async_context(intake_of(pair, us, database))
+    await stack.enter_async_context(desk.router.lifespan_context(desk))
     client = httpx.AsyncClient(transport=httpx.ASGITransport(desk), base_url=f"http://desk{API}", timeout=30)
     await stack.enter_async_context(client)
     owner = await asyncpg.create_pool(database.dsn(DatabaseRole.OWNER), min_size=1, max_size=3)

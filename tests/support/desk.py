@@ -255,6 +255,14 @@ class DeskAtWork:
         await self.stands(event.referral, Status.RECEIVED)
         return event
 
+    async def said_all(self, referral: UUID) -> bool:
+        """Whether all that was decided about a referral has left once, at least."""
+        query = """
+        SELECT count(*) FROM referral, jsonb_array_elements(course::jsonb -> 'repeats') AS repeat
+        WHERE id = $1 AND repeat ->> 1 = '0'
+        """
+        return not await self.owner.fetchval(query, referral)
+
     async def told_staff(self, subject: UUID, code: str) -> Fact:
         """Wait until staff are told ``code`` about ``subject``."""
 

@@ -9,8 +9,8 @@ from services.referral.domain.agreed import Agreed, keep_to, not_heard, not_said
 from services.referral.domain.casefile import CaseFile
 from services.referral.domain.casework import take_back
 from services.referral.domain.life import SAID_BY, STEPS, TABLE
+from services.referral.domain.repeating import say_again
 from services.referral.domain.ruling import Ruling
-from services.referral.domain.waiting import say_now
 from shared.contracts.codes import DeclinedBy, DeclineReason, MissReason, Outcome, Status, Step
 from shared.contracts.event_data import ClosedData, DeclinedData, EventData, MissedData, RedirectedData
 from shared.contracts.exchange import EVENTS, ReferralEvent
@@ -112,8 +112,10 @@ def test_what_follows_for_another_referral_is_asked_as_well() -> None:
     assert keep_to(Ruling(also=(disclosed,)), {RECEIVER: ENDED}, NOON) == Ruling.refused("agreement-expired")
 
 
-def test_what_was_left_unsaid_while_it_was_in_force_is_said_after_its_end() -> None:
+def test_what_was_said_while_it_was_in_force_is_said_again_after_its_end() -> None:
     pair = at_status(Status.OPENED)
-    (tell,) = pair.say(SAID_BY[Step.DECLINED], Step.DECLINED).tells
-    said = say_now(pair.receiver, [tell], act())
+    declined = pair.say(SAID_BY[Step.DECLINED], Step.DECLINED)
+    papers = {told(declined).n: {str(paper.name): paper.content for paper in declined.papers}}
+    said = say_again(pair.receiver, papers, act(at=NOON + DAY))
+    assert [tell.event for tell in said.tells] == [told(declined)]
     assert keep_to(said, {SENDER: Agreed(NOON - DAY, NOON + timedelta(seconds=1))}, NOON + DAY) is said

@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import example, given
-from hypothesis.strategies import booleans, datetimes, dictionaries, frozensets, integers, lists, none, sampled_from
+from hypothesis.strategies import booleans, builds, datetimes, dictionaries, integers, lists, none, sampled_from
 
 from services.referral.domain.clocks import Awaited
 from services.referral.domain.expiring import expire
 from services.referral.domain.hearing import hear
 from services.referral.domain.life import SAID_BY, Side
+from services.referral.domain.referral import Repeat
 from services.referral.domain.ruling import Ruling
 from services.referral.domain.saying import refusal_of
 from services.referral.store.rows import from_row, to_row
@@ -70,18 +71,18 @@ def test_whatever_a_partner_may_say_can_be_kept_and_read_again(step: Step, at: d
     until=none() | moments,
     feedback=booleans(),
     fired=dictionaries(sampled_from([clock.value for clock in Awaited]), moments),
-    unsaid=frozensets(integers(1, 20)),
+    repeats=dictionaries(integers(1, 20), builds(Repeat, integers(0, 50), moments)),
     version=integers(0, 2**31 - 1),
 )
 def test_terms_and_marks_come_back_as_they_were(
     until: datetime | None,
     feedback: bool,  # noqa: FBT001 - drawn
     fired: dict[str, datetime],
-    unsaid: frozenset[int],
+    repeats: dict[int, Repeat],
     version: int,
 ) -> None:
     terms = Terms(purposes=frozenset(Purpose), until=until, feedback=feedback)
-    referral = replace(state(offered()), terms=terms, fired=fired, unsaid=unsaid, version=version)
+    referral = replace(state(offered()), terms=terms, fired=fired, repeats=repeats, version=version)
     assert from_row(to_row(referral), SENDER) == referral
 
 
@@ -98,7 +99,7 @@ def test_the_columns_that_queries_need_say_what_the_lanes_say(status: Status) ->
 def test_a_row_of_before_receipts_were_kept_count_of_can_still_be_read() -> None:
     row = to_row(at_status(Status.DISCLOSED).sender)
     course = json.loads(row.course)
-    del course["unproved"], course["missing"], course["unsaid"]
+    del course["unproved"], course["missing"], course["repeats"]
     course["deadlines"].insert(0, course["deadlines"][0])
     before = row._replace(course=json.dumps(course))
     assert to_row(from_row(before, SENDER)) == row
@@ -110,3 +111,12 @@ def test_overdue_is_a_column_and_a_clock_that_has_rung_is_not_due() -> None:
     rung = state(expire(sent, act(at=NOON + timedelta(days=30))))
     assert to_row(rung).overdue
     assert to_row(rung).due_at is None
+
+
+def test_in_a_row_of_before_anything_was_said_again_what_is_not_proved_is_due() -> None:
+    row = to_row(state(offered()))
+    course = json.loads(row.course)
+    del course["repeats"]
+    read = from_row(row._replace(course=json.dumps(course)), SENDER)
+    assert {n: repeat.times for n, repeat in read.repeats.items()} == {1: 1}
+    assert read.repeats[1].at < NOON

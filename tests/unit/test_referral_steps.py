@@ -7,6 +7,7 @@ import pytest
 
 from examples.partner_system import lanes as example
 from services.referral.domain.life import STEPS, TABLE
+from services.referral.domain.retelling import RETOLD
 from shared.contracts.codes import Step
 from shared.contracts.entries import EntryCode
 from shared.contracts.event_data import EventData
@@ -29,6 +30,7 @@ OF_WHAT_TRAVELS: Mapping[str, Collection[str]] = {
     "what it says in EventData, shared/contracts/event_data.py": {
         step for step, event in EVENTS.items() if data_of(event) in SAID
     },
+    "its way back in RETOLD, services/referral/domain/retelling.py": RETOLD.keys(),
     "an example in DATA, tests/support/referrals.py": BY_STEP.keys(),
     "its place in Step, examples/partner_system/lanes.py": {
         step.removeprefix("referral.").removesuffix(".v1") for step in example.Step

@@ -9,8 +9,9 @@ from services.referral.domain.casework import take_back
 from services.referral.domain.life import SAID_BY, STEPS, TABLE, Side
 from services.referral.domain.reading import read_packet
 from services.referral.domain.refusals import Refused
+from services.referral.domain.repeating import repeat_lane, say_again
 from services.referral.domain.ruling import Ruling, Tell
-from services.referral.domain.waiting import put_off, say_now
+from services.referral.domain.waiting import put_off
 from shared.contracts.codes import Status, Step
 from shared.contracts.ids import OrganisationId
 from tests.support.referral_pairs import at_status
@@ -28,11 +29,12 @@ def test_what_protects_the_person_is_kept_and_said_later(status: Status, step: S
     if not STEPS[step].patient:
         assert late == Ruling.refused("key-unknown")
         return
-    number = told(ruling).n
-    assert late.state == replace(state(ruling), unsaid=frozenset({number}))
-    assert state(late).told == number - 1
+    number, said, waits = told(ruling).n, state(ruling), state(late)
+    assert replace(waits, repeats=said.repeats) == said
+    assert waits.told == number - 1
     assert late.says == ()
-    assert [tell.event for tell in late.unsaid] == [told(ruling)]
+    assert waits.unsaid == {number}
+    assert waits.repeats[number].at <= told(ruling).at, "as soon as it can"
     assert late.papers == ruling.papers
     (step_entry, unsaid) = late.entries
     assert (step_entry,) == ruling.entries
@@ -65,8 +67,7 @@ def test_consent_taken_back_reaches_every_holder_now_or_later() -> None:
         Status.CLOSED,
         Status.WITHDRAWN,
     ]
-    assert [[tell.event.step for tell in each.unsaid] for each in late.also] == [[Step.CONSENT_WITHDRAWN]] * 3
-    assert all(not isinstance(said, Tell) for each in late.also for said in each.says)
+    assert [(each.says, len(state(each).unsaid)) for each in late.also] == [((), 1)] * 3
 
 
 def test_staff_are_told_of_a_person_who_did_not_come_whoever_else_can_be() -> None:
@@ -83,27 +84,25 @@ def test_an_offer_is_read_though_its_sender_cannot_be_told() -> None:
     assert [entry.code for entry in read.entries] == ["referral.opened", "referral.read", "referral.unsaid"]
 
 
-def test_what_was_left_unsaid_is_said_in_its_order_or_waits_on() -> None:
+def test_what_was_left_unsaid_is_said_in_its_order() -> None:
     pair = at_status(Status.DISCLOSED)
-    before = pair.receiver
-    unsaid: list[Tell] = []
     for step in (Step.MISSED, Step.ARRIVED):
-        late = put_off(pair.say(Side.RECEIVER, step), WHY)
-        pair.receiver = state(late)
-        unsaid += late.unsaid
-    assert pair.receiver.unsaid == {2, 3}
-    assert pair.receiver.told == 1
-    said = say_now(pair.receiver, unsaid, act())
-    assert state(said) == replace(pair.receiver, unsaid=before.unsaid)
-    assert state(said).told == 3
-    assert said.says == tuple(unsaid)
-    assert said.said == tuple(tell.event.id for tell in unsaid)
-    assert [(entry.code, entry.detail["step"]) for entry in said.entries] == [
+        pair.receiver = state(put_off(pair.say(Side.RECEIVER, step), WHY))
+    assert (set(pair.receiver.unsaid), pair.receiver.told) == ({2, 3}, 1)
+    said = say_again(pair.receiver, {}, act())
+    assert (state(said).unsaid, state(said).told) == (frozenset(), 3)
+    assert [tell.event.step for tell in said.says if isinstance(tell, Tell)] == [Step.MISSED, Step.ARRIVED]
+    assert [(line.code, line.detail["step"]) for line in said.entries] == [
         ("referral.said", "missed"),
         ("referral.said", "arrived"),
     ]
-    assert put_off(said, WHY) == Ruling.refused("key-unknown")
-    assert say_now(pair.receiver, (), act()) == Ruling()
+
+
+def test_what_is_said_again_waits_on_where_the_partner_cannot_be_told() -> None:
+    pair = at_status(Status.ARRIVED)
+    again = say_again(state(repeat_lane(pair.receiver, act())), {}, act())
+    assert [said.event.step for said in again.says if isinstance(said, Tell)] == [Step.ACCEPTED, Step.ARRIVED]
+    assert put_off(again, WHY) == Ruling.refused("key-unknown")
 
 
 def test_nobody_has_seen_what_has_not_left_however_much_else_was_said_since() -> None:

@@ -6,7 +6,7 @@ no stored status can disagree with what was said. What is personal is not here: 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from types import MappingProxyType
 
 from services.referral.domain.lanes import Lane
@@ -26,8 +26,22 @@ class Deadlines:
     decision: datetime
 
 
+AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
+"""What is due since then is said as soon as it can be, whatever the clock says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """When something of ours is said next."""
+
+    times: int
+    """How often it has been said; 0 where the partner could not be told."""
+    at: datetime
+
+
 NONE_FIRED: Mapping[str, datetime] = MappingProxyType({})
 NO_NUMBERS: frozenset[int] = frozenset()
+NO_REPEATS: Mapping[int, Repeat] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +69,8 @@ class Referral:
     """Which of our own events the partner holds, by number: a receipt proves it, or what the partner has said since."""
     missing: frozenset[int] = NO_NUMBERS
     """Those of the others of which staff were told that no receipt has come in time."""
-    unsaid: frozenset[int] = NO_NUMBERS
-    """Which of our own events have not left, because the partner cannot be told."""
+    repeats: Mapping[int, Repeat] = field(default_factory=lambda: NO_REPEATS)
+    """Which of our own events are said until they are proved, by number."""
     version: int = 0
     """How often the copy has been written; the store lets nobody write over what they have not read."""
 
@@ -93,14 +107,22 @@ class Referral:
         return tuple(n for n in range(1, len(self.lane(self.side)) + 1) if n not in self.proved)
 
     @property
+    def unsaid(self) -> frozenset[int]:
+        """The numbers of this organisation's own events that could not be said yet."""
+        return frozenset(n for n, repeat in self.repeats.items() if repeat.times == 0)
+
+    @property
     def told(self) -> int:
         """How many of this organisation's own events the partner can know: those before the first that is unsaid."""
         return min(self.unsaid, default=len(self.lane(self.side)) + 1) - 1
 
     def with_proof(self, numbers: Iterable[int]) -> "Referral":
         """Return the referral, the partner being known to hold these of this organisation's own events."""
-        proved = self.proved.union(numbers)
-        return self if proved == self.proved else replace(self, proved=proved, missing=self.missing - proved)
+        held = frozenset(numbers)
+        if held <= self.proved and held.isdisjoint(self.repeats):
+            return self
+        repeats = {n: repeat for n, repeat in self.repeats.items() if n not in held}
+        return replace(self, proved=self.proved | held, missing=self.missing - held, repeats=MappingProxyType(repeats))
 
 
 NO_OFFER = "a referral without its offer"

@@ -11,7 +11,6 @@ from services.referral.domain.cases import Actor, Case
 from services.referral.domain.grants import Grant
 from services.referral.domain.life import Side
 from shared.contracts.codes import Category
-from shared.contracts.event import EventId
 from shared.contracts.exchange import ReferralEvent
 from shared.contracts.ids import CaseId, OrganisationId, ReferralId, ReportId
 from shared.contracts.personal import Personal, Text
@@ -40,6 +39,8 @@ class Tell:
 
     to: OrganisationId
     event: ReferralEvent
+    again: bool = False
+    """Whether it was decided before, and is said again or at last."""
 
 
 class PaperName(StrEnum):
@@ -88,10 +89,6 @@ class Ruling(Decision[State], Generic[State]):
     """A grant to record, or to mark as taken back."""
     also: tuple["Ruling[Referral]", ...] = ()
     """What follows for other referrals of the case, in the same transaction."""
-    unsaid: tuple[Tell, ...] = ()
-    """What cannot be said now, and is kept to be said later."""
-    said: tuple[EventId, ...] = ()
-    """What was left unsaid before, and is among what is said now."""
 
     @property
     def tells(self) -> tuple[Tell, ...]:

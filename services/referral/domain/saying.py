@@ -11,6 +11,7 @@ from services.referral.domain.life import REPEATABLE, SAID_BY, after
 from services.referral.domain.moves import codes_of, move_of, papers_of
 from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
+from services.referral.domain.repeating import once_said
 from services.referral.domain.ruling import Act, Ruling, Tell
 from services.referral.domain.telling import entry
 from shared.contracts.codes import Step
@@ -54,7 +55,7 @@ def say(referral: Referral, act: Act, model: type[ReferralEvent], data: EventDat
         terms=data.terms if isinstance(data, DisclosedData) else referral.terms,
     )
     return Ruling(
-        state=said,
+        state=once_said(said, event.n, act.at),
         says=(Tell(referral.partner, event),),
         entries=(entry(said, EntryCode.of(model.step), act, **coded(data), **detail),),
         papers=papers_of(event, referral.case),

@@ -29,6 +29,7 @@ from services.referral.domain.moves import move_of, papers_of
 from services.referral.domain.policy import Grounds, Recipient, Release, Stage, release
 from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
+from services.referral.domain.repeating import once_said
 from services.referral.domain.responsibility import MOVES_ON_ARRIVAL
 from services.referral.domain.ruling import Act, Ruling, Tell
 from services.referral.domain.saying import refusal_of, say
@@ -295,7 +296,7 @@ def _offered(
         assignee=leg.assignee,
     )
     return Ruling(
-        state=referral,
+        state=once_said(referral, event.n, act.at),
         says=(Tell(receiver, event),),
         entries=(
             entry(referral, EntryCode.REFERRAL_OFFERED, act, receiver=receiver, kind=data.kind.value, **released),

@@ -11,6 +11,7 @@ from services.referral.domain.casefile import CaseFile
 from services.referral.domain.policy import Recipient
 from services.referral.domain.reading import read_packet
 from services.referral.domain.referral import Referral
+from services.referral.domain.repeating import repeat_lane
 from services.referral.domain.ruling import Act, Ruling
 from services.referral.domain.sending import AnswerAsked, DiscloseAsked, RescheduleAsked
 from services.referral.routes.asked import AcceptAsked, WithdrawAsked
@@ -144,6 +145,12 @@ async def withdraw(office: TheOffice, asked: Asked, referral: ReferralId, body: 
 async def withdraw_consent(office: TheOffice, asked: Asked, referral: ReferralId) -> ReferralShown:
     """Pass on that the person takes consent back."""
     return await _say(office, asked, referral, sending.withdraw_consent)
+
+
+@router.post("/{referral}/repeat")
+async def repeat(office: TheOffice, asked: Asked, referral: ReferralId) -> ReferralShown:
+    """Say again all that we have ever said about a referral: the partner has lost it."""
+    return await _say(office, asked, referral, repeat_lane)
 
 
 async def _say(

@@ -12,6 +12,7 @@ from typing import Final
 from uuid import UUID
 
 from services.referral.domain.life import Side
+from services.referral.domain.retelling import Papers
 from services.referral.domain.ruling import Note, Paper, PaperName
 from services.referral.known import Folder
 from shared.contracts.codes import Category
@@ -47,6 +48,10 @@ from shared.values import dataclass
 COLUMNS: Final = ("id", "folder", "about", "name", "side", "n", "at", "body")
 
 ABOUT: Final = "SELECT id, name, side, n, at, body FROM paper WHERE about = $1 AND folder = $2 ORDER BY place"
+
+OF_SIDE: Final = """
+SELECT id, name, side, n, at, body FROM paper WHERE about = $1 AND folder = $2 AND side = $3 ORDER BY place
+"""
 
 NEWEST: Final = """
 SELECT DISTINCT ON (name) id, name, side, n, at, body
@@ -111,6 +116,15 @@ async def about(connection: Connection, about: UUID, folder: Folder) -> list[Kep
     is about what was asked for.
     """
     return [_kept(tuple(row.values()), folder) for row in await connection.fetch(ABOUT, about, folder.id)]
+
+
+async def of_side(connection: Connection, referral: UUID, side: Side, folder: Folder) -> dict[int, Papers]:
+    """Return the documents that the events of one side have brought, by the event's number and their own name."""
+    found: dict[int, dict[str, Personal]] = {}
+    for row in await connection.fetch(OF_SIDE, referral, folder.id, side):
+        kept = _kept(tuple(row.values()), folder)
+        found.setdefault(kept.n, {})[kept.name] = kept.content
+    return dict(found)
 
 
 async def newest_parts(connection: Connection, folder: Folder) -> Mapping[Category, Personal]:

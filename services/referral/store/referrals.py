@@ -30,11 +30,11 @@ CHANGE: Final = """
 UPDATE referral SET
     status = new.status, responsible = new.responsible, assignee = new.assignee, overdue = new.overdue,
     due_at = new.due_at, ended_at = new.ended_at, receipt_at = new.receipt_at, course = new.course,
-    version = new.version + 1
+    repeat_at = new.repeat_at, version = new.version + 1
 FROM unnest(
     $1::uuid[], $2::text[], $3::text[], $4::text[], $5::boolean[], $6::timestamptz[], $7::timestamptz[],
-    $8::timestamptz[], $9::text[], $10::integer[]
-) AS new (id, status, responsible, assignee, overdue, due_at, ended_at, receipt_at, course, version)
+    $8::timestamptz[], $9::text[], $10::timestamptz[], $11::integer[]
+) AS new (id, status, responsible, assignee, overdue, due_at, ended_at, receipt_at, course, repeat_at, version)
 WHERE referral.id = new.id AND referral.version = new.version
 """
 """What the life of a referral changes in its row, on top of the version that was read."""
@@ -60,6 +60,15 @@ DUE: Final = f"""
 SELECT id FROM referral WHERE due_at <= $1 AND id <> ALL($2::uuid[]) AND {HAS_KEY} ORDER BY due_at LIMIT $3
 """
 """A clock rings for nobody whose case was erased."""
+
+REPEATING_TO: Final = f"SELECT DISTINCT partner FROM referral WHERE repeat_at <= $1 AND {HAS_KEY}"
+
+REPEATING: Final = f"""
+SELECT id FROM referral WHERE repeat_at <= $1 AND partner = ANY($2::text[]) AND id <> ALL($3::uuid[]) AND {HAS_KEY}
+    AND NOT EXISTS (SELECT FROM said JOIN outbox ON outbox.id = said.message WHERE said.referral = referral.id)
+ORDER BY repeat_at LIMIT $4
+"""
+"""What has yet to leave is not said again: while the broker is away, nothing piles up. Nor is what was erased."""
 
 
 async def save(connection: Connection, referrals: Sequence[Referral]) -> None:
@@ -89,10 +98,25 @@ async def due(connection: Connection, at: datetime, but: Collection[UUID], limit
     return [ReferralId(row["id"]) for row in await connection.fetch(DUE, at, list(but), limit)]
 
 
+async def repeating_to(connection: Connection, at: datetime) -> list[OrganisationId]:
+    """Return the partners to which something is to be said again by ``at``."""
+    return [OrganisationId(row["partner"]) for row in await connection.fetch(REPEATING_TO, at)]
+
+
+async def repeating(
+    connection: Connection, at: datetime, to: Collection[OrganisationId], but: Collection[UUID], limit: int
+) -> list[ReferralId]:
+    """Return the referrals of which something is to be said again to one of ``to`` by ``at``, longest due first.
+
+    Those of ``but`` are left out, and those of which something has yet to leave.
+    """
+    return [ReferralId(row["id"]) for row in await connection.fetch(REPEATING, at, list(to), list(but), limit)]
+
+
 def _changing(row: ReferralRow) -> tuple[object, ...]:
     """Return what :data:`CHANGE` takes of ``row``."""
     now = (row.status, row.responsible, row.assignee, row.overdue, row.due_at, row.ended_at, row.receipt_at)
-    return row.id, *now, row.course, row.version
+    return row.id, *now, row.course, row.repeat_at, row.version
 
 
 class Referrals:

@@ -15,7 +15,7 @@ from pydantic_core import from_json, to_json
 from services.referral.domain.clocks import dial
 from services.referral.domain.lanes import Lane, Lanes, Move
 from services.referral.domain.life import Side
-from services.referral.domain.referral import Deadlines, Referral
+from services.referral.domain.referral import Deadlines, Referral, Repeat
 from services.referral.domain.responsibility import responsible
 from services.referral.domain.standing import Course
 from shared.contracts.codes import ReferralKind, Step, Urgency
@@ -47,8 +47,10 @@ class ReferralRow(NamedTuple):
     ended_at: datetime | None
     receipt_at: datetime | None
     course: str
-    """Both lanes, the terms, the deadlines, what has rung, is not proved, is unsaid. Times: microseconds since 1970."""
+    """Both lanes, the terms, the deadlines, what has rung, is not proved, is said again. In microseconds since 1970."""
     version: int
+    repeat_at: datetime | None
+    """When something of ours must be said again."""
 
 
 def to_row(referral: Referral) -> ReferralRow:
@@ -72,20 +74,22 @@ def to_row(referral: Referral) -> ReferralRow:
         receipt_at=referral.receipt_at,
         course=_course(referral),
         version=referral.version,
+        repeat_at=min((repeat.at for repeat in referral.repeats.values()), default=None),
     )
 
 
 def from_row(row: ReferralRow, me: OrganisationId) -> Referral:
     """Return the referral that ``row`` of the organisation ``me`` keeps.
 
-    A row that was written before receipts were kept count of has no ``unproved``, and a deadline more; one that was
-    written before this was asked of it does not say what is ``unsaid``.
+    A row that was written before receipts were kept count of has no ``unproved``, and a deadline more; in one that was
+    written before anything was said again, all that is not proved is said again at once.
     """
     side = Side(row.side)
     partner = OrganisationId(row.partner)
     course = from_json(row.course)
     lanes = Lanes(_lane(course["sender"]), _lane(course["receiver"]))
-    own = range(1, len(lanes.of(side)) + 1)
+    own, unproved = range(1, len(lanes.of(side)) + 1), course.get("unproved", ())
+    repeats = course.get("repeats", [(n, 1, 0) for n in unproved])
     return Referral(
         id=ReferralId(row.id),
         conversation=ConversationId(row.conversation),
@@ -101,9 +105,9 @@ def from_row(row: ReferralRow, me: OrganisationId) -> Referral:
         receipt_at=row.receipt_at,
         assignee=StaffId(row.assignee) if row.assignee is not None else None,
         fired=MappingProxyType({clock: _moment(at) for clock, at in course["fired"].items()}),
-        proved=frozenset(own).difference(course.get("unproved", ())),
+        proved=frozenset(own).difference(unproved),
         missing=frozenset(course.get("missing", ())),
-        unsaid=frozenset(course.get("unsaid", ())),
+        repeats=MappingProxyType({n: Repeat(times, _moment(at)) for n, times, at in repeats}),
         version=row.version,
     )
 
@@ -119,7 +123,7 @@ def _course(referral: Referral) -> str:
             "fired": {clock: _micros(at) for clock, at in referral.fired.items()},
             "unproved": referral.unproved,
             "missing": sorted(referral.missing),
-            "unsaid": sorted(referral.unsaid),
+            "repeats": [(n, repeat.times, _micros(repeat.at)) for n, repeat in sorted(referral.repeats.items())],
         },
     ).decode()
 

@@ -1,6 +1,5 @@
 """An agreement that has ended: what is under way is concluded, in codes, for some weeks, and nothing else is said."""
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -34,11 +33,6 @@ def after_the_end(offer: ReferralEvent, data: EventData, n: int = 1, seen: int =
     return further(offer, data, n, seen, at=datetime.now(UTC) + ENDED)
 
 
-def nothing_waits(desk: DeskAtWork, referral: UUID) -> Callable[[], Awaitable[bool]]:
-    query = "SELECT NOT EXISTS (SELECT FROM unsaid WHERE referral = $1)"
-    return lambda: desk.owner.fetchval(query, referral)
-
-
 async def test_a_receiver_says_no_word_more_and_does_not_leave_the_sender_waiting(desk: DeskAtWork) -> None:
     offer = await desk.was_offered()
     desk.move_clock(ENDED)
@@ -68,10 +62,10 @@ async def test_in_the_end_nothing_leaves_and_consent_is_taken_back_all_the_same(
     assert await desk.status(offer.referral) is Status.WITHDRAWN
     desk.move_clock(LONG_AGO + timedelta(minutes=6))
     await desk.told_staff(offer.referral, "receipt.missing")
-    assert not await nothing_waits(desk, offer.referral)()
+    assert not await desk.said_all(offer.referral)
     desk.move_clock(ENDED)  # as with an agreement that is signed anew
     await desk.partner.told(offer.referral, Step.CONSENT_WITHDRAWN)
-    await until(nothing_waits(desk, offer.referral))
+    await until(lambda: desk.said_all(offer.referral))
 
 
 async def test_what_concludes_is_heard_and_what_goes_on_is_kept_back(desk: DeskAtWork) -> None:

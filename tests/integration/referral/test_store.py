@@ -7,7 +7,7 @@ import pytest
 
 from deploy.local.databases import DatabaseRole
 from services.referral.domain.referral import Referral
-from services.referral.store import cases, papers, proofs, referrals, reports, unsaid
+from services.referral.store import cases, papers, proofs, referrals, reports
 from services.referral.store.rows import ReferralRow
 from services.referral.store.schema import SCHEMA
 from shared.contracts.codes import Step
@@ -29,7 +29,7 @@ GIVES: dict[ModuleType, dict[str, list[str]]] = {
         "RECORD": [],
         "GRANTS": ["id", "withdrawn_at", "body"],
     },
-    papers: {"ABOUT": PAPER, "NEWEST": PAPER, "GONE": ["name"]},
+    papers: {"ABOUT": PAPER, "OF_SIDE": PAPER, "NEWEST": PAPER, "GONE": ["name"]},
     proofs: {
         "SAY": [],
         "FIND": ["message", "referral", "n", "digest"],
@@ -43,14 +43,10 @@ GIVES: dict[ModuleType, dict[str, list[str]]] = {
         "PAGE": ROW,
         "OF_CASE": ROW,
         "DUE": ["id"],
+        "REPEATING_TO": ["partner"],
+        "REPEATING": ["id"],
     },
     reports: {"LOCK": [*REPORT, "epoch", "wrapped"], "SAVE": [], "FIND": [*REPORT, "erased"], "PAGE": REPORT},
-    unsaid: {
-        "OF_REFERRAL": ["event", "recipient", "body"],
-        "FORGET": [],
-        "RECIPIENTS": ["recipient"],
-        "DUE": ["referral"],
-    },
 }
 
 

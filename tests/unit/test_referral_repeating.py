@@ -1,0 +1,189 @@
+"""What is not proved is said again: when, in which words, and until when."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+
+from services.referral.domain.hearing import hear, hear_receipt
+from services.referral.domain.life import SAID_BY, STEPS, TABLE, Side
+from services.referral.domain.moves import move_of, papers_of
+from services.referral.domain.referral import Referral
+from services.referral.domain.repeating import (
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
+    next_after,
+    repeat_lane,
+    say_again,
+)
+from services.referral.domain.retelling import retold
+from services.referral.domain.ruling import Ruling, Tell
+from shared.contracts.codes import Status, Step
+from shared.contracts.event import encode
+from shared.contracts.event_data import Terms
+from shared.contracts.exchange import ReferralEvent
+from shared.contracts.personal import Personal
+from tests.support.referral_pairs import NAMES, Pair, at_status
+from tests.support.referrals import BY_STEP, CANARY, NOON, act, offered, state, told
+
+DAY = timedelta(days=1)
+SAID = [(status, step) for status, step in TABLE if status is not None and step in SAID_BY]
+
+
+def papers(*rulings: Ruling[Referral]) -> dict[int, dict[str, Personal]]:
+    """Return what the store gives of our own papers."""
+    found: dict[int, dict[str, Personal]] = {}
+    for paper in (each for ruling in rulings for each in ruling.papers):
+        found.setdefault(paper.n, {})[paper.name] = paper.content
+    return found
+
+
+def again(
+    referral: Referral, own: Mapping[int, Mapping[str, Personal]], after: timedelta = DAY
+) -> tuple[Referral, list[ReferralEvent]]:
+    """Return the referral a while after noon, and what is said again then."""
+    ruling = say_again(referral, own, act(at=NOON + after))
+    return ruling.state or referral, [said.event for said in ruling.says if isinstance(said, Tell)]
+
+
+def test_the_pauses_grow_from_two_minutes_to_a_day() -> None:
+    pauses = [next_after(times, NOON).at - NOON for times in range(1, 40)]
+    assert (pauses[0], pauses[-1]) == (FIRST_PAUSE, LONGEST_PAUSE)
+    assert all(later == min(2 * earlier, LONGEST_PAUSE) for earlier, later in pairwise(pauses))
+    assert sum(pauses[:30], timedelta()) > timedelta(days=14), "a partner that is away is not flooded"
+
+
+def test_nothing_is_said_before_its_time_and_then_once() -> None:
+    sent = offered()
+    referral, own = state(sent), papers(sent)
+    assert say_again(referral, own, act(at=NOON + FIRST_PAUSE - timedelta(seconds=1))) == Ruling()
+    later, events = again(referral, own, FIRST_PAUSE)
+    assert events == [told(sent)]
+    assert later.repeats[1] == next_after(2, NOON + FIRST_PAUSE)
+    assert say_again(later, own, act(at=NOON + FIRST_PAUSE)) == Ruling()
+
+
+def test_every_repeat_is_a_line_of_the_audit_trail() -> None:
+    sent = offered()
+    (line,) = say_again(state(sent), papers(sent), act(at=NOON + DAY)).entries
+    assert (line.code, line.detail) == ("referral.said", {"step": "offered", "n": "1"})
+
+
+def test_a_receipt_ends_it() -> None:
+    sent = offered()
+    proved = state(hear_receipt(state(sent), act(), 1))
+    assert not proved.repeats
+    assert say_again(proved, papers(sent), act(at=NOON + DAY)) == Ruling()
+
+
+def test_so_does_what_the_partner_says_in_the_knowledge_of_it() -> None:
+    pair = Pair.of(offered())
+    assert set(pair.sender.repeats) == {1}
+    pair.deliver(Side.SENDER, told(pair.say(Side.RECEIVER, Step.OPENED)))
+    assert not pair.sender.repeats
+
+
+@pytest.mark.parametrize(("status", "step"), SAID)
+def test_what_is_said_again_says_the_same_and_changes_nothing(status: Status, step: Step) -> None:
+    pair = at_status(status)
+    side = SAID_BY[step]
+    ruling = pair.say(side, step)
+    event, copy = told(ruling), pair.copy(side)
+    retelling = retold(copy, event.n, papers(ruling)[event.n] if ruling.papers else {})
+    assert retelling is not None
+    if step is not Step.DISCLOSED:  # its terms are narrowed by those of the referral when it is said, not here
+        assert encode(retelling) == encode(event)
+    assert {paper.name: paper.content for paper in papers_of(retelling, copy.case)} == (
+        {paper.name: paper.content for paper in ruling.papers}
+    )
+    pair.deliver_all()
+    before = pair.copy(side.other)
+    assert hear(before, retelling, NAMES[side], act(NAMES[side.other])) == Ruling()
+
+
+@pytest.mark.parametrize("step", [step for step in BY_STEP if step is not Step.OFFERED])
+def test_without_its_papers_an_event_keeps_its_number_and_its_codes_and_says_nothing(step: Step) -> None:
+    status = next(status for status, possible in SAID if possible is step)
+    pair = at_status(status)
+    ruling = pair.say(SAID_BY[step], step)
+    event = told(ruling)
+    emptied = retold(pair.copy(SAID_BY[step]), event.n, {})
+    if step in (Step.DECLINED, Step.REDIRECTED):
+        assert emptied is None, "its words are what it says; they always may leave"
+        return
+    assert emptied is not None
+    assert CANARY.encode() not in encode(emptied)
+    assert move_of(emptied) == move_of(event)
+
+
+def withdrawn_after(step: Step) -> tuple[Referral, dict[int, dict[str, Personal]]]:
+    """Return the sender's copy: what disclosed something and what ends it are both unproved."""
+    pair = at_status(Status.ASKED if step is Step.ANSWERED else Status.ACCEPTED)
+    said, ends = pair.say(Side.SENDER, step), pair.say(Side.SENDER, Step.CONSENT_WITHDRAWN)
+    return pair.sender, papers(said, ends)
+
+
+@pytest.mark.parametrize("step", [Step.ANSWERED, Step.DISCLOSED])
+def test_what_consent_was_taken_back_for_goes_empty_so_that_the_withdrawal_is_not_waited_for(step: Step) -> None:
+    referral, own = withdrawn_after(step)
+    _, events = again(referral, own)
+    assert [event.step for event in events] == [step, Step.CONSENT_WITHDRAWN]
+    assert CANARY.encode() not in b"".join(map(encode, events))
+
+
+def test_an_emptied_event_lets_the_withdrawal_through() -> None:
+    pair = at_status(Status.ACCEPTED)
+    disclosed, ends = pair.say(Side.SENDER, Step.DISCLOSED), pair.say(Side.SENDER, Step.CONSENT_WITHDRAWN)
+    pair.under_way[Side.RECEIVER].clear()
+    _, events = again(pair.sender, papers(disclosed, ends))
+    for event in events:
+        assert isinstance(pair.deliver(Side.RECEIVER, event, NOON + DAY), Ruling)
+    assert pair.receiver.course == pair.sender.course
+    assert pair.receiver.status is Status.WITHDRAWN
+
+
+def test_words_go_again_only_while_the_terms_run() -> None:
+    sent = offered()
+    until = NOON + timedelta(hours=1)
+    referral = replace(state(sent), terms=Terms(purposes=state(sent).terms.purposes, until=until))
+    _, events = again(referral, papers(sent), timedelta(minutes=59))
+    assert [event.step for event in events] == [Step.OFFERED]
+    ruling = say_again(referral, papers(sent), act(at=until))
+    assert ruling.says == ()
+    assert [(line.code, line.detail["reason"]) for line in ruling.entries] == [("referral.unsaid", "ended")]
+    assert not state(ruling).repeats, "an offer that may not leave is given up"
+
+
+def test_a_withdrawn_offer_is_not_made_again() -> None:
+    pair = Pair.of(offered())
+    ends = pair.say(Side.SENDER, Step.WITHDRAWN)
+    _, events = again(pair.sender, papers(offered(), ends))
+    assert [event.step for event in events] == [Step.WITHDRAWN]
+
+
+@pytest.mark.parametrize("status", Status)
+def test_what_ends_access_always_goes_whole(status: Status) -> None:
+    """Whatever became of the referral since: only what a patient step says stands for what has happened."""
+    pair = at_status(status)
+    patient = [step for state_, step in SAID if state_ is status and STEPS[step].patient and step is not Step.CLOSED]
+    for step in patient:
+        fresh = at_status(status)
+        ruling = fresh.say(SAID_BY[step], step)
+        _, events = again(fresh.copy(SAID_BY[step]), papers(ruling))
+        assert told(ruling) in events
+    assert pair.sender.status is status
+
+
+def test_a_whole_lane_is_said_again_though_all_of_it_is_proved() -> None:
+    pair = at_status(Status.ARRIVED)
+    assert not pair.receiver.repeats
+    asked = repeat_lane(pair.receiver, act())
+    (line,) = asked.entries
+    assert (line.code, line.detail) == ("referral.repeated", {"count": "2"})
+    referral, events = again(state(asked), {}, timedelta())
+    assert [event.n for event in events] == [1, 2]
+    assert referral.proved == pair.receiver.proved
+    assert set(referral.repeats) == {1, 2}, "until it is proved anew"
+    assert not state(hear_receipt(state(hear_receipt(referral, act(), 1)), act(), 2)).repeats
