@@ -30,6 +30,7 @@ from services.intake.domain.admission import (
 from services.intake.store import arrivals, receipts
 from shared.audit.merkle import leaf_hash
 from shared.contracts.event import EventId
+from shared.contracts.facts import Fact
 from shared.contracts.ids import MessageId, OrganisationId
 from shared.contracts.receipt import ReceiptGiven, ReceiptGivenData
 from shared.contracts.services import Service
@@ -76,6 +77,7 @@ class Door(Desk[Arrival, Given]):
     """Envelopes in; the same envelopes to referral and receipts to partners out."""
 
     name = Service.INTAKE.value
+    says = Forward | GiveReceipt | SendReceiptAgain | Fact
 
     def __init__(self, us: OrganisationId, directory: Directory, keyring: Keyring, sealer: Sealer) -> None:
         """Take whose door it is, who may be known at it, what signs receipts, and what seals them."""

@@ -23,6 +23,7 @@ class ReportDesk(Desk[TakeReport, ReportId]):
     """Reports in; the same reports, sealed, to referral out."""
 
     name = "intake-reports"
+    says = ReportTaken
 
     def __init__(self, us: OrganisationId, sealer: Sealer) -> None:
         """Take whose door it is, and what seals."""

@@ -35,6 +35,7 @@ class NotifyDesk(Desk[Fact, None]):
     """
 
     name = Service.NOTIFY.value
+    says = Telling
 
     def __init__(self, people: Sequence[Person], organisation: OrganisationId) -> None:
         """Take whom there is to tell, and in whose name it is done."""

@@ -29,6 +29,7 @@ from shared.audit.cases import CaseEntries
 from shared.audit.log import EntryCipher
 from shared.contracts.codes import ReferralKind, Step
 from shared.contracts.exchange import LifeEvent, ReferralOffered
+from shared.contracts.facts import Fact
 from shared.contracts.ids import CaseId, MessageId, OrganisationId
 from shared.contracts.report import ReportTaken
 from shared.messaging import places
@@ -55,6 +56,7 @@ class ReferralDesk(Desk[What, Files]):
     """Sealed messages and commands in; events for partners and facts for notify out."""
 
     name = places.REFERRAL
+    says = Tell | Fact
 
     def __init__(
         self,

@@ -9,7 +9,8 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from services.referral.domain.casefile import CaseFile
 from services.referral.domain.cases import Case
 from services.referral.domain.retelling import Papers
-from services.referral.domain.ruling import Ruling
+from services.referral.domain.ruling import Ruling, Tell
+from shared.contracts.facts import Fact
 from shared.contracts.ids import CaseId, MessageId, ReferralId
 from shared.messaging.decision import Decision
 from shared.storage.vault import CaseCipher, WrappedKey
@@ -83,6 +84,7 @@ NO_FILES: Files = MappingProxyType({})
 class Kept(Decision[Files]):
     """A decision of this service, with what the store must keep beside the next state."""
 
+    says: tuple[Tell | Fact, ...] = ()
     folder: Folder
     """The key for all of it: what a decision keeps belongs to one case, or to one report."""
     rulings: tuple[Ruling[Any], ...] = ()

@@ -33,7 +33,7 @@ class Decision(Generic[State]):
     state: State | None = None
     """The next state to keep; ``None`` keeps what there is."""
     says: tuple[object, ...] = ()
-    """Facts for this node and events for partners; the service's post office knows the way for each."""
+    """What its desk says, such as facts for this node and events for partners; each kind of decision narrows it."""
     entries: tuple[Entry, ...] = ()
     refusal: Refusal | None = None
     """Set when nothing may change. State and says are then empty; entries may record the attempt."""

@@ -8,6 +8,7 @@ is true then.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import UnionType
 from typing import Generic, TypeVar
 from uuid import UUID
 
@@ -39,6 +40,8 @@ class Desk(ABC, Generic[What, State]):
 
     name: str
     """The consumer's name in held messages, metrics and spans, such as ``referral``."""
+    says: type | UnionType
+    """What its decisions may say, all of which ``say`` knows. The shell refuses anything else."""
 
     @abstractmethod
     def read(self, delivery: Delivery) -> Heard[What]:

@@ -23,6 +23,7 @@ from opentelemetry.trace import Span
 
 from shared.audit import log as audit
 from shared.clock import Clock
+from shared.contracts.coded import Coded
 from shared.messaging import held, inbox, outbox
 from shared.messaging.decision import Decision, Early, Refusal
 from shared.messaging.delivery import Delivery, Heard, Later, Read, Unreadable
@@ -45,6 +46,7 @@ CONTENTIONS = 5
 """How often a command is decided anew because somebody else was faster."""
 
 FAILED = "decision-failed"
+UNSAYABLE = "saying-unknown"
 EARLY = "early"
 
 log = get_logger(__name__)
@@ -320,12 +322,24 @@ class Shell(Generic[What, State]):
         if decision.says:
             traceparent = traces.traceparent_of(item.span)
             recorded = leaves[0].commitment if leaves else None
-            work.said += [Said(what, traceparent, recorded) for what in decision.says]
+            work.said += self._sayings(decision.says, traceparent, recorded)
 
     def _announce(self, holds: Iterable[Hold], at: datetime) -> list[Said]:
         """Return what the desk says of the messages that are parked."""
         parked = [each for each in holds if each.due_at is None]
-        return [Said(what, None) for each in parked for what in self.desk.parked(each.id, each.reason, at)]
+        return [said for each in parked for said in self._sayings(self.desk.parked(each.id, each.reason, at))]
+
+    def _sayings(
+        self, whats: Sequence[object], traceparent: str | None = None, recorded: audit.Commitment | None = None
+    ) -> list[Said]:
+        """Return what is to be said.
+
+        Raises:
+            UnsayableError: the desk does not know one of ``whats``, and would drop it. The message is parked.
+        """
+        if not all(isinstance(what, self.desk.says) for what in whats):
+            raise UnsayableError(UNSAYABLE)
+        return [Said(what, traceparent, recorded) for what in whats]
 
     async def _keep(self, connection: Connection, work: Work[State], at: datetime) -> Sequence[Letter]:
         """Write all that was decided, one statement a table, and return the letters to publish after the commit."""
@@ -359,6 +373,10 @@ def _first_of_each(items: Iterable[Item[What]]) -> dict[UUID, bytes]:
         if item.heard.id is not None and not item.admitted:
             messages.setdefault(item.heard.id, item.heard.digest)
     return messages
+
+
+class UnsayableError(Coded[str]):
+    """A decision says what its desk does not: a fault in the program, and nothing of it is kept."""
 
 
 class _CommandRefusedError(Exception):

@@ -57,6 +57,7 @@ class ParcelDesk(Desk[Add, Parcel]):
     """Adds up parcels and says each new total."""
 
     name = "parcels"
+    says = tuple
 
     def __init__(self) -> None:
         self.troubles: set[str] = {"unreadable", "later", "forbidden", "bug"}

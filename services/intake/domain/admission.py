@@ -125,6 +125,7 @@ class Numbered:
 class Admission(Decision[Given]):
     """What follows from an arrival. Also what is refused may have arrived, and count in its sender's sequence."""
 
+    says: tuple[Forward | GiveReceipt | SendReceiptAgain, ...] = ()
     numbered: Numbered | None = None
 
 

@@ -12,6 +12,7 @@ from services.referral.domain.grants import Grant
 from services.referral.domain.life import Side
 from shared.contracts.codes import Category
 from shared.contracts.exchange import ReferralEvent
+from shared.contracts.facts import Fact
 from shared.contracts.ids import CaseId, OrganisationId, ReferralId, ReportId
 from shared.contracts.personal import Personal, Text
 from shared.messaging.decision import Decision, Refusal
@@ -82,6 +83,7 @@ class Paper:
 class Ruling(Decision[State], Generic[State]):
     """A decision of the referral service."""
 
+    says: tuple[Tell | Fact, ...] = ()
     papers: tuple[Paper, ...] = ()
     opens: Case | None = None
     """A case to open with this decision, before its papers are kept."""

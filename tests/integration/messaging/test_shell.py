@@ -5,6 +5,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from io import StringIO
@@ -16,11 +17,11 @@ import pytest
 
 from shared.messaging import held
 from shared.messaging.consumer import Arrived
-from shared.messaging.decision import Decision
-from shared.messaging.delivery import LARGEST_KEPT, Delivery, Later, Read, Unreadable
+from shared.messaging.decision import Decision, Early
+from shared.messaging.delivery import LARGEST_KEPT, Delivery, Heard, Later, Read, Unreadable
 from shared.messaging.desk import Said
 from shared.messaging.outbox import Letter
-from shared.messaging.shell import Batch, Work
+from shared.messaging.shell import Batch, UnsayableError, Work
 from shared.sealing.codes import KeyringCode, KeyringError
 from shared.storage.pool import Connection
 from shared.telemetry import logs, metrics
@@ -310,6 +311,27 @@ async def test_a_value_that_cannot_be_written_is_found_by_halving_and_not_waited
     outcomes = await bench.take([Delivery(body, {}, "test") for body in bodies])
     assert [outcome.refusal.code if outcome.refusal else "" for outcome in outcomes] == ["", "decision-failed", ""]
     assert await bench.total(parcel) == 2
+
+
+async def test_a_saying_that_the_desk_does_not_know_is_refused_and_not_dropped(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parcel, strange, original = uuid4(), uuid4(), bench.desk.decide
+
+    def decide(state: Parcel | None, heard: Heard[Add], at: datetime) -> Decision[Parcel] | Early:
+        decision = original(state, heard, at)
+        if isinstance(decision, Early) or heard.key != strange:
+            return decision
+        return replace(decision, says=("a word",))
+
+    monkeypatch.setattr(bench.desk, "decide", decide)
+    bodies = [message(parcel, 1)[1], message(strange, 1)[1], message(parcel, 1)[1]]
+    outcomes = await bench.take([Delivery(body, {}, "test") for body in bodies])
+    assert [outcome.refusal.code if outcome.refusal else "" for outcome in outcomes] == ["", "decision-failed", ""]
+    assert (await bench.total(parcel), await bench.total(strange)) == (2, 0)
+    assert [lot.reason for lot in await parked(bench)] == ["decision-failed"]
+    with pytest.raises(UnsayableError, match="saying-unknown"):
+        await bench.shell.act(bench.desk.read(Delivery(message(strange, 1)[1], {}, "http")))
 
 
 async def test_what_became_of_each_message_is_counted_once_and_after_the_commit(
