@@ -117,7 +117,7 @@ class AcceptedData(Personal):
 
     meeting: Meeting
     expected: Moment | None = None
-    """When the person should have come by. Without it no clock watches over the arrival."""
+    """When the person should have come by. Without a likely hour the sender's clock waits for a term of its own."""
 
 
 class DisclosedData(Personal):

@@ -181,7 +181,7 @@ def grounds(*grants: Grant, organisation: OrganisationId = RECEIVER) -> Grounds:
 
 def recipient(organisation: OrganisationId = RECEIVER) -> Recipient:
     """Return an organisation with an agreement in force."""
-    return Recipient(organisation, RecipientKind.SUPPORT, agreed=True, kinds=EVERY_KIND)
+    return Recipient(organisation, RecipientKind.SUPPORT, agreed=True, kinds=EVERY_KIND, hours=BRUSSELS)
 
 
 def casefile(*grants: Grant, legs: tuple[Referral, ...] = ()) -> CaseFile:
@@ -191,7 +191,7 @@ def casefile(*grants: Grant, legs: tuple[Referral, ...] = ()) -> CaseFile:
 
 def leg() -> Leg:
     """Return a new referral of a new case of the sender."""
-    return Leg(ReferralId(next(FRESH)), CaseId(next(FRESH)), SENDER, NOOR, BRUSSELS)
+    return Leg(ReferralId(next(FRESH)), CaseId(next(FRESH)), SENDER, NOOR)
 
 
 def offered(

@@ -13,6 +13,7 @@ from services.referral.domain.clocks import (
     GRACE,
     Awaited,
     Hours,
+    arrival_by,
     deadlines,
     dial,
     due,
@@ -25,14 +26,30 @@ from services.referral.domain.hearing import hear_receipt
 from services.referral.domain.lanes import Lanes
 from services.referral.domain.life import SAID_BY, TABLE, Side
 from services.referral.domain.receiving import accept, miss
+from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import Ruling
+from services.referral.domain.saying import say
+from services.referral.domain.sending import DiscloseAsked, RescheduleAsked, disclose, reschedule
 from services.referral.domain.standing import Course
-from shared.contracts.codes import MissReason, ReferralKind, Status, Step, Urgency
-from shared.contracts.event_data import MissedData
-from shared.contracts.exchange import LANE_LIMIT
+from shared.contracts.codes import Category, MissReason, Status, Step, Urgency
+from shared.contracts.event_data import AcceptedData, Meeting, MeetingPart, MissedData
+from shared.contracts.exchange import LANE_LIMIT, ReferralAccepted
 from shared.contracts.facts import Audience, Fact, FactCode
 from tests.support.referral_pairs import Pair, at_status
-from tests.support.referrals import BRUSSELS, MEETING, NOON, ZOE, act, offered, state
+from tests.support.referrals import (
+    BRUSSELS,
+    MEETING,
+    NOON,
+    ZOE,
+    act,
+    casefile,
+    event,
+    grant,
+    offered,
+    recipient,
+    state,
+    told,
+)
 
 
 def possible(status: Status, step: Step) -> bool:
@@ -296,12 +313,95 @@ def test_the_senders_clock_only_tells_its_own_staff() -> None:
     assert (fact.code, fact.urgency) == (FactCode.REFERRAL_OVERDUE, Urgency.IMMEDIATE)
 
 
-def test_without_an_hour_no_clock_watches_over_the_arrival() -> None:
+def accepted(expected: datetime | None = None, urgency: Urgency = Urgency.URGENT) -> Pair:
+    """Return a pair whose receiver has accepted, and named this hour, whatever the rules say of it."""
+    pair = Pair.of(offered(urgency=urgency))
+    data = AcceptedData(meeting=MEETING, expected=expected)
+    pair.receiver = state(said := say(pair.receiver, act(ZOE), ReferralAccepted, data))
+    pair.deliver(Side.SENDER, told(said))
+    pair.receipt(Side.RECEIVER)
+    return pair
+
+
+def disclosed(pair: Pair, at: datetime = NOON) -> Pair:
+    """Let the sender disclose."""
+    asked = DiscloseAsked(categories=frozenset({Category.IDENTITY}))
+    pair.sender = state(said := disclose(pair.sender, act(at=at), asked, casefile(grant()), recipient()))
+    pair.deliver(Side.RECEIVER, told(said))
+    pair.receipt(Side.SENDER, 2)
+    return pair
+
+
+TERMS = {Urgency.IMMEDIATE: 4 * HOUR, Urgency.URGENT: 72 * HOUR, Urgency.STANDARD: 14 * DAY}
+
+
+@pytest.mark.parametrize("expected", [None, NOON - DAY, NOON + 91 * DAY, datetime(2099, 1, 1, tzinfo=UTC)])
+@pytest.mark.parametrize("urgency", Urgency)
+def test_without_a_likely_hour_the_sender_awaits_the_arrival_for_a_term(
+    urgency: Urgency, expected: datetime | None
+) -> None:
+    pair = disclosed(accepted(expected, urgency), NOON + HOUR)
+    assert running(pair.receiver) == {}
+    assert running(pair.sender) == {Awaited.ARRIVAL: NOON + HOUR + TERMS[urgency]}
+    rung = expire(pair.sender, act(CLOCK, NOON + HOUR + TERMS[urgency]))
+    assert state(rung).status is Status.DISCLOSED, "only the receiver knows whether they came"
+    (fact,) = rung.says
+    assert isinstance(fact, Fact)
+    assert (fact.code, fact.urgency) == (FactCode.REFERRAL_OVERDUE, Urgency.IMMEDIATE)
+    assert dial(state(rung)).next_due is None, "it rings once"
+
+
+def test_the_term_ends_when_somebody_works() -> None:
+    assert arrival_by(Urgency.STANDARD, datetime.fromisoformat("2026-11-24T23:30+01:00"), PARIS) == (
+        datetime.fromisoformat("2026-12-09T09:00+01:00")
+    )
+
+
+def test_an_hour_that_is_named_takes_the_place_of_the_term_and_a_new_meeting_without_one_gives_it_back() -> None:
+    pair = disclosed(accepted(NOON + DAY))
+    for side in Side:
+        assert running(pair.copy(side)) == {Awaited.ARRIVAL: NOON + DAY + GRACE[side]}
+    pair.say(Side.RECEIVER, Step.MISSED)
+    pair.deliver_all()
+    asked = RescheduleAsked(meeting=Meeting(withheld=frozenset(MeetingPart)))
+    later = NOON + 2 * HOUR
+    pair.sender = state(said := reschedule(pair.sender, act(at=later), asked, casefile(grant()), recipient()))
+    pair.deliver(Side.RECEIVER, told(said))
+    pair.receipt(Side.SENDER, 3)
+    assert running(pair.sender) == {Awaited.ARRIVAL: later + 72 * HOUR}
+    assert running(pair.receiver) == {}
+
+
+@pytest.mark.parametrize(
+    ("expected", "refused"),
+    [
+        (NOON - HOUR, False),
+        (NOON - HOUR - timedelta(microseconds=1), True),
+        (NOON + 90 * DAY, False),
+        (NOON + 90 * DAY + timedelta(microseconds=1), True),
+    ],
+)
+def test_staff_name_a_likely_hour_or_none(expected: datetime, refused: bool) -> None:  # noqa: FBT001 - drawn
+    asked = RescheduleAsked(meeting=MEETING, expected=expected)
+    missed = at_status(Status.MISSED).sender
+    for ruling in (
+        accept(at_status(Status.OPENED).receiver, act(ZOE), MEETING, expected),
+        reschedule(missed, act(), asked, casefile(grant()), recipient()),
+    ):
+        if refused:
+            assert ruling.refusal is not None
+            assert ruling.refusal.code == Refused.EXPECTED
+        else:
+            assert state(ruling).standing.expected == expected
+
+
+def test_an_hour_that_nobody_can_mean_leaves_its_line_and_stops_nothing() -> None:
     pair = at_status(Status.OPENED)
-    pair.receiver = state(accept(pair.receiver, act(ZOE), MEETING))
-    pair.receipt(Side.RECEIVER, 2)
-    assert pair.receiver.standing.expected is None
-    assert running(replace(pair.receiver, kind=ReferralKind.SERVICE)) == {}
+    data = AcceptedData(meeting=MEETING, expected=NOON + 10000 * DAY)
+    heard = pair.deliver(Side.SENDER, event(pair.sender, data, n=2, seen=1))
+    assert isinstance(heard, Ruling)
+    assert (state(heard).status, state(heard).standing.expected) == (Status.ACCEPTED, None)
+    assert heard.entries[0].detail == {"refused": "expected-out-of-bounds"}
 
 
 def test_a_miss_by_staff_alerts_their_own_coordinator_too() -> None:

@@ -35,7 +35,7 @@ from shared.contracts.codes import (
 )
 from shared.contracts.ids import CaseId, GrantId, OrganisationId, StaffId
 from shared.contracts.packet import IDENTIFYING
-from tests.support.referrals import FRESH, NOON, NOOR, RECEIVER, grant, grounds
+from tests.support.referrals import BRUSSELS, FRESH, NOON, NOOR, RECEIVER, grant, grounds
 
 HOUR = timedelta(hours=1)
 ORGANISATIONS = (RECEIVER, OrganisationId("autre-fr"), OrganisationId("shelter-us"))
@@ -212,20 +212,24 @@ REASONS: list[tuple[Withheld, Grounds]] = [
     (Withheld.PURPOSE_NOT_GRANTED, replace(grounds(grant()), purpose=Purpose.RESEARCH)),
     (
         Withheld.AUTHORITY_NOT_GRANTED,
-        replace(grounds(grant()), recipient=Recipient(RECEIVER, RecipientKind.POLICE, agreed=True, kinds=EVERY_KIND)),
+        replace(
+            grounds(grant()),
+            recipient=Recipient(RECEIVER, RecipientKind.POLICE, agreed=True, kinds=EVERY_KIND, hours=BRUSSELS),
+        ),
     ),
     (
         Withheld.AUTHORITY_NOT_GRANTED,
         replace(
             grounds(grant(purposes=frozenset({Purpose.SUPPORT, Purpose.AUTHORITIES}))),
-            recipient=Recipient(RECEIVER, RecipientKind.IMMIGRATION, agreed=True, kinds=EVERY_KIND),
+            recipient=Recipient(RECEIVER, RecipientKind.IMMIGRATION, agreed=True, kinds=EVERY_KIND, hours=BRUSSELS),
         ),
     ),
     (Withheld.NO_TRANSFER_BASIS, grounds(grant(recipient=ORGANISATIONS[2]), organisation=ORGANISATIONS[2])),
     (
         Withheld.NO_AGREEMENT,
         replace(
-            grounds(grant()), recipient=Recipient(RECEIVER, RecipientKind.SUPPORT, agreed=False, kinds=frozenset())
+            grounds(grant()),
+            recipient=Recipient(RECEIVER, RecipientKind.SUPPORT, agreed=False, kinds=frozenset(), hours=BRUSSELS),
         ),
     ),
 ]

@@ -86,6 +86,13 @@ def test_terms_and_marks_come_back_as_they_were(
     assert from_row(to_row(referral), SENDER) == referral
 
 
+@given(arrival=none() | moments)
+def test_until_when_an_arrival_is_awaited_comes_back(arrival: datetime | None) -> None:
+    sent = at_status(Status.DISCLOSED).sender
+    referral = replace(sent, deadlines=replace(sent.deadlines, arrival=arrival))
+    assert from_row(to_row(referral), SENDER) == referral
+
+
 @pytest.mark.parametrize("status", Status)
 def test_the_columns_that_queries_need_say_what_the_lanes_say(status: Status) -> None:
     pair = at_status(status)
@@ -99,7 +106,7 @@ def test_the_columns_that_queries_need_say_what_the_lanes_say(status: Status) ->
 def test_a_row_of_before_receipts_were_kept_count_of_can_still_be_read() -> None:
     row = to_row(at_status(Status.DISCLOSED).sender)
     course = json.loads(row.course)
-    del course["unproved"], course["missing"], course["repeats"]
+    del course["unproved"], course["missing"], course["repeats"], course["arrival"]
     course["deadlines"].insert(0, course["deadlines"][0])
     before = row._replace(course=json.dumps(course))
     assert to_row(from_row(before, SENDER)) == row

@@ -2,10 +2,11 @@
 
 Deadlines follow from urgency. ``immediate`` and ``urgent`` run round the clock; ``standard`` counts the receiver's
 working days until the first reading (weekends are left out; public holidays are not known here), and fourteen days of
-any kind until the decision. A question to the sender stops the decision clock until it is answered. Each deadline rings
-once, whichever process looks and however often: what has rung is part of the state. Whatever this organisation says
-waits for its receipt, so that nothing is swallowed on the way, or waits for a key to be sealed with, without a word to
-staff; a receipt that comes late still counts.
+any kind until the decision. A question to the sender stops the decision clock until it is answered. Where nobody has
+named an hour, the sender awaits the arrival for as long as a decision. Each deadline rings once, whichever process
+looks and however often: what has rung is part of the state. Whatever this organisation says waits for its
+receipt, so that nothing is swallowed on the way, or waits for a key to be sealed with, without a word to staff; a
+receipt that comes late still counts.
 """
 
 from collections.abc import Mapping
@@ -89,6 +90,11 @@ def deadlines(urgency: Urgency, since: datetime, hours: Hours) -> Deadlines:
     return Deadlines(first_read.astimezone(UTC), decision.astimezone(UTC))
 
 
+def arrival_by(urgency: Urgency, since: datetime, hours: Hours) -> datetime:
+    """Return by when, in UTC, a person should have come whose hour nobody has named since ``since``."""
+    return deadlines(urgency, since, hours).decision
+
+
 def receipts(referral: Referral) -> dict[int, datetime]:
     """Return by when the receipt of each of our own events that is not proved should come, by the event's number."""
     lane = referral.lane(referral.side)
@@ -105,9 +111,15 @@ def running(referral: Referral) -> dict[Awaited, datetime]:
         clocks[Awaited.FIRST_READ] = until.first_read
     if status in (Status.OFFERED, Status.RECEIVED, Status.OPENED):
         clocks[Awaited.DECISION] = until.decision + standing.paused
-    if status is Status.DISCLOSED and standing.expected is not None:
-        clocks[Awaited.ARRIVAL] = standing.expected + GRACE[referral.side]
+    if status is Status.DISCLOSED and (arrival := _arrival(referral)) is not None:
+        clocks[Awaited.ARRIVAL] = arrival
     return clocks
+
+
+def _arrival(referral: Referral) -> datetime | None:
+    """Return when the person is late: soon after the hour agreed, or at the end of the term that stands in for it."""
+    expected = referral.standing.expected
+    return referral.deadlines.arrival if expected is None else expected + GRACE[referral.side]
 
 
 def quiet(referral: Referral) -> dict[Awaited, datetime]:

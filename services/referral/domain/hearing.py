@@ -12,6 +12,7 @@ from typing import Final
 
 from services.referral.domain.cases import Case, opened
 from services.referral.domain.clocks import Hours, deadlines
+from services.referral.domain.expected import likely
 from services.referral.domain.handover import withdraw_elsewhere
 from services.referral.domain.lanes import Lane, Lanes
 from services.referral.domain.life import SAID_BY, Side, after
@@ -193,9 +194,15 @@ def _taken(referral: Referral, event: ReferralEvent, act: Act) -> Ruling[Referra
     return Ruling(
         state=heard,
         says=(*_facts(referral, heard, event.step, act), *says),
-        entries=(entry(heard, EntryCode.of(event.step), by_partner, **coded(data)), *entries),
+        entries=(entry(heard, EntryCode.of(event.step), by_partner, **coded(data), **_unlikely(event)), *entries),
         papers=papers_of(event, heard.case),
     )
+
+
+def _unlikely(event: ReferralEvent) -> dict[str, str]:
+    """Return for the audit trail that no clock waits for the hour that a partner has named."""
+    move = move_of(event)
+    return {} if move.expected is None or likely(move.expected, move.at) else {"refused": Refused.EXPECTED.value}
 
 
 def _facts(before: Referral, heard: Referral, step: Step, act: Act) -> tuple[Fact, ...]:

@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 
+from services.referral.domain.clocks import Hours
 from services.referral.domain.grants import Grant
 from shared.contracts.codes import (
     AgeBand,
@@ -62,6 +63,8 @@ class Recipient:
     """Whether an agreement with it is in force now, and it is not frozen."""
     kinds: frozenset[ReferralKind]
     """Which kinds of referral the agreement lets us send it."""
+    hours: Hours
+    """When it works, as far as that is known here."""
     transfer_basis: TransferBasis | None = None
     """What the agreement states, where the organisation is outside the EU/EEA."""
 

@@ -10,6 +10,7 @@ with every step, with a decline or a miss most of all. How they are afterwards g
 from dataclasses import replace
 from datetime import datetime
 
+from services.referral.domain.expected import likely
 from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import Act, Ruling
@@ -61,6 +62,8 @@ def accept(referral: Referral, act: Act, meeting: Meeting, expected: datetime | 
     """Take the person in, and say when, where and by whom they are met; a clock watches over ``expected``."""
     if ended(referral.terms, act.at):
         return _refused(referral, Step.ACCEPTED, Refused.TERMS_ENDED)
+    if expected is not None and not likely(expected, act.at):
+        return _refused(referral, Step.ACCEPTED, Refused.EXPECTED)
     return say(referral, act, ReferralAccepted, AcceptedData(meeting=meeting, expected=expected))
 
 

@@ -24,6 +24,8 @@ class Deadlines:
 
     first_read: datetime
     decision: datetime
+    arrival: datetime | None = None
+    """At the sender, once it has disclosed: until when the person should have come, where nobody has named an hour."""
 
 
 AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)

@@ -32,6 +32,8 @@ class Refused(StrEnum):
     """Another organisation answers for the person: redirect what it has offered, or wait until they have arrived."""
     PERHAPS_EXPECTED = "perhaps-expected-elsewhere"
     """Nothing proves that an organisation to which the person was on the way knows of the withdrawal: ask it first."""
+    EXPECTED = "expected-out-of-bounds"
+    """The hour by which the person should have come is long past, or over 90 days ahead: name another, or none."""
     NOT_WITH_ITSELF = "referral-to-oneself"
     KIND_NOT_AGREED = "kind-not-agreed"
     """The agreement does not let the sender send referrals of this kind: choose another, or agree on more."""

@@ -14,7 +14,8 @@ from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from services.referral.domain.casefile import CaseFile
-from services.referral.domain.clocks import Hours, deadlines
+from services.referral.domain.clocks import arrival_by, deadlines
+from services.referral.domain.expected import likely
 from services.referral.domain.handover import (
     identifies_to_a_second,
     not_ours,
@@ -110,13 +111,12 @@ class RescheduleAsked(Personal):
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """Which referral, for which case, whose, who follows it, and when its receiver works."""
+    """Which referral, for which case, whose, and who follows it."""
 
     referral: ReferralId
     case: CaseId
     sender: OrganisationId
     assignee: StaffId
-    hours: Hours
 
 
 def offer(leg: Leg, act: Act, asked: OfferAsked, file: CaseFile, to: Recipient) -> Ruling[Referral]:
@@ -142,7 +142,7 @@ def offer(leg: Leg, act: Act, asked: OfferAsked, file: CaseFile, to: Recipient) 
         identity_reason=reason,
     )
     conversation, released = _conversation(asked, file), _released(asked.categories, gate)
-    return _offered(leg, act, data, receiver=to.organisation, conversation=conversation, released=released)
+    return _offered(leg, act, data, to=to, conversation=conversation, released=released)
 
 
 def answer(referral: Referral, act: Act, asked: AnswerAsked, file: CaseFile, to: Recipient) -> Ruling[Referral]:
@@ -187,7 +187,8 @@ def disclose(referral: Referral, act: Act, asked: DiscloseAsked, file: CaseFile,
     if ended(terms, act.at):
         return Ruling.refused(Refused.TERMS_ENDED, status=referral.status.value)
     data = DisclosedData(packet=file.packet(asked.categories), terms=terms)
-    said = say(referral, act, ReferralDisclosed, data, **_released(asked.categories, gate), **_although(others))
+    awaiting = _awaiting(referral, act.at, to)
+    said = say(awaiting, act, ReferralDisclosed, data, **_released(asked.categories, gate), **_although(others))
     return replace(said, also=withdraw_candidates(others, act))
 
 
@@ -196,17 +197,19 @@ def reschedule(referral: Referral, act: Act, asked: RescheduleAsked, file: CaseF
 
     When they come is always told, so that a clock watches over it; where, who and what to bring are words.
     """
-    meeting = asked.meeting
+    meeting, expected = asked.meeting, asked.expected
     refusal = refusal_of(referral, Step.RESCHEDULED)
+    if refusal is None and expected is not None and not likely(expected, act.at):
+        refusal = Refused.EXPECTED
     if refusal is not None:
         return Ruling.refused(refusal, status=referral.status.value)
-    data = RescheduledData(meeting=meeting, expected=asked.expected)
+    awaiting, data = _awaiting(referral, act.at, to), RescheduledData(meeting=meeting, expected=expected)
     if not any((meeting.where, meeting.who, meeting.bring)):
-        return say(referral, act, ReferralRescheduled, data)
+        return say(awaiting, act, ReferralRescheduled, data)
     gate = _under_its_terms(referral, _WORDS, _grounds(file, to, asked.purpose), Stage.ACCEPTED, act.at)
     if isinstance(gate, Ruling):
         return gate
-    return say(referral, act, ReferralRescheduled, data, **_released(frozenset(), gate))
+    return say(awaiting, act, ReferralRescheduled, data, **_released(frozenset(), gate))
 
 
 def withdraw(referral: Referral, act: Act, reason: WithdrawReason) -> Ruling[Referral]:
@@ -246,6 +249,12 @@ def _not_offered(leg: Leg, asked: OfferAsked, file: CaseFile, to: Recipient) -> 
     return None
 
 
+def _awaiting(referral: Referral, at: datetime, to: Recipient) -> Referral:
+    """Return the referral with the time by which the person should have come, for as long as nobody names an hour."""
+    by = arrival_by(referral.urgency, at, to.hours)
+    return replace(referral, deadlines=replace(referral.deadlines, arrival=by))
+
+
 def _not_disclosed(referral: Referral, asked: DiscloseAsked, file: CaseFile) -> Refused | None:
     """Return why the other referrals of the case let nobody be told who it is, or ``None`` where they do."""
     others = rivals(referral.kind, file.legs)
@@ -267,7 +276,7 @@ def _offered(
     act: Act,
     data: OfferedData,
     *,
-    receiver: OrganisationId,
+    to: Recipient,
     conversation: ConversationId | None,
     released: Mapping[str, str],
 ) -> Ruling[Referral]:
@@ -287,19 +296,21 @@ def _offered(
         case=leg.case,
         side=Side.SENDER,
         sender=leg.sender,
-        receiver=receiver,
+        receiver=to.organisation,
         kind=data.kind,
         urgency=data.urgency,
         course=Course(Lanes(sender=(move_of(event),))),
         terms=data.terms,
-        deadlines=deadlines(data.urgency, act.at, leg.hours),
+        deadlines=deadlines(data.urgency, act.at, to.hours),
         assignee=leg.assignee,
     )
     return Ruling(
         state=once_said(referral, event.n, act.at),
-        says=(Tell(receiver, event),),
+        says=(Tell(to.organisation, event),),
         entries=(
-            entry(referral, EntryCode.REFERRAL_OFFERED, act, receiver=receiver, kind=data.kind.value, **released),
+            entry(
+                referral, EntryCode.REFERRAL_OFFERED, act, receiver=to.organisation, kind=data.kind.value, **released
+            ),
         ),
         papers=papers_of(event, leg.case),
     )

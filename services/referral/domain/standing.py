@@ -3,6 +3,7 @@
 from dataclasses import field
 from datetime import datetime, timedelta
 
+from services.referral.domain.expected import likely
 from services.referral.domain.lanes import Lanes, Move, in_order
 from services.referral.domain.life import OPEN, Side, after
 from shared.contracts.codes import Status, Step
@@ -27,7 +28,7 @@ class Standing:
     paused: timedelta = NO_TIME
     """How long answered questions have held up the decision."""
     expected: datetime | None = None
-    """When the person should have come by, as last agreed."""
+    """When the person should have come by, as last agreed; ``None`` where no likely hour was named."""
     arrived_at: datetime | None = None
     left_at: datetime | None = None
     """When the receiver closed. Consent taken back ends a referral as well, and moves nobody."""
@@ -84,11 +85,13 @@ def _note(times: dict[str, datetime], side: Side, move: Move, now: datetime) -> 
     if side is Side.RECEIVER:
         times.setdefault("read_at", move.at)
     asked_at = times.pop("asked_at", None)
-    if move.expected is not None:
-        times["expected"] = move.expected
     match move.step:
         case Step.OFFERED:
             times["offered_at"] = move.at
+        case Step.ACCEPTED | Step.RESCHEDULED:
+            times.pop("expected", None)
+            if move.expected is not None and likely(move.expected, move.at):
+                times["expected"] = move.expected
         case Step.ASKED:
             times["asked_at"] = now
         case Step.ARRIVED:

@@ -125,7 +125,7 @@ async def take_back(office: TheOffice, asked: Asked, case: CaseId, grant: GrantI
 @router.post("/{case}/referrals", status_code=201, responses=again(ReferralShown))
 async def offer(office: TheOffice, asked: Asked, case: CaseId, body: OfferAsked, response: Response) -> ReferralShown:
     """Offer the person to another organisation: all that is asked for, or nothing where a grant does not cover it."""
-    leg = sending.Leg(ReferralId(asked.fresh(case)), case, office.us, asked.by.id, office.hours)
+    leg = sending.Leg(ReferralId(asked.fresh(case)), case, office.us, asked.by.id)
     command = Command.offering(
         asked.by.id,
         leg.referral,

@@ -212,12 +212,13 @@ class Office:
         try:
             agreement = self.directory.book.agreement(organisation, at)
         except DirectoryError:
-            return Recipient(organisation, RecipientKind.SUPPORT, agreed=False, kinds=frozenset())
+            return Recipient(organisation, RecipientKind.SUPPORT, agreed=False, kinds=frozenset(), hours=self.hours)
         return Recipient(
             organisation,
             agreement.party(organisation).kind,
             agreed=True,
             kinds=frozenset(agreement.party(self.us).may_send),
+            hours=self.hours,
             transfer_basis=agreement.transfer_basis,
         )
 

@@ -90,6 +90,7 @@ def from_row(row: ReferralRow, me: OrganisationId) -> Referral:
     lanes = Lanes(_lane(course["sender"]), _lane(course["receiver"]))
     own, unproved = range(1, len(lanes.of(side)) + 1), course.get("unproved", ())
     repeats = course.get("repeats", [(n, 1, 0) for n in unproved])
+    first_read, decision = map(_moment, course["deadlines"][-2:])
     return Referral(
         id=ReferralId(row.id),
         conversation=ConversationId(row.conversation),
@@ -101,7 +102,7 @@ def from_row(row: ReferralRow, me: OrganisationId) -> Referral:
         urgency=Urgency(row.urgency),
         course=Course(lanes),
         terms=Terms.model_validate(course["terms"]),
-        deadlines=Deadlines(*map(_moment, course["deadlines"][-2:])),
+        deadlines=Deadlines(first_read, decision, _perhaps(course.get("arrival"))),
         receipt_at=row.receipt_at,
         assignee=StaffId(row.assignee) if row.assignee is not None else None,
         fired=MappingProxyType({clock: _moment(at) for clock, at in course["fired"].items()}),
@@ -120,6 +121,7 @@ def _course(referral: Referral) -> str:
             "receiver": [_compact(move) for move in referral.course.lanes.receiver],
             "terms": referral.terms,
             "deadlines": [_micros(until.first_read), _micros(until.decision)],
+            "arrival": None if until.arrival is None else _micros(until.arrival),
             "fired": {clock: _micros(at) for clock, at in referral.fired.items()},
             "unproved": referral.unproved,
             "missing": sorted(referral.missing),
@@ -141,7 +143,7 @@ def _lane(moves: Sequence[Sequence[Any]]) -> Lane:
             _moment(at),
             seen,
             tuple(codes),
-            None if expected is None else _moment(expected),
+            _perhaps(expected),
         )
         for step, id_, at, seen, codes, expected in moves
     )
@@ -153,3 +155,7 @@ def _micros(at: datetime) -> int:
 
 def _moment(micros: int) -> datetime:
     return _EPOCH + timedelta(microseconds=micros)
+
+
+def _perhaps(micros: int | None) -> datetime | None:
+    return None if micros is None else _moment(micros)

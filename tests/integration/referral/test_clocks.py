@@ -7,10 +7,11 @@ from uuid import UUID
 import pytest
 
 from services.referral import watch
-from shared.contracts.codes import Purpose, Status, Step
-from shared.contracts.event_data import DisclosedData, MissedData, Terms
+from shared.contracts.codes import Purpose, Status, Step, Urgency
+from shared.contracts.event_data import AcceptedData, DisclosedData, MissedData, Terms
+from shared.contracts.facts import Audience
 from shared.telemetry import metrics
-from tests.support.desk import DeskAtWork, further, run
+from tests.support.desk import DeskAtWork, further, meeting, run
 from tests.support.referrals import BY_STEP, CANARY, packet
 from tests.support.wait import until
 
@@ -121,3 +122,32 @@ async def test_a_person_who_does_not_come_is_missed_by_the_clock(desk: DeskAtWor
     assert missed.data.reason.value == "time_passed"
     await desk.told_staff(offer.referral, "referral.missed")
     assert (await desk.do(offer.referral, "arrive"))["responsible"] == desk.us.id
+
+
+async def test_a_person_whose_hour_nobody_has_named_is_asked_after_when_the_term_ends(
+    desk: DeskAtWork, own_clock: None
+) -> None:
+    assert own_clock is None
+    referral = await desk.offered(urgency="immediate")
+    _, offer = await desk.partner.told(referral, Step.OFFERED)
+    century = datetime(2099, 1, 1, tzinfo=UTC)
+    await desk.hear(further(offer, AcceptedData(meeting=meeting(), expected=century), 1, 1))
+    await desk.stands(referral, Status.ACCEPTED)
+    shown = await desk.do(referral, "disclose", {"categories": ["identity"]})
+    assert datetime.fromisoformat(shown["clocks"]["arrival"]) < datetime.now(UTC) + timedelta(hours=5)
+    envelope, _ = await desk.partner.told(referral, Step.DISCLOSED)
+    await desk.take_receipt(envelope)
+    desk.move_clock(timedelta(hours=4, minutes=1))
+    told = await desk.told_staff(referral, "referral.overdue")
+    assert (told.audience, told.urgency) == (Audience.ASSIGNEE, Urgency.IMMEDIATE)
+    assert await desk.status(referral) is Status.DISCLOSED
+
+
+async def test_no_hour_is_named_that_would_silence_the_clock(desk: DeskAtWork) -> None:
+    offer = await desk.was_offered()
+    agreed = {"meeting": meeting().model_dump(mode="json", exclude_none=True)}
+    for days in (-1, 91):
+        hour = (datetime.now(UTC) + timedelta(days=days)).isoformat()
+        refused = await desk.post(f"/referrals/{offer.referral}/accept", {**agreed, "expected": hour})
+        assert (refused.status_code, refused.json()["code"]) == (409, "expected-out-of-bounds")
+    assert (await desk.do(offer.referral, "accept", agreed))["status"] == "accepted"
