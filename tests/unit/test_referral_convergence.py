@@ -1,10 +1,11 @@
-"""Two organisations, a network that delays, reorders, repeats and loses for a while: both stores end the same.
+"""Two organisations, a network that delays, reorders, repeats and loses: both stores end the same.
 
 hypothesis plays the staff of both sides and the network. Whatever it does, once everything has arrived both copies say
 the same of the referral, everybody whose action had no effect has been told, and nobody was ever left without anybody.
 """
 
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -13,6 +14,7 @@ from hypothesis.strategies import DataObject, data, sampled_from
 from services.referral.domain.lanes import in_order
 from services.referral.domain.life import SAID_BY, Side
 from services.referral.domain.referral import Referral
+from services.referral.domain.repeating import say_again
 from services.referral.domain.responsibility import responsible
 from services.referral.domain.ruling import Ruling, Tell
 from services.referral.domain.saying import refusal_of
@@ -22,7 +24,10 @@ from shared.contracts.exchange import EVENTS, ReferralEvent, decode
 from shared.contracts.facts import Fact, FactCode
 from shared.messaging.decision import Early
 from tests.support.referral_pairs import NAMES, Pair
-from tests.support.referrals import NOON, offered
+from tests.support.referrals import NOON, act, offered
+
+if TYPE_CHECKING:
+    from shared.contracts.personal import Personal
 
 
 class TwoOrganisations(RuleBasedStateMachine):
@@ -35,6 +40,7 @@ class TwoOrganisations(RuleBasedStateMachine):
         self.now = NOON
         self.under_way: list[tuple[Side, ReferralEvent]] = []
         self.heard: list[tuple[Side, ReferralEvent]] = []
+        self.papers: dict[Side, dict[int, dict[str, Personal]]] = {side: {} for side in Side}
         self.told_of_conflict: dict[Side, list[str]] = {side: [] for side in Side}
         self.conflict_facts = dict.fromkeys(Side, 0)
 
@@ -51,6 +57,8 @@ class TwoOrganisations(RuleBasedStateMachine):
             ruling = self.pair.say(side, choice.draw(sampled_from(possible)), self.tick())
             self.pair.under_way[side.other].clear()
             self.under_way += [(side.other, said.event) for said in ruling.says if isinstance(said, Tell)]
+            for paper in ruling.papers:
+                self.papers[side].setdefault(paper.n, {})[paper.name] = paper.content
 
     @rule(side=sampled_from(Side), step=sampled_from(tuple(EVENTS)))
     def staff_try_what_the_table_may_not_have(self, side: Side, step: Step) -> None:
@@ -66,6 +74,12 @@ class TwoOrganisations(RuleBasedStateMachine):
         """Bring whichever message is under way, and keep it under way if it comes ``again``."""
         place = choice.draw(sampled_from(range(len(self.under_way))))
         self.bring(place, again=again)
+
+    @precondition(lambda self: self.under_way)
+    @rule(choice=data())
+    def network_loses(self, choice: DataObject) -> None:
+        """Lose whichever message is under way, for good."""
+        del self.under_way[choice.draw(sampled_from(range(len(self.under_way))))]
 
     @precondition(lambda self: self.heard)
     @rule(choice=data())
@@ -111,6 +125,17 @@ class TwoOrganisations(RuleBasedStateMachine):
         assert codes.count(FactCode.REFERRAL_CONFLICTED) == len(lost) <= 1
         self.told_of_conflict[side] += " ".join(lost).split()
 
+    def bring_what_can_be(self) -> None:
+        """Bring everything that does not wait for what was lost."""
+        while any(self.bring(place, again=False) for place in range(len(self.under_way))):
+            pass
+
+    def say_again(self, side: Side) -> None:
+        """Say again what nothing proves to have come, a day later."""
+        ruling = say_again(self.pair.copy(side), self.papers[side], act(at=self.now + timedelta(days=1)))
+        self.pair.keep(side, ruling.state)
+        self.under_way += [(side.other, tell.event) for tell in ruling.tells]
+
     @invariant()
     def somebody_answers_for_the_person(self) -> None:
         """At every instant at least one side believes that it answers for the person, and acts so."""
@@ -118,11 +143,14 @@ class TwoOrganisations(RuleBasedStateMachine):
             assert any(responsible(self.pair.copy(side)) == NAMES[side] for side in Side)
 
     def teardown(self) -> None:
-        """Bring everything, and compare."""
+        """Bring everything, what was lost too, and compare."""
         if not hasattr(self, "pair"):
             return
-        while self.under_way:
-            assert any(self.bring(place, again=False) for place in range(len(self.under_way)))
+        self.bring_what_can_be()
+        for side in Side:
+            self.say_again(side)
+        self.bring_what_can_be()
+        assert not self.under_way, "whatever waited has what it waited for"
         self.pair.receipt()
         sender, receiver = self.pair.sender, self.pair.receiver
         assert sender.course == receiver.course
