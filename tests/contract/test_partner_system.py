@@ -114,6 +114,21 @@ def test_what_was_taken_twice_gets_the_same_receipt_again(two: Acquainted) -> No
     assert [one.step for one in two.centre.store.lanes(referral.id).theirs] == [Step.OPENED]
 
 
+def test_what_is_said_again_in_another_envelope_gets_a_receipt_and_changes_nothing(two: Acquainted) -> None:
+    """Otherwise a node would say it for ever (docs/protocol/events.md, section 4)."""
+    referral = offered(two)
+    asked = said(referral, "asked", 1, 1, {"question": "Where is she now?"})
+    two.centre.take(two.house.seal(asked))
+    receipt = two.centre.outgoing(events.RECEIPT_GIVEN)
+    two.centre.desk.sent(receipt, Confirmed())
+    lanes, under_way = two.centre.store.lanes(referral.id), two.centre.desk.to_send()
+    assert codes(two.centre.take(two.house.seal(asked))) == []
+    another = two.centre.outgoing(events.RECEIPT_GIVEN)
+    assert another.id != receipt.id
+    assert two.centre.desk.to_send() == [*under_way, another]
+    assert two.centre.store.lanes(referral.id) == lanes
+
+
 ORDER = st.permutations([0, 1, 2, 3])
 AGAIN = st.lists(st.integers(min_value=0, max_value=3), max_size=3)
 
