@@ -62,6 +62,12 @@ class WithdrawAsked(Personal):
     reason: WithdrawReason
 
 
+class RepeatAsked(Personal):
+    """The partner that has lost what was said to it."""
+
+    partner: Organisation
+
+
 class LinkAsked(Personal):
     """The case that a report belongs to."""
 

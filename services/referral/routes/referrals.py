@@ -14,10 +14,11 @@ from services.referral.domain.referral import Referral
 from services.referral.domain.repeating import repeat_lane
 from services.referral.domain.ruling import Act, Ruling
 from services.referral.domain.sending import AnswerAsked, DiscloseAsked, RescheduleAsked
-from services.referral.routes.asked import AcceptAsked, WithdrawAsked
+from services.referral.routes.asked import AcceptAsked, RepeatAsked, WithdrawAsked
 from services.referral.routes.office import CASEWORKERS, REFUSALS, Asked, Caller, Office, Reader, TheOffice, ThePage
-from services.referral.routes.shown import PaperShown, ReceiptShown, ReferralShown
+from services.referral.routes.shown import PaperShown, ReceiptShown, ReferralShown, RepeatShown
 from services.referral.store import proofs
+from services.referral.store.referrals import of_partner
 from shared.contracts.codes import Status
 from shared.contracts.event_data import AskedData, ClosedData, DeclinedData, MissedData, ProgressedData, RedirectedData
 from shared.contracts.ids import ReferralId
@@ -39,6 +40,17 @@ async def list_referrals(
     async with office.pool.acquire() as connection:
         found = await office.referrals.page(connection, status, page.after, page.limit)
     return [ReferralShown.of(referral) for referral in found]
+
+
+@router.post("/repeat")
+async def repeat_all(office: TheOffice, caller: Reader, body: RepeatAsked) -> RepeatShown:
+    """Say again all that we have ever said to a partner, which has lost it. Asked twice, it is said twice."""
+    command = Command.about_referral(caller.by.id, lambda known, act: repeat_lane(known.thing, act))
+    async with office.pool.acquire() as connection:
+        found = await of_partner(connection, body.partner)
+    for referral in found:
+        await office.act(caller, referral, command)
+    return RepeatShown(referrals=len(found))
 
 
 @router.get("/{referral}")

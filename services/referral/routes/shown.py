@@ -98,6 +98,13 @@ def _possible(referral: Referral, step: Step) -> bool:
     return step is not Step.OFFERED and refusal_of(referral, step) is None
 
 
+class RepeatShown(Shown):
+    """How much is said again."""
+
+    referrals: int
+    """Of how many referrals the whole lane is."""
+
+
 class PaperShown(Shown):
     """One document, opened."""
 

@@ -61,6 +61,8 @@ SELECT id FROM referral WHERE due_at <= $1 AND id <> ALL($2::uuid[]) AND {HAS_KE
 """
 """A clock rings for nobody whose case was erased."""
 
+OF_PARTNER: Final = f"SELECT id FROM referral WHERE partner = $1 AND {HAS_KEY} ORDER BY id"
+
 REPEATING_TO: Final = f"SELECT DISTINCT partner FROM referral WHERE repeat_at <= $1 AND {HAS_KEY}"
 
 REPEATING: Final = f"""
@@ -96,6 +98,11 @@ async def save(connection: Connection, referrals: Sequence[Referral]) -> None:
 async def due(connection: Connection, at: datetime, but: Collection[UUID], limit: int) -> list[ReferralId]:
     """Return the referrals whose clocks must be looked at by ``at``, but for those of ``but``, longest due first."""
     return [ReferralId(row["id"]) for row in await connection.fetch(DUE, at, list(but), limit)]
+
+
+async def of_partner(connection: Connection, partner: OrganisationId) -> list[ReferralId]:
+    """Return the referrals with ``partner``, but for those whose case was erased."""
+    return [ReferralId(row["id"]) for row in await connection.fetch(OF_PARTNER, partner)]
 
 
 async def repeating_to(connection: Connection, at: datetime) -> list[OrganisationId]:

@@ -117,3 +117,20 @@ async def test_staff_have_a_whole_lane_said_again_to_a_partner_that_has_lost_it(
     await desk.take_receipt(again)
     query = "SELECT repeat_at IS NULL FROM referral WHERE id = $1"
     await until(lambda: desk.owner.fetchval(query, referral), seconds=10, what="the proof")
+
+
+async def test_a_partner_that_has_lost_everything_is_told_everything(desk: DeskAtWork) -> None:
+    told = [await desk.offered(), (await desk.was_offered()).referral]
+    await desk.do(told[1], "open")
+    case = await desk.new_case()
+    await desk.grant(case, desk.other)
+    elsewhere = UUID((await desk.offer(case, desk.other)).json()["id"])
+    for referral, partner in ((told[0], desk.partner), (told[1], desk.partner), (elsewhere, desk.other)):
+        await until(lambda: len(partner.heard(referral)) == 1, seconds=10)  # noqa: B023 - awaited here
+    assert (await desk.post("/referrals/repeat", {"partner": desk.partner.id}, by="otto")).status_code == 404
+    answer = await desk.post("/referrals/repeat", {"partner": desk.partner.id})
+    assert answer.status_code == 200
+    assert answer.json()["referrals"] >= 2
+    await told_again(desk.partner, told[0], Step.OFFERED, 2)
+    await told_again(desk.partner, told[1], Step.OPENED, 2)
+    assert times_told(desk.other, elsewhere, Step.OFFERED) == 1

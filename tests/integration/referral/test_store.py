@@ -43,6 +43,7 @@ GIVES: dict[ModuleType, dict[str, list[str]]] = {
         "PAGE": ROW,
         "OF_CASE": ROW,
         "DUE": ["id"],
+        "OF_PARTNER": ["id"],
         "REPEATING_TO": ["partner"],
         "REPEATING": ["id"],
     },
