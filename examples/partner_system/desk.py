@@ -42,6 +42,7 @@ class Desk:
 
         Raises:
             Refused: ``organisation-unknown``, ``agreement-none``, ``agreement-expired``, ``kind-not-agreed``;
+                ``event-type-unheard`` where the partner does not take offers, or could not be told of a withdrawal;
                 ``key-unknown`` where the partner has no inbox key now; ``offered-to-another`` where the file went to
                 somebody else.
         """

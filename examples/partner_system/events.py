@@ -19,6 +19,9 @@ LONGEST_LANE = 1000
 LONGEST_NOTE = 8000
 TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
+HEARS = tuple(sorted({*DATA, RECEIPT_GIVEN}))
+"""What we hear, as our key document says: what a receiver says, and receipts. We receive nobody."""
+
 CODES = ("reason", "by", "to", "code", "outcome")
 
 

@@ -74,7 +74,8 @@ class Ear:
         header, digest = sealed.header, hashlib.sha256(raw).digest()
         if header.sequence > self._store.last_sequence(header.source, key.purpose) + 1:
             yield Happened("sequence-gap", None, {"by": header.source})
-        receipt = self._give_receipt(header, digest, at) if key.purpose is Purpose.SIGNING else None
+        answered = key.purpose is Purpose.SIGNING and self._partners.hears(header.source, events.RECEIPT_GIVEN)
+        receipt = self._give_receipt(header, digest, at) if answered else None
         taken = Incoming(header.source, header.id, key.purpose, header.sequence, digest, receipt)
         self._store.add_incoming(taken, raw)
         try:

@@ -1,6 +1,7 @@
-"""The signed list of an organisation's keys: docs/protocol/keys.md, section 5."""
+"""The signed list of an organisation's keys, and of the events that it hears: docs/protocol/keys.md, section 5."""
 
 import base64
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
@@ -17,6 +18,9 @@ from .values import Json, items, members, number, text
 FORMAT = "org.relais.keys.v1"
 LARGEST_SERIAL = 2**53 - 1
 MOST_KEYS = 64
+MOST_TYPES = 256
+LONGEST_TYPE = 64
+TYPE = re.compile(r"[a-z]+(-[a-z]+)*(\.[a-z]+(-[a-z]+)*)+\.v[1-9][0-9]{0,3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,8 @@ class KeyDocument:
     organisation: str
     serial: int
     issued: datetime
+    hears: tuple[str, ...]
+    """The types of events that it reads, in alphabetical order."""
     keys: tuple[PublishedKey, ...]
 
     def key(self, wanted: str) -> PublishedKey | None:
@@ -47,6 +53,7 @@ class KeyDocument:
             "organisation": self.organisation,
             "serial": self.serial,
             "issued": moments.written(self.issued),
+            "hears": list(self.hears),
             "keys": [_stated(key) for key in self.keys],
         }
         return two_lines(FORMAT, stated)
@@ -70,12 +77,14 @@ class KeyDocument:
                 text(stated["organisation"]),
                 number(stated["serial"]),
                 moments.read(text(stated["issued"])),
+                tuple(text(item) for item in items(stated["hears"])),
                 tuple(_read(members(item)) for item in items(stated["keys"])),
             )
         except (KeyError, TypeError, ValueError):
             raise Refused("document-malformed") from None
         in_range = 1 <= document.serial <= LARGEST_SERIAL and 1 <= len(document.keys) <= MOST_KEYS
-        if not in_range or identity.name != f"{document.organisation}/identity" or document.text() != read.text:
+        in_form = in_range and _in_form(document.hears) and document.text() == read.text
+        if not in_form or identity.name != f"{document.organisation}/identity":
             raise Refused("document-malformed")
         document._enrol()
         return document
@@ -89,6 +98,12 @@ class KeyDocument:
         right = {key.id for key in self.keys if key.id == key_id(key.public)}
         if len(right) != len(self.keys):
             raise Refused("document-key-refused")
+
+
+def _in_form(hears: tuple[str, ...]) -> bool:
+    """Tell whether these are types of events, in alphabetical order, each once."""
+    named = all(TYPE.fullmatch(each) and len(each) <= LONGEST_TYPE for each in hears)
+    return named and len(hears) <= MOST_TYPES and list(hears) == sorted(set(hears))
 
 
 def _stated(key: PublishedKey) -> Json:

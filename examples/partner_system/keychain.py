@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from . import moments, notes
 from .envelope import LONGEST_LIFE
+from .events import HEARS
 from .files import write_private
 from .key_document import KeyDocument
 from .keys import SECRET_LENGTH, InboxSecret, Kind, PublishedKey, Purpose, inbox_secret, key_id, public_of
@@ -80,7 +81,8 @@ class Keychain:
 
     def document(self, issued: datetime) -> KeyDocument:
         """Return what we publish."""
-        return KeyDocument(self.organisation, self.serial, issued, tuple(key.published for key in self.keys))
+        keys = tuple(key.published for key in self.keys)
+        return KeyDocument(self.organisation, self.serial, issued, HEARS, keys)
 
     def identity(self) -> tuple[Ed25519PrivateKey, Verifier]:
         """Return our identity, to sign documents with and to be known by."""

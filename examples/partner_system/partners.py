@@ -46,6 +46,10 @@ class Partners:
         ours, _ = self._known(organisation).agreement.sides(self.own)
         return kind in ours.may_send
 
+    def hears(self, organisation: str, *types: str) -> bool:
+        """Tell whether a partner's key document names all of these types of events."""
+        return set(types) <= set(self._known(organisation).document.hears)
+
     def check_agreed(self, organisation: str, said: Said, at: datetime) -> None:
         """Raise as `get` unless the agreement lets an event out, or in: keys.md, section 6.
 

@@ -20,6 +20,9 @@ from .values import Json
 LIFE = timedelta(days=7)
 """How long an event may be on its way. A receipt may be as long as any envelope: it answers whatever comes late."""
 
+WITH_AN_OFFER = (Step.OFFERED, Step.WITHDRAWN, Step.CONSENT_WITHDRAWN)
+"""Nobody is offered to whoever could not be told that the offer, or consent, is taken back."""
+
 
 class Voice:
     """Speaks for us. Whoever calls it holds a transaction of the store."""
@@ -39,6 +42,8 @@ class Voice:
         self._partners.get(to, at)
         if not self._partners.may_send(to, file.kind()):
             raise Refused("kind-not-agreed")
+        if not self._partners.hears(to, *WITH_AN_OFFER):
+            raise Refused("event-type-unheard")
         referral = Referral(str(uuid4()), str(uuid4()), to, file.reference)
         self._store.add_referral(referral)
         self._files[referral.id] = file
@@ -93,6 +98,8 @@ class Voice:
     def _say(self, referral: Referral, lanes: Lanes, step: Step, data: Json, at: datetime) -> Iterator[Happened]:
         lanes = lanes.say(step, str(uuid4()), at)
         self._partners.check_agreed(referral.partner, lanes.ours[-1], at)
+        if not self._partners.hears(referral.partner, step):
+            raise Refused("event-type-unheard")
         file = self._files.get(referral.id)
         if file:
             data = file.with_terms(data, lanes.ours[0].at)

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from services.referral.commands import Command, NewCase
 from services.referral.domain import hearing, reports
-from services.referral.domain.agreed import Agreed, keep_to, not_heard
+from services.referral.domain.agreed import Agreed, keep_to, needed, not_heard
 from services.referral.domain.cases import Case
 from services.referral.domain.casework import open_case
 from services.referral.domain.clocks import Hours
@@ -191,8 +191,8 @@ class ReferralDesk(Desk[What, Files]):
 
     def _hindered(self, ruling: Ruling[Any], at: datetime) -> dict[OrganisationId, str]:
         """Return which partners cannot be told now what ``ruling`` tells them, and why."""
-        hindrances = {to: self._sealer.hindrance(to, at) for to in {tell.to for tell in ruling.tells}}
-        return {to: why for to, why in hindrances.items() if why is not None}
+        why = [(tell.to, self._sealer.hindrance(tell.to, at, needed(tell.event))) for tell in ruling.tells]
+        return {to: reason for to, reason in why if reason is not None}
 
     def repeated(self, state: Files | None, heard: Heard[What], at: datetime) -> Decision[Files]:  # noqa: ARG002
         """Say that the same has been here before: nothing follows, and a command is answered with what there is."""

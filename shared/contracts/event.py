@@ -3,6 +3,7 @@
 from typing import NewType
 from uuid import UUID
 
+from shared.contracts.heard import EventType
 from shared.contracts.personal import Moment, Personal
 from shared.contracts.trace import Traceparent
 
@@ -18,6 +19,11 @@ class Event(Personal):
     """When it happened, by the clock of whoever says it."""
     traceparent: Traceparent | None = None
     """The span of the sender: to link to, never to continue."""
+
+
+def type_of(kind: type[Event]) -> EventType:
+    """Return under which type an event travels."""
+    return str(kind.model_fields["type"].default)
 
 
 def encode(event: Event) -> bytes:

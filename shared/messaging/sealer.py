@@ -6,12 +6,13 @@ without the next number of its recipient, or a number without its envelope.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from shared.contracts.event import Event, encode
+from shared.contracts.event import Event, encode, type_of
+from shared.contracts.heard import EventType
 from shared.contracts.ids import MessageId, OrganisationId
 from shared.messaging import places
 from shared.messaging.outbox import Letter
@@ -62,16 +63,17 @@ class Sealer:
         self._directory = directory
         self._purpose = purpose
 
-    def hindrance(self, recipient: OrganisationId, at: datetime) -> str | None:
-        """Return why nothing can be sealed for ``recipient`` now, or ``None`` when it can.
+    def hindrance(self, recipient: OrganisationId, at: datetime, types: Collection[EventType] = ()) -> str | None:
+        """Return why nothing, or nothing of these ``types``, can be sealed for ``recipient`` now; ``None`` when it can.
 
         It is the code of what they or we lack, or of the agreement that ended long ago: :class:`DirectoryCode` or
-        ``keyring-key-missing``. What is said within the organisation needs no agreement.
+        ``keyring-key-missing``. What is said within the organisation needs no agreement, and is heard.
         """
         book = self._directory.book
         try:
             if recipient != self._us:
                 book.signed_with(recipient).check_heard(at)
+                book.check_hears(recipient, types)
             book.inbox_key(recipient, at)
             self._keyring.signing_key(self._purpose, at)
         except (DirectoryError, KeyringError) as refused:
@@ -102,7 +104,7 @@ class Sealer:
         self, outgoing: Outgoing, at: datetime, *, leave_out: bool
     ) -> Iterator[tuple[Outgoing, InboxPublicKey]]:
         """Yield ``outgoing`` with its key as it is now: the directory may change while numbers are taken."""
-        reason = self.hindrance(outgoing.to, at) if leave_out else None
+        reason = self.hindrance(outgoing.to, at, (type_of(type(outgoing.event)),)) if leave_out else None
         if reason is None:
             yield outgoing, self._directory.book.inbox_key(outgoing.to, at)
         else:

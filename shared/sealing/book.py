@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from shared.audit.note import Verifier
+from shared.contracts.heard import EventType
 from shared.contracts.ids import KeyId, OrganisationId
 from shared.contracts.services import Service
 from shared.sealing.agreement import Agreement
@@ -87,6 +88,17 @@ class Book:
             if published is not None and published.purpose is KeyPurpose.INBOX and published.kind is KIND_OF[suite]
         ]
         return max(ends) + OPENS_AFTER_ITS_END if ends else None
+
+    def check_hears(self, organisation: OrganisationId, types: Iterable[EventType]) -> None:
+        """Refuse what ``organisation`` does not hear.
+
+        Raises:
+            DirectoryError: ``organisation-unknown``, or ``event-type-unheard`` when its document does not name one of
+                ``types``.
+        """
+        hears = self.document(organisation).hears
+        if not all(each in hears for each in types):
+            raise DirectoryError(DirectoryCode.TYPE_UNHEARD)
 
     def audit_verifiers(self, service: Service) -> list[Verifier]:
         """Return the public keys of our own log of ``service``, the newest first; old ones too."""

@@ -102,6 +102,8 @@ class DirectoryCode(StrEnum):
     """The organisation has published no such key."""
     KEY_EXPIRED = "key-expired"
     """The key was published, but does not hold at this time."""
+    TYPE_UNHEARD = "event-type-unheard"
+    """The organisation's key document does not name this type among the events that it hears."""
     KEY_WRONG_PURPOSE = "key-wrong-purpose"
     """The key was published for something else."""
     OURSELVES_UNREADABLE = "organisation-unreadable"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from shared.contracts.codes import RecipientKind, ReferralKind, TransferBasis
+from shared.contracts.heard import HEARD
 from shared.contracts.ids import OrganisationId
 from shared.files import PUBLIC_MODE, write_atomically
 from shared.sealing.agreement import Agreement, Party, open_agreement, sign_agreement
@@ -118,6 +119,7 @@ def make_organisation(
         organisation=organisation,
         serial=1,
         issued=since,
+        hears=HEARD,
         keys=tuple(
             publish(held.key.public, held.purpose, held.valid_from, held.valid_until)
             for keyring in keyrings.values()

@@ -1,4 +1,4 @@
-"""What an organisation tells its partners about itself: its keys, what each is for, and when each holds.
+"""What an organisation tells its partners about itself: its keys, and which events it hears.
 
 The document is signed by the organisation's identity key, which partners have pinned in an agreement. A key becomes
 known in no other way: nobody takes a key from a message.
@@ -7,11 +7,12 @@ known in no other way: nobody takes a key from a message.
 from collections.abc import Iterator
 from datetime import datetime
 from functools import cached_property
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from shared.audit.note import Verifier
+from shared.contracts.heard import EventType
 from shared.contracts.ids import KeyId, Organisation, OrganisationId
 from shared.sealing.codes import DocumentCode, DocumentError, KeyRefusedError
 from shared.sealing.documents import note_signer, open_document, sign_document
@@ -21,6 +22,7 @@ from shared.sealing.suites import KeyKind
 
 FORM: Final = "org.relais.keys.v1"
 MAX_KEYS: Final = 64
+MAX_TYPES: Final = 256
 MAX_SERIAL: Final = 2**53 - 1
 """The largest whole number that every JSON reader keeps exact (RFC 8259, 6)."""
 
@@ -50,13 +52,21 @@ class PublishedKey(Statement):
 
 
 class KeyDocument(Statement):
-    """All the keys of an organisation that still matter: old ones too, for what they once signed."""
+    """All the keys of an organisation that still matter, old ones too, for what they once signed; and what it hears."""
 
     organisation: Organisation
     serial: Annotated[int, Field(ge=1, le=MAX_SERIAL)]
     """Grows with every document of the organisation, so that nobody can put back an old one."""
     issued: Time
+    hears: Annotated[tuple[EventType, ...], Field(max_length=MAX_TYPES)]
+    """The types of events that it reads, in alphabetical order, each once. Nothing else is said to it."""
     keys: Annotated[tuple[PublishedKey, ...], Field(min_length=1, max_length=MAX_KEYS)]
+
+    @model_validator(mode="after")
+    def _in_one_form(self) -> Self:
+        if list(self.hears) != sorted(set(self.hears)):
+            raise ValueError
+        return self
 
     def for_purpose(self, purpose: KeyPurpose, at: datetime) -> Iterator[PublishedKey]:
         """Yield the keys for ``purpose`` that hold at ``at``."""

@@ -22,6 +22,7 @@ from examples.partner_system.keys import Kind, PublishedKey, Purpose, enrol, inb
 from examples.partner_system.notes import Verifier, read_vkey
 from examples.partner_system.partners import Partner, Partners
 from examples.partner_system.refusal import Refused
+from shared.contracts.heard import HEARD
 from shared.contracts.ids import MessageId, OrganisationId
 from shared.sealing.agreement import open_agreement
 from shared.sealing.codes import DocumentError, ReceiptError
@@ -118,6 +119,14 @@ def test_the_documents_of_the_vectors() -> None:
     assert {key.purpose for key in document.keys} == {
         Purpose.IDENTITY, Purpose.RECEIPT, Purpose.SIGNING, Purpose.INBOX,
     }  # fmt: skip
+    assert "referral.offered.v1" in document.hears
+
+
+@pytest.mark.parametrize("vector", KEYS["key_documents_refused"], ids=lambda vector: vector["name"])
+def test_a_key_document_that_is_refused(vector: dict[str, str]) -> None:
+    with pytest.raises(Refused) as refused:
+        KeyDocument.read(vector["note"], read_vkey(KEYS["identities"]["abri-be"]))
+    assert refused.value.code == vector["code"]
 
 
 @pytest.mark.parametrize("change", [("abri-be", "abro-be"), (".v1", ".v2"), ("serial", "seriel"), (":1,", ":2,")])
@@ -160,6 +169,8 @@ def test_our_code_accepts_its_key_document_and_its_countersignature(two: Acquain
     assert str(centre) == (own / f"{CENTRE}.vkey").read_text().strip()
     assert agreement.partner_of(HOUSE).organisation == CENTRE
     document = open_key_document((own / f"{CENTRE}.keys").read_text(), CENTRE, centre)
+    assert set(document.hears) < set(HEARD)
+    assert "referral.offered.v1" not in document.hears
     published = {key.purpose.value for key in document.keys}
     assert published == {"identity", "signing", "receipt", "inbox"}
     inboxes = [key for key in document.keys if key.purpose.value == "inbox"]

@@ -5,7 +5,7 @@ A node's part is spoken by our own contracts and keys; the broker and real nodes
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,11 +22,12 @@ from examples.partner_system.happened import Happened
 from examples.partner_system.keys import Kind
 from examples.partner_system.lanes import State, Step
 from examples.partner_system.outcomes import Confirmed, Later, Receipted, Rejected, Taken
-from examples.partner_system.partners import Partners
+from examples.partner_system.partners import Partner, Partners
 from examples.partner_system.referral_file import ReferralFile
 from examples.partner_system.refusal import Refused
 from examples.partner_system.run import Journal
 from examples.partner_system.store import Referral
+from shared.contracts.heard import HEARD
 from shared.contracts.ids import OrganisationId
 from shared.sealing.keys import KeyPurpose
 from shared.sealing.suites import KeyKind
@@ -293,19 +294,20 @@ def test_an_offer_that_cannot_be_made_leaves_nothing(two: Acquainted) -> None:
     assert two.centre.store.offered("r") is None
 
 
-def end_the_agreement(two: Acquainted) -> None:
-    """Let the agreement end now."""
-    centre, now = two.centre, datetime.now(UTC)
+def known_as(two: Acquainted, *, until: datetime | None = None, hears: Collection[str] = HEARD) -> None:
+    """Let the centre know its partner by an agreement that lasts ``until`` then, and as one that ``hears`` this."""
+    centre = two.centre
     keychain = centre.folder.keychain()
     known = centre.folder.partners(keychain, [two.house_keys], centre.store).known[HOUSE]
-    ended = replace(known, agreement=replace(known.agreement, valid_until=now))
-    centre.desk = Desk(keychain, Partners(keychain.organisation, {HOUSE: ended}), centre.store)
+    agreement = replace(known.agreement, valid_until=until or known.agreement.valid_until)
+    partner = Partner(agreement, replace(known.document, hears=tuple(hears)))
+    centre.desk = Desk(keychain, Partners(keychain.organisation, {HOUSE: partner}), centre.store)
 
 
 def test_after_the_end_of_the_agreement_what_is_under_way_is_concluded(two: Acquainted) -> None:
     first, second, third = (offered(two, prepared(name)) for name in ("first", "second", "third"))
     accepted = said(first, "accepted", 1, 1, ACCEPTED)
-    end_the_agreement(two)
+    known_as(two, until=datetime.now(UTC))
     late = two.house.seal(said(second, "asked", 1, 1, {"question": "?"}))
     assert codes(two.centre.take(late)) == ["agreement-expired"]
     declined = two.house.seal(said(second, "declined", 1, 1, {"reason": "no_capacity", "by": "provider"}))
@@ -316,6 +318,21 @@ def test_after_the_end_of_the_agreement_what_is_under_way_is_concluded(two: Acqu
     with pytest.raises(Refused) as refused:
         two.centre.desk.offer(prepared("fourth"), HOUSE)
     assert refused.value.code == "agreement-expired"
+
+
+def test_what_the_partner_does_not_hear_is_not_said(two: Acquainted) -> None:
+    referral = offered(two, prepared("first"))
+    for deaf_to in ("referral.offered.v1", "referral.consent-withdrawn.v1"):
+        known_as(two, hears=set(HEARD) - {deaf_to})
+        with pytest.raises(Refused) as refused:
+            two.centre.desk.offer(prepared("second"), HOUSE)
+        assert refused.value.code == "event-type-unheard"
+    known_as(two, hears={"referral.offered.v1"})
+    two.centre.desk.offer(prepared("first"), HOUSE)  # go on with it
+    asked = two.house.seal(said(referral, "asked", 1, 1, {"question": "?"}))
+    assert codes(two.centre.take(asked)) == [Step.ASKED, "event-type-unheard"]
+    assert codes(two.centre.take(asked)) == ["duplicate"]
+    assert two.centre.desk.to_send() == []  # no answer, and no receipt
 
 
 def test_what_becomes_of_an_envelope_over_http(two: Acquainted) -> None:

@@ -13,6 +13,7 @@ from shared.sealing.agreement import open_agreement
 from shared.sealing.codes import (
     DirectoryCode,
     DocumentCode,
+    DocumentError,
     EnvelopeCode,
     EnvelopeError,
     KeyCode,
@@ -149,6 +150,13 @@ def abri_document() -> KeyDocument:
     return open_key_document(KEYS["key_document"], ABRI, parse_identity(ABRI, KEYS["identities"][ABRI]))
 
 
+@pytest.mark.parametrize("vector", KEYS["key_documents_refused"], ids=lambda vector: str(vector["name"]))
+def test_a_key_document_that_is_refused(vector: dict[str, str]) -> None:
+    with pytest.raises(DocumentError) as caught:
+        open_key_document(vector["note"], ABRI, parse_identity(ABRI, KEYS["identities"][ABRI]))
+    assert caught.value.code is DocumentCode(vector["code"])
+
+
 def test_the_documents_open_under_the_identities() -> None:
     identities = {
         organisation: parse_identity(OrganisationId(organisation), text)
@@ -158,6 +166,7 @@ def test_the_documents_open_under_the_identities() -> None:
         public = SigningKey.from_secret(bytes.fromhex(secret)).public
         assert identity_vkey(OrganisationId(organisation), public) == KEYS["identities"][organisation]
     assert [key.purpose for key in abri_document().keys] == ["identity", "receipt", "signing", "inbox"]
+    assert "referral.offered.v1" in abri_document().hears
     agreement, partner = open_agreement(KEYS["agreement"], ABRI, identities[ABRI])
     assert str(partner) == KEYS["identities"]["ccem-fr"]
     assert agreement.valid_from == datetime(2026, 11, 24, 10, 23, 45, tzinfo=UTC)
@@ -187,7 +196,7 @@ def test_the_pages_show_what_the_vectors_say() -> None:
         assert f"| `{label[:-1].decode()}` + 00 | `{label.hex()}` |" in envelope
     assert str(EnvelopeCode.MISLABELLED) in envelope
     for code in [*EnvelopeCode, *DirectoryCode]:
-        assert f"`{code}`" in envelope or code is DirectoryCode.OURSELVES_UNREADABLE
+        assert f"`{code}`" in envelope + keys or code is DirectoryCode.OURSELVES_UNREADABLE
     for code in [*KeyCode, *DocumentCode]:
         assert f"`{code}`" in keys or code is DocumentCode.MISSING
     for code in ReceiptCode:

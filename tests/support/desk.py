@@ -271,6 +271,11 @@ class DeskAtWork:
 
         return await until(look, seconds=10, what=f"the fact {code}")
 
+    async def knows(self, partner: Partner, serial: int) -> None:
+        """Wait until the desk has a partner's key document of this serial."""
+        directory = self.app.state.office.directory
+        await until(lambda: directory.book.document(partner.id).serial == serial, seconds=10, what="the new document")
+
     def move_clock(self, offset: timedelta) -> None:
         """Put the service's clock forward from what it is here."""
         self.clock_file.write_text(str(offset.total_seconds()))

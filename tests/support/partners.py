@@ -1,6 +1,6 @@
 """Organisations with real keys, and the envelopes that they seal: honest ones, and ones that a door must refuse."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from shared.contracts.codes import RecipientKind
+from shared.contracts.heard import HEARD, EventType
 from shared.contracts.ids import KeyId, MessageId, OrganisationId
 from shared.files import PUBLIC_MODE, write_atomically
 from shared.sealing.book import Book
@@ -90,16 +91,23 @@ class Organisation:
         added = publish(key.public, purpose, now - DAY, now + DAY)
         self._publish((*self.directory.book.document(self.id).keys, added), self, to)
 
-    def publish_again(self, to: "Organisation", *, but: KeyPurpose | None = None) -> int:
-        """Let ``to`` have a new document with our keys, without those for one purpose, and return its serial."""
-        keys = self.directory.book.document(self.id).keys
-        return self._publish(tuple(key for key in keys if key.purpose is not but), to)
+    def publish_again(
+        self, to: "Organisation", *, but: KeyPurpose | None = None, deaf_to: Collection[EventType] = ()
+    ) -> int:
+        """Let ``to`` have a new document, without our keys for one purpose or without some types that we hear.
 
-    def _publish(self, keys: tuple[PublishedKey, ...], *to: "Organisation") -> int:
+        Return its serial.
+        """
+        keys = tuple(key for key in self.directory.book.document(self.id).keys if key.purpose is not but)
+        return self._publish(keys, to, hears=tuple(each for each in HEARD if each not in deaf_to))
+
+    def _publish(
+        self, keys: tuple[PublishedKey, ...], *to: "Organisation", hears: tuple[EventType, ...] = HEARD
+    ) -> int:
         now = datetime.now(UTC).replace(microsecond=0)
         known = [each.directory.book.document(self.id) for each in to]
         serial = max(document.serial for document in known) + 1
-        document = known[0].model_copy(update={"serial": serial, "issued": now, "keys": keys})
+        document = known[0].model_copy(update={"serial": serial, "issued": now, "hears": hears, "keys": keys})
         note = sign_key_document(document, self.identity.key).encode()
         for each in to:
             write_atomically(each.folder / PARTNERS_FOLDER / f"{self.id}{KEYS_SUFFIX}", note, PUBLIC_MODE)

@@ -15,7 +15,7 @@ from shared.audit.merkle import leaf_hash
 from shared.audit.note import KeyName, Signer, sign, vkey
 from shared.contracts.codes import RecipientKind, ReferralKind
 from shared.contracts.ids import MessageId, OrganisationId
-from shared.sealing.documents import identity_vkey
+from shared.sealing.documents import identity_vkey, note_signer
 from shared.sealing.enrol import Identity, Terms, agree
 from shared.sealing.key_document import KeyDocument, publish, sign_key_document
 from shared.sealing.keys import InboxKey, KeyPurpose, SigningKey, key_id
@@ -202,6 +202,7 @@ def key_vectors() -> Vector:
         organisation=ABRI,
         serial=1,
         issued=AT,
+        hears=("receipt.given.v1", "referral.accepted.v1", "referral.consent-withdrawn.v1", "referral.offered.v1"),
         keys=(
             publish(abri.public, KeyPurpose.IDENTITY, AT, AT + timedelta(days=3_653)),
             publish(receipt.public, KeyPurpose.RECEIPT, AT, AT + timedelta(days=182)),
@@ -209,6 +210,7 @@ def key_vectors() -> Vector:
             publish(inbox[KeyKind.X_WING].public, KeyPurpose.INBOX, AT, AT + timedelta(days=7)),
         ),
     )
+    note = sign_key_document(document, abri)
     kinds = {CCEM: RecipientKind.SUPPORT, ABRI: RecipientKind.HEALTH}
     terms = Terms(AT, AT + timedelta(days=365), kinds, {ABRI: frozenset({ReferralKind.SERVICE})})
     keys: dict[KeyKind, SigningKey | InboxKey] = {KeyKind.ED25519: signing, **inbox}
@@ -220,9 +222,28 @@ def key_vectors() -> Vector:
         "refused": _refused_keys(inbox[KeyKind.X_WING].public.public),
         "identities": {CCEM: identity_vkey(CCEM, ccem.public), ABRI: identity_vkey(ABRI, abri.public)},
         "identity_secrets": {CCEM: CCEM_IDENTITY.hex(), ABRI: ABRI_IDENTITY.hex()},
-        "key_document": sign_key_document(document, abri),
+        "key_document": note,
+        "key_documents_refused": _refused_documents(note, abri),
         "agreement": agree(Identity(CCEM, ccem), Identity(ABRI, abri), terms),
     }
+
+
+def _refused_documents(note: str, identity: SigningKey) -> list[Vector]:
+    """Return key documents that their owner has signed, and nobody takes."""
+    text, signer = note.split("\n\n", maxsplit=1)[0] + "\n", note_signer(ABRI, KeyPurpose.IDENTITY, identity)
+    hears = text[text.index('"hears"') : text.index('"keys"')]
+    wrong = {
+        "hears-missing": "",
+        "hears-in-another-order": '"hears":["referral.offered.v1","receipt.given.v1"],',
+        "hears-one-twice": '"hears":["receipt.given.v1","receipt.given.v1"],',
+        "hears-without-version": '"hears":["receipt.given"],',
+        "hears-version-zero": '"hears":["receipt.given.v0"],',
+        "hears-in-capitals": '"hears":["Receipt.given.v1"],',
+    }
+    return [
+        {"name": name, "code": "document-malformed", "note": sign(text.replace(hears, instead), signer)}
+        for name, instead in wrong.items()
+    ]
 
 
 def _refused_keys(x_wing: bytes) -> list[Vector]:

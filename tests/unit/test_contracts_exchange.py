@@ -12,7 +12,7 @@ from hypothesis.strategies import binary, integers
 from pydantic import ValidationError
 
 from shared.contracts.codes import Category, DeclinedBy, DeclineReason, Outcome
-from shared.contracts.event import Event, EventId, encode
+from shared.contracts.event import Event, EventId, encode, type_of
 from shared.contracts.event_data import (
     AnsweredData,
     ClosedData,
@@ -25,6 +25,7 @@ from shared.contracts.event_data import (
     RedirectedData,
 )
 from shared.contracts.exchange import EVENTS, EventUnreadable, ReferralEvent, decode
+from shared.contracts.heard import HEARD
 from shared.contracts.ids import MessageId, OrganisationId
 from shared.contracts.packet import IDENTIFYING, Identity, Packet, SafeChannel, SafeContact
 from shared.contracts.packet_codes import Channel
@@ -50,6 +51,11 @@ def test_a_receipt_is_an_event_of_its_own() -> None:
         id=EventId(next(FRESH)), at=NOON, data=ReceiptGivenData(message=MessageId(next(FRESH)), note="a\nnote\n")
     )
     assert decode(encode(given_receipt)) == given_receipt
+
+
+def test_this_release_hears_what_it_reads() -> None:
+    assert set(HEARD) == {type_of(type(said)) for said in SAID} | {type_of(ReceiptGiven)}
+    assert list(HEARD) == sorted(HEARD)
 
 
 def refused(body: bytes) -> str:

@@ -8,8 +8,9 @@ from uuid import uuid4
 
 import pytest
 
-from shared.contracts.event import Event, EventId
-from shared.contracts.ids import OrganisationId
+from shared.contracts.event import EventId
+from shared.contracts.ids import MessageId, OrganisationId
+from shared.contracts.receipt import ReceiptGiven, ReceiptGivenData
 from shared.messaging.sealer import Outgoing, Sealer
 from shared.sealing.codes import DirectoryError
 from shared.sealing.keyring import Holder
@@ -26,7 +27,7 @@ async def test_a_partner_without_a_key_to_seal_to_is_left_out_before_a_number_is
     us.agree_with(partner)
     sealer = Sealer(us.id, us.keyring(Holder.INTAKE), us.directory, KeyPurpose.RECEIPT)
     at = datetime.now(UTC)
-    event = Event(id=EventId(uuid4()), at=at)
+    event = ReceiptGiven(id=EventId(uuid4()), at=at, data=ReceiptGivenData(message=MessageId(uuid4()), note="a note"))
     unknown, nowhere = Outgoing(OrganisationId("accueil-fr"), event), cast("Connection", None)
     stream = StringIO()
     logs.configure("info", "json", stream)
@@ -67,3 +68,16 @@ def test_for_eight_weeks_after_an_agreement_has_ended_what_is_left_to_say_is_sea
         assert sealer.hindrance(partner.id, at) is None
     assert sealer.hindrance(partner.id, last) == "agreement-expired"
     assert sealer.hindrance(us.id, last) is None
+
+
+async def test_what_a_partner_does_not_hear_is_not_sealed(tmp_path: Path) -> None:
+    us, partner = (Organisation.make(tmp_path, OrganisationId(name)) for name in ("abri-be", "ccem-fr"))
+    us.agree_with(partner)
+    partner.publish_again(us, deaf_to={"receipt.given.v1", "referral.offered.v1"})
+    sealer = Sealer(us.id, us.keyring(Holder.INTAKE), us.directory, KeyPurpose.RECEIPT)
+    at = datetime.now(UTC)
+    assert sealer.hindrance(partner.id, at, ["referral.asked.v1"]) is None
+    assert sealer.hindrance(partner.id, at, ["referral.asked.v1", "referral.offered.v1"]) == "event-type-unheard"
+    data = ReceiptGivenData(message=MessageId(uuid4()), note="a note")
+    receipt = Outgoing(partner.id, ReceiptGiven(id=EventId(uuid4()), at=at, data=data))
+    assert await sealer.seal(cast("Connection", None), [receipt], at, leave_out=True) == []

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from services.referral.domain.agreed import Agreed, keep_to, not_heard, not_said
+from services.referral.domain.agreed import Agreed, keep_to, needed, not_heard, not_said
 from services.referral.domain.casefile import CaseFile
 from services.referral.domain.casework import take_back
 from services.referral.domain.life import SAID_BY, STEPS, TABLE
@@ -119,3 +119,10 @@ def test_what_was_said_while_it_was_in_force_is_said_again_after_its_end() -> No
     said = say_again(pair.receiver, papers, act(at=NOON + DAY))
     assert [tell.event for tell in said.tells] == [told(declined)]
     assert keep_to(said, {SENDER: Agreed(NOON - DAY, NOON + timedelta(seconds=1))}, NOON + DAY) is said
+
+
+def test_whoever_is_told_must_hear_the_type_and_whoever_is_offered_somebody_that_it_is_taken_back() -> None:
+    for step, data in BY_STEP.items():
+        own = {f"referral.{step.value}.v1"}
+        taken_back = {"referral.withdrawn.v1", "referral.consent-withdrawn.v1"} if step is Step.OFFERED else set()
+        assert needed(event(data)) == own | taken_back

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from shared.contracts.codes import RecipientKind, ReferralKind
+from shared.contracts.heard import HEARD
 from shared.contracts.ids import KeyId, OrganisationId
 from shared.sealing.codes import (
     DirectoryCode,
@@ -68,7 +69,7 @@ class Two:
     def document(self, serial: int, keys: slice = slice(None)) -> str:
         """Return another key document of ABRI."""
         now = Directory(self.abri).book.document(ABRI)
-        later = KeyDocument(organisation=ABRI, serial=serial, issued=now.issued, keys=now.keys[keys])
+        later = KeyDocument(organisation=ABRI, serial=serial, issued=now.issued, hears=now.hears, keys=now.keys[keys])
         return sign_key_document(later, self.abri_identity.key)
 
 
@@ -199,12 +200,20 @@ def test_an_inbox_key_opens_for_as_long_after_its_end_as_an_envelope_may_live(tw
     assert book.opens_until(CCEM, [first], Suite.X_WING) is None
 
 
+def test_an_organisation_hears_what_its_document_names_and_nothing_else(two: Two) -> None:
+    book = Directory(two.ccem).book
+    book.check_hears(ABRI, HEARD)
+    assert code(book.check_hears, ABRI, [*HEARD, "referral.offered.v2"]) == DirectoryCode.TYPE_UNHEARD
+    assert code(book.check_hears, AUTRE, []) == DirectoryCode.ORGANISATION_UNKNOWN
+
+
 def test_x_wing_comes_before_x25519_and_new_before_old(two: Two) -> None:
     keys = [(InboxKey.generate(KeyKind.X25519), 2), (InboxKey.generate(), 0), (InboxKey.generate(), 1)]
     document = KeyDocument(
         organisation=ABRI,
         serial=2,
         issued=AT,
+        hears=(),
         keys=tuple(
             publish(key.public, KeyPurpose.INBOX, SINCE + timedelta(hours=hours), SINCE + YEAR) for key, hours in keys
         ),

@@ -33,6 +33,7 @@ DOCUMENT = KeyDocument(
     organisation=ABRI,
     serial=7,
     issued=AT,
+    hears=("receipt.given.v1", "referral.offered.v2"),
     keys=(
         publish(SIGNING.public, KeyPurpose.SIGNING, AT, AT + YEAR),
         publish(INBOX.public, KeyPurpose.INBOX, AT, AT + timedelta(days=7)),
@@ -109,7 +110,8 @@ def test_a_key_document_reads_as_it_was_signed() -> None:
     assert opened == DOCUMENT
     assert [entry.key for entry in opened.keys] == [SIGNING.public, INBOX.public]
     assert KEYS_NOTE.startswith(
-        'org.relais.keys.v1\n{"organisation":"abri-be","serial":7,"issued":"2026-11-24T10:20:00Z"'
+        'org.relais.keys.v1\n{"organisation":"abri-be","serial":7,"issued":"2026-11-24T10:20:00Z",'
+        '"hears":["receipt.given.v1","referral.offered.v2"],"keys":['
     )
 
 
@@ -132,6 +134,12 @@ def test_keys_are_found_by_purpose_while_they_hold() -> None:
         pytest.param(lambda d: d.update(issued=0), id="time as number"),
         pytest.param(lambda d: d.update(keys=[]), id="no key"),
         pytest.param(lambda d: d.update(keys=d["keys"] * 33), id="too many keys"),
+        pytest.param(lambda d: d.pop("hears"), id="hears nothing that it says"),
+        pytest.param(lambda d: d.update(hears=d["hears"][::-1]), id="types in another order"),
+        pytest.param(lambda d: d.update(hears=d["hears"][:1] * 2), id="a type twice"),
+        pytest.param(lambda d: d.update(hears=["receipt.given"]), id="a type without a version"),
+        pytest.param(lambda d: d.update(hears=["a.b" + "c" * 60 + ".v1"]), id="a type too long"),
+        pytest.param(lambda d: d.update(hears=sorted(f"a.b.v{n}" for n in range(1, 258))), id="too many types"),
         pytest.param(lambda d: d.update(organisation="ccem-fr"), id="of somebody else"),
         pytest.param(lambda d: d.update(organisation=d.pop("organisation")), id="another order"),
         pytest.param(lambda d: d["keys"][0].update(purpose="anything"), id="unknown purpose"),

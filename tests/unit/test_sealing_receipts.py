@@ -42,7 +42,7 @@ def document(
     since: datetime = RECEIPT.at,
 ) -> KeyDocument:
     published = tuple(publish(key.public, purpose, since, since + timedelta(days=1)) for key in keys)
-    return KeyDocument(organisation=organisation, serial=1, issued=since, keys=published)
+    return KeyDocument(organisation=organisation, serial=1, issued=since, hears=(), keys=published)
 
 
 DOCUMENT = document(OTHER, KEY)

@@ -13,6 +13,8 @@ from typing import Any, assert_never
 
 from services.referral.domain.life import STEPS
 from services.referral.domain.ruling import Ruling
+from shared.contracts.codes import Step
+from shared.contracts.event import type_of
 from shared.contracts.event_data import (
     AcceptedData,
     AnsweredData,
@@ -31,10 +33,13 @@ from shared.contracts.event_data import (
     RescheduledData,
     WithdrawnData,
 )
-from shared.contracts.exchange import ReferralEvent
+from shared.contracts.exchange import EVENTS, ReferralEvent
+from shared.contracts.heard import EventType
 from shared.contracts.ids import OrganisationId
 from shared.sealing.codes import DirectoryCode
 from shared.values import dataclass
+
+_WITH_AN_OFFER = frozenset({Step.OFFERED, Step.WITHDRAWN, Step.CONSENT_WITHDRAWN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,15 @@ def not_heard(event: ReferralEvent, agreed: Agreed | None, at: datetime) -> Dire
     Words that should not have left are heard with what has happened: nobody stays in danger for a note.
     """
     return None if STEPS[event.step].patient else _outside(agreed, event.at, at)
+
+
+def needed(event: ReferralEvent) -> frozenset[EventType]:
+    """Return which types a partner must hear, so that it may be told ``event``.
+
+    Nobody is offered to whoever could not be told that the offer, or consent, is taken back.
+    """
+    steps = _WITH_AN_OFFER if event.step is Step.OFFERED else {event.step}
+    return frozenset(type_of(EVENTS[step]) for step in steps)
 
 
 def keep_to(ruling: Ruling[Any], agreements: Mapping[OrganisationId, Agreed | None], at: datetime) -> Ruling[Any]:

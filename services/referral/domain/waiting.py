@@ -1,4 +1,4 @@
-"""What cannot be said yet, because a partner has no key to seal to, or we have none to sign with.
+"""What cannot be said yet: a partner has no key to seal to, or does not hear it, or we have no key to sign with.
 
 What has happened, and what ends access, is true whether or not the partner can be told: it is kept at once, left
 unsaid, and said when it can be (``repeating.py``); the clock that waits for its receipt tells staff meanwhile. What
