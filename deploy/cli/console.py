@@ -38,6 +38,7 @@ class CliCode(StrEnum):
     CONFIRMATION_NEEDED = "confirmation-needed"
     NOT_CONFIRMED = "not-confirmed"
     NOT_PARKED = "not-parked"
+    NOT_KEPT = "not-kept"
     DATABASE_AWAY = "database-away"
     DATABASE_REFUSED = "database-refused"
     FILE_UNUSABLE = "file-unusable"

@@ -226,6 +226,8 @@ async def _settle(
         lot = Lot.of(where, service)
         who = Operator.of(operator, lot.node.folder)
         found = await lot.find(message)
+        if code is EntryCode.PARKED_REPLAYED and found.digest is not None:
+            raise CliError(CliCode.NOT_KEPT, "only its size and its digest are here: whoever sent it must send it anew")
         if not yes:
             deed = "Try it again" if code is EntryCode.PARKED_REPLAYED else "Throw it away for good"
             _confirm(f"{_line(found)}\n{deed}, as {who.name}?")
@@ -264,8 +266,10 @@ def _not_parked(service: Service) -> CliError:
 
 
 def _line(message: held.Parked) -> str:
+    times = f" ({message.count} times, the last at {message.last_at:%Y-%m-%d %H:%M})" if message.count > 1 else ""
     return (
-        f"{message.id}  {message.first_at:%Y-%m-%d %H:%M}  {message.size:>7} bytes  {message.source}  {message.reason}"
+        f"{message.id}  {message.first_at:%Y-%m-%d %H:%M}  {message.size:>7} bytes  {message.source}  "
+        f"{message.reason}{times}"
     )
 
 
@@ -275,13 +279,18 @@ def _facts(message: held.Parked) -> dict[str, str | int]:
         for name, form in _SHOWN.items()
         if form.fullmatch(message.headers.get(name, ""))
     }
+    left = {"sha256": message.digest.hex(), "headers": " ".join(sorted(message.headers))} if message.digest else {}
     return {
         "held": str(message.id),
         "reason": message.reason,
         "queue": message.source,
+        "origin": message.origin,
         "consumer": message.consumer,
         "attempts": message.attempts,
         "since": message.first_at.isoformat(timespec="seconds"),
+        "last": message.last_at.isoformat(timespec="seconds"),
+        "count": message.count,
         "size": message.size,
+        **left,
         **beside,
     }

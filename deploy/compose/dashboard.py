@@ -96,6 +96,7 @@ ROWS: Final = (
                     (level("relais_held_messages", "service")[0], "for their time or another message, {{service}}"),
                 ),
             ),
+            Panel("How full is the quarantine?", (level("relais_quarantine_full_ratio", "organisation"),)),
         ),
     ),
     Row(

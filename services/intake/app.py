@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from services.intake.awaited_keys import AwaitedKeys
 from services.intake.gaps import GapWatch
 from services.intake.hears import Door
+from services.intake.quarantine import QuarantineWatch
 from services.intake.report_desk import ReportDesk
 from services.intake.routes import events, quarantine, reports
 from services.intake.routes.entrance import Entrance, Paces
@@ -36,6 +37,7 @@ LOCALE: Final = Path(__file__).parent / "locale"
 
 AWAITED_KEYS_SECONDS: Final = 5.0
 GAPS_SECONDS: Final = 10.0
+QUARANTINE_SECONDS: Final = 60.0
 
 
 def create_app(settings: IntakeSettings) -> FastAPI:
@@ -82,6 +84,7 @@ async def build(settings: IntakeSettings) -> AsyncIterator[Parts]:
             rounds=[
                 Round("awaited-keys", AwaitedKeys(directory, heard, base.pool, base.clock).step, AWAITED_KEYS_SECONDS),
                 Round("gaps", GapWatch(base.pool, base.clock).step, GAPS_SECONDS),
+                Round("quarantine", QuarantineWatch(base.pool, base.clock).step, QUARANTINE_SECONDS),
             ],
         )
         paces = Paces(

@@ -35,7 +35,7 @@ from shared.contracts.ids import MessageId, OrganisationId
 from shared.contracts.receipt import ReceiptGiven, ReceiptGivenData
 from shared.contracts.services import Service
 from shared.messaging.decision import Decision
-from shared.messaging.delivery import Delivery, Heard, Later, Unreadable, inbox_id
+from shared.messaging.delivery import Delivery, Heard, Later, Unreadable, Unsigned, inbox_id
 from shared.messaging.desk import REUSED, Desk, Said
 from shared.messaging.outbox import Letter
 from shared.messaging.sealer import Outgoing, Sealer, let_in
@@ -55,6 +55,9 @@ from shared.uuids import random_uuid
 
 HTTP: Final = "http"
 """The source of what came over HTTP; whoever brought it waits for the answer."""
+
+MOST_KEPT: Final = 500
+"""Messages of one partner that are kept whole while they are held: 128 MiB at most."""
 
 NOBODY: Final = SigningKey.generate().public
 """Has signed nothing, and never will: its other half is gone."""
@@ -78,6 +81,7 @@ class Door(Desk[Arrival, Given]):
 
     name = Service.INTAKE.value
     says = Forward | GiveReceipt | SendReceiptAgain | Fact
+    most_kept = MOST_KEPT
 
     def __init__(self, us: OrganisationId, directory: Directory, keyring: Keyring, sealer: Sealer) -> None:
         """Take whose door it is, who may be known at it, what signs receipts, and what seals them."""
@@ -93,19 +97,24 @@ class Door(Desk[Arrival, Given]):
         who signed it, so that nothing is kept in the name of its sender, and nobody learns whether we know the sender.
 
         Raises:
-            Unreadable: it is not an envelope, or not what its sender signed.
+            Unsigned: it is not an envelope, or not what its sender signed.
+            Unreadable: its sender signed it, and what stands beside it is something else.
             Later: the sender's key has not reached us yet.
         """
         self._directory.refresh()
         book = self._directory.book
         try:
             envelope = parse(delivery.body)
-            check_ce_headers(envelope.header, delivery.headers)
             if delivery.source == HTTP:
                 envelope.header.check_recipient(self._us)
         except EnvelopeError as refused:
+            raise Unsigned(refused.code) from None
+        signed_with = _signed_with(book, envelope)
+        try:
+            check_ce_headers(envelope.header, delivery.headers)
+        except EnvelopeError as refused:
             raise Unreadable(refused.code) from None
-        arrival = _arrival(delivery, envelope, _signed_with(book, envelope), book)
+        arrival = _arrival(delivery, envelope, signed_with, book)
         ids = {"message_id": arrival.id}
         return Heard(arrival.inbox, arrival.digest, arrival.inbox, arrival, attributes=ids)
 
@@ -210,11 +219,11 @@ def _signed_with(book: Book, envelope: Envelope) -> PublishedKey:
     if published is None:
         if sender in book.documents or sender in book.agreements:
             raise Later(DirectoryCode.KEY_UNKNOWN)
-        raise Unreadable(DirectoryCode.ORGANISATION_UNKNOWN)
+        raise Unsigned(DirectoryCode.ORGANISATION_UNKNOWN)
     if not isinstance(key, VerifyKey):
-        raise Unreadable(DirectoryCode.KEY_WRONG_PURPOSE)
+        raise Unsigned(DirectoryCode.KEY_WRONG_PURPOSE)
     if fault is not None:
-        raise Unreadable(fault)
+        raise Unsigned(fault)
     return published
 
 

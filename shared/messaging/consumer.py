@@ -104,11 +104,12 @@ class Consumer(Generic[What, State]):
         """Take a delivery; what came on a channel that is gone comes again on this one."""
         if self._arrived and self._arrived[-1].channel is not message.channel:
             self._arrived = deque(arrived for arrived in self._arrived if not arrived.channel.is_closed)
-        headers = headers_of(message)
+        headers, origin = headers_of(message), message.exchange or ""
         *before, last = self._split(message.body)
         for body in before:
-            self._arrived.append(Arrived(self._read(Delivery(body, headers, self.queue)), message.channel, None))
-        read = self._read(Delivery(last, headers, self.queue))
+            delivery = Delivery(body, headers, self.queue, origin=origin)
+            self._arrived.append(Arrived(self._read(delivery), message.channel, None))
+        read = self._read(Delivery(last, headers, self.queue, origin=origin))
         self._arrived.append(Arrived(read, message.channel, message.delivery_tag))
         self._something.set()
 

@@ -31,6 +31,16 @@ class Waited:
 
 
 @dataclass(frozen=True, slots=True)
+class Left:
+    """What is left of a body that is not kept."""
+
+    size: int
+    """Bytes, as it came."""
+    digest: bytes
+    """SHA-256, 32 bytes."""
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """The bytes, the headers and where they came from: ``source`` is a queue's name, or ``http``."""
 
@@ -38,17 +48,23 @@ class Delivery:
     headers: Mapping[str, str]
     source: str
     waited: Waited | None = None
+    origin: str = ""
+    """Who brought it, as somebody vouches for it: the exchange that the broker let them write to, or whose signature
+    holds; empty where nobody does."""
+    left: Left | None = None
+    """Set when the body is not kept; it is empty then."""
 
     def digest(self) -> bytes:
-        """SHA-256 of the body, 32 bytes."""
-        return sha256(self.body).digest()
+        """SHA-256 of the body as it came, 32 bytes."""
+        return self.left.digest if self.left else sha256(self.body).digest()
+
+    def without_body(self) -> "Delivery":
+        """Return the delivery with the size and the digest of its body in place of that."""
+        return self if self.left else replace(self, body=b"", left=Left(len(self.body), self.digest()))
 
     def without_excess(self) -> "Delivery":
         """Return the delivery as it may be kept: of a body larger than anything that can be read, size and digest."""
-        if len(self.body) <= LARGEST_KEPT:
-            return self
-        about = {"relais-size": str(len(self.body)), "relais-sha256": self.digest().hex()}
-        return replace(self, body=b"", headers={**self.headers, **about})
+        return self if len(self.body) <= LARGEST_KEPT else self.without_body()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +87,13 @@ class Heard(Generic[What_co]):
 
 class Unreadable(Coded[str]):
     """The message cannot be read or is not allowed: it is parked under ``code``, and nothing of it is shown."""
+
+
+class Unsigned(Unreadable):
+    """Nobody whom we know has signed it, so that it may be anybody's, and there may be any number of it.
+
+    It is counted, and of what came last the size, the digest and the names of the headers are kept, and nothing else.
+    """
 
 
 class Later(Coded[str]):

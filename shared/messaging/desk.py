@@ -42,6 +42,8 @@ class Desk(ABC, Generic[What, State]):
     """The consumer's name in held messages, metrics and spans, such as ``referral``."""
     says: type | UnionType
     """What its decisions may say, all of which ``say`` knows. The shell refuses anything else."""
+    most_kept: int | None = None
+    """How many held messages of one origin are kept whole; ``None``: all of them."""
 
     @abstractmethod
     def read(self, delivery: Delivery) -> Heard[What]:

@@ -1,18 +1,23 @@
 """Messages that wait: for the one they depend on, for a better time, or for a person (the parking lot).
 
 They are kept as they came: sealed where they were sealed. Nothing here is ever shown or logged but a reason code, so
-that the parking lot of the referral service holds no readable personal data either.
+that the parking lot of the referral service holds no readable personal data either. What is only counted has one row
+for each origin and reason, however much of it comes.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from json import dumps, loads
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from shared.messaging.delivery import Delivery, Waited
 from shared.storage.pool import Connection
 from shared.values import dataclass
+
+TOLD_AGAIN: Final = timedelta(days=1)
+"""How long after somebody was told of what is counted they are told again, if more of it has come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,14 @@ class Hold:
     due_at: datetime | None
     subject: UUID | None
     admitted: bool
+    ours: bool = False
+    """Whether what it waits for is ours to mend."""
+    counted: bool = False
+    """Whether it is not kept whole, but counted with all that has its id."""
+    count: int = 1
+    """How many messages it stands for."""
+    told: bool = True
+    """Whether somebody is told of it now, if it is parked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +52,26 @@ class Parked:
     reason: str
     attempts: int
     first_at: datetime
+    last_at: datetime
+    """When the last of them came; the others of ``count`` came since ``first_at``."""
+    count: int
+    origin: str
+    """Who brought it, as the broker or a signature vouches for it; empty where nobody does."""
     size: int
+    """Of the last one, in bytes, as it came."""
+    digest: bytes | None
+    """SHA-256 of the last one, where it is not kept whole."""
     headers: Mapping[str, str]
+    """Of what is counted, the names alone."""
 
 
 KEEP = """
-INSERT INTO held (id, consumer, source, reason, attempts, first_at, due_at, subject, admitted, headers, body) SELECT
-id, $1, source, reason, attempts, first_at, due_at, subject, admitted, headers, body FROM unnest($2::uuid[],
-$3::text[], $4::text[], $5::integer[], $6::timestamptz[], $7::timestamptz[], $8::uuid[], $9::boolean[],
-            $10::text[], $11::bytea[])
-    AS hold (id, source, reason, attempts, first_at, due_at, subject, admitted, headers, body)
+INSERT INTO held
+    (id, consumer, source, origin, reason, attempts, first_at, due_at, subject, admitted, headers, body, size, digest)
+SELECT id, $1, source, origin, reason, attempts, first_at, due_at, subject, admitted, headers, body, size, digest
+FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::timestamptz[], $8::timestamptz[],
+            $9::uuid[], $10::boolean[], $11::text[], $12::bytea[], $13::bigint[], $14::bytea[])
+    AS hold (id, source, origin, reason, attempts, first_at, due_at, subject, admitted, headers, body, size, digest)
 ON CONFLICT (id) DO UPDATE SET
     reason = excluded.reason, first_at = excluded.first_at, due_at = excluded.due_at, subject = excluded.subject,
     admitted = excluded.admitted
@@ -56,12 +79,39 @@ WHERE held.due_at IS NULL AND excluded.due_at IS NOT NULL
 RETURNING id
 """
 
+COUNT = """
+INSERT INTO held AS mine
+    (id, consumer, source, origin, reason, attempts, first_at, last_at, told_at, admitted, headers, body, size, digest,
+     count)
+SELECT id, $1, source, origin, reason, 1, $2, $2, $2, false, headers, '', size, digest, count
+FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::bytea[], $10::bigint[])
+    AS counted (id, source, origin, reason, headers, size, digest, count)
+ORDER BY id
+ON CONFLICT (id) DO UPDATE SET
+    headers = excluded.headers, size = excluded.size, digest = excluded.digest, last_at = excluded.last_at,
+    count = mine.count + excluded.count,
+    told_at = CASE WHEN mine.told_at <= excluded.told_at - $11::interval THEN excluded.told_at ELSE mine.told_at END
+RETURNING id, told_at = last_at AS told
+"""
+
+WHOLE = """
+SELECT origin, count(*) AS count FROM held
+WHERE consumer = $1 AND origin = ANY($2::text[]) AND size IS NULL GROUP BY origin
+"""
+
+FULLEST = """
+SELECT coalesce(max(count), 0) FROM
+    (SELECT count(*) AS count FROM held WHERE consumer = $1 AND size IS NULL GROUP BY origin) AS by_origin
+"""
+
+FORGET = "DELETE FROM held WHERE consumer = $1 AND size IS NOT NULL AND last_at < $2"
+
 TAKE = "DELETE FROM held WHERE id = ANY($1::uuid[]) RETURNING id"
 
 WAKE = "UPDATE held SET due_at = $2 WHERE subject = ANY($1::uuid[]) AND (due_at > $2 OR due_at IS NULL)"
 
 DUE = """
-SELECT id, source, attempts, first_at, admitted, headers, body
+SELECT id, source, origin, attempts, first_at, admitted, headers, body
 FROM held WHERE consumer = $1 AND due_at <= $2 ORDER BY due_at LIMIT $3
 """
 
@@ -70,13 +120,16 @@ WAITING = "SELECT count(*) FROM held WHERE due_at IS NOT NULL"
 WAKE_FOR = "UPDATE held SET due_at = $3 WHERE consumer = $1 AND reason = ANY($2::text[]) AND due_at > $3"
 
 PARKED = """
-SELECT id, consumer, source, reason, attempts, first_at, octet_length(body) AS size, headers
+SELECT id, consumer, source, origin, reason, attempts, first_at, coalesce(last_at, first_at) AS last_at, count,
+    coalesce(size, octet_length(body)) AS size, digest, headers
 FROM held WHERE due_at IS NULL AND ($1::uuid IS NULL OR id = $1) ORDER BY first_at, id LIMIT $2
 """
 
 COUNT_PARKED = "SELECT count(*) FROM held WHERE due_at IS NULL"
 
-REPLAY = "UPDATE held SET due_at = $2, subject = NULL WHERE id = $1 AND due_at IS NULL RETURNING id"
+REPLAY = """
+UPDATE held SET due_at = $2, subject = NULL WHERE id = $1 AND due_at IS NULL AND size IS NULL RETURNING id
+"""
 
 DROP = "DELETE FROM held WHERE id = $1 AND due_at IS NULL RETURNING id"
 
@@ -95,16 +148,60 @@ async def keep(connection: Connection, consumer: str, holds: Sequence[Hold]) -> 
         consumer,
         [hold.id for hold in holds],
         [hold.delivery.source for hold in holds],
+        [hold.delivery.origin for hold in holds],
         [hold.reason for hold in holds],
         [hold.attempts for hold in holds],
         [hold.first_at for hold in holds],
         [hold.due_at for hold in holds],
         [hold.subject for hold in holds],
         [hold.admitted for hold in holds],
-        [dumps(dict(hold.delivery.headers), separators=(",", ":")) for hold in holds],
+        [_spelt(hold.delivery.headers) for hold in holds],
         [hold.delivery.body for hold in holds],
+        [hold.delivery.left.size if hold.delivery.left else None for hold in holds],
+        [hold.delivery.left.digest if hold.delivery.left else None for hold in holds],
     )
     return [by_id[row["id"]] for row in rows]
+
+
+async def count(connection: Connection, consumer: str, holds: Sequence[Hold], at: datetime) -> list[Hold]:
+    """Count messages that came until ``at`` and are not kept whole, each id once; return whether each is told of now.
+
+    That is when the first comes, and after a day again.
+    """
+    if not holds:
+        return []
+    by_id = {hold.id: hold for hold in holds}
+    left = [hold.delivery.without_body().left for hold in holds]
+    rows = await connection.fetch(
+        COUNT,
+        consumer,
+        at,
+        [hold.id for hold in holds],
+        [hold.delivery.source for hold in holds],
+        [hold.delivery.origin for hold in holds],
+        [hold.reason for hold in holds],
+        [_spelt(hold.delivery.headers) for hold in holds],
+        [each.size for each in left if each],
+        [each.digest for each in left if each],
+        [hold.count for hold in holds],
+        TOLD_AGAIN,
+    )
+    return [replace(by_id[row["id"]], told=row["told"]) for row in rows]
+
+
+async def whole(connection: Connection, consumer: str, origins: Sequence[str]) -> dict[str, int]:
+    """Return how many messages of each of ``origins`` are kept whole, where there are any."""
+    return {row["origin"]: row["count"] for row in await connection.fetch(WHOLE, consumer, origins)}
+
+
+async def fullest(connection: Connection, consumer: str) -> int:
+    """Return how many messages are kept whole of the origin that has most."""
+    return int(await connection.fetchval(FULLEST, consumer))
+
+
+async def forget(connection: Connection, consumer: str, before: datetime) -> None:
+    """Forget what is only counted and has not come again since ``before``."""
+    await connection.execute(FORGET, consumer, before)
 
 
 async def take(connection: Connection, ids: Sequence[UUID]) -> set[UUID]:
@@ -146,7 +243,7 @@ async def count_parked(connection: Connection) -> int:
 
 
 async def replay(connection: Connection, held: UUID, at: datetime) -> bool:
-    """Let a parked message be tried again, and say whether there was one."""
+    """Let a parked message be tried again, and say whether there was one that is kept whole."""
     return await connection.fetchval(REPLAY, held, at) is not None
 
 
@@ -157,4 +254,8 @@ async def drop(connection: Connection, held: UUID) -> bool:
 
 def _delivery(row: Any) -> Delivery:  # noqa: ANN401 - an asyncpg record
     waited = Waited(row["id"], row["attempts"], row["first_at"], row["admitted"])
-    return Delivery(row["body"], loads(row["headers"]), row["source"], waited)
+    return Delivery(row["body"], loads(row["headers"]), row["source"], waited, row["origin"])
+
+
+def _spelt(headers: Mapping[str, str]) -> str:
+    return dumps(dict(headers), separators=(",", ":"))

@@ -1,15 +1,22 @@
 """How a message is held: named by what came, for a while that grows, and after a day for a person to look at.
 
-Pure. What must never happen: a message that nobody can deal with goes round for ever, or is forgotten.
+What anybody may have sent is not held, but counted: named by who brought it and why it is refused.
+
+Pure. What must never happen: a message that nobody can deal with goes round for ever, or is forgotten; somebody who has
+signed nothing stores with us what they like, or as much as they like.
 """
 
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
+from typing import Final
 from uuid import UUID
 
 from pydantic_core import to_json
 
-from shared.messaging.delivery import Delivery, Later, Unreadable
+from shared.messaging.delivery import Delivery, Later, Unreadable, Unsigned
 from shared.messaging.held import Hold
 from shared.storage.pool import pause
 from shared.uuids import uuid_of
@@ -19,6 +26,11 @@ PATIENCE = timedelta(hours=24)
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 300.0
+
+MOST_NAMES: Final = 20
+"""Names of headers that are kept of what is counted."""
+_NAME: Final = re.compile(r"[a-z0-9-]{1,40}")
+"""What the name of a header must look like to be kept."""
 
 
 def hold(
@@ -40,7 +52,7 @@ def hold(
     first_at, attempts = (waited.first_at, waited.attempts) if waited else (at, 0)
     parked = isinstance(why, Unreadable) or (at - first_at > PATIENCE and not why.ours)
     wait = timedelta(seconds=pause(attempts + 1, first=FIRST_PAUSE_SECONDS, longest=LONGEST_PAUSE_SECONDS))
-    return Hold(
+    held = Hold(
         id=waited.id if waited else _name(consumer, delivery),
         delivery=delivery,
         reason=why.code,
@@ -49,11 +61,42 @@ def hold(
         due_at=None if parked else at + wait,
         subject=subject,
         admitted=admitted or (waited is not None and waited.admitted),
+        ours=isinstance(why, Later) and why.ours,
     )
+    return counted(consumer, held) if isinstance(why, Unsigned) else held
+
+
+def counted(consumer: str, held: Hold) -> Hold:
+    """Return what is kept of a message that is not kept whole: it is one of those from its origin, for its reason."""
+    delivery = held.delivery.without_body()
+    names = [name for name in sorted(delivery.headers) if _NAME.fullmatch(name)][:MOST_NAMES]
+    parts = (consumer, delivery.source, delivery.origin, held.reason)
+    return replace(
+        held,
+        id=_uuid("counted", *parts),
+        delivery=replace(delivery, headers=dict.fromkeys(names, "")),
+        due_at=None,
+        subject=None,
+        admitted=False,
+        counted=True,
+    )
+
+
+def together(holds: Iterable[Hold]) -> Sequence[Hold]:
+    """Return counted messages, each id once: the last one, with how many there are."""
+    found: dict[UUID, Hold] = {}
+    for each in holds:
+        before = found.get(each.id)
+        found[each.id] = replace(each, count=each.count + before.count) if before else each
+    return list(found.values())
 
 
 def _name(consumer: str, delivery: Delivery) -> UUID:
     """Name a held message by all that came, so that the same one is held once however often the broker brings it."""
     headers = to_json(sorted(delivery.headers.items()))
-    parts = (consumer.encode(), delivery.source.encode(), delivery.digest(), headers)
-    return uuid_of(sha256(b"\0".join(parts)).digest()[:16])
+    return _uuid(consumer, delivery.source, delivery.digest(), headers)
+
+
+def _uuid(*parts: str | bytes) -> UUID:
+    joined = b"\0".join(part.encode() if isinstance(part, str) else part for part in parts)
+    return uuid_of(sha256(joined).digest()[:16])

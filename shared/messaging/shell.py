@@ -24,9 +24,9 @@ from opentelemetry.trace import Span
 from shared.audit import log as audit
 from shared.clock import Clock
 from shared.contracts.coded import Coded
-from shared.messaging import held, inbox, outbox
+from shared.messaging import held, inbox, outbox, room
 from shared.messaging.decision import Decision, Early, Refusal
-from shared.messaging.delivery import Delivery, Heard, Later, Read, Unreadable
+from shared.messaging.delivery import Delivery, Heard, Later, Read, Unreadable, Unsigned
 from shared.messaging.desk import Desk, Said
 from shared.messaging.held import Hold
 from shared.messaging.holding import hold
@@ -118,6 +118,8 @@ class Shell(Generic[What, State]):
         """Read a message: as soon as it comes, while the database is at work on others."""
         try:
             return Read(delivery, self.desk.read(delivery))
+        except Unsigned as reason:
+            return Read(delivery.without_body(), reason)
         except Unreadable as reason:
             return Read(delivery.without_excess(), reason)
         except Later as reason:
@@ -231,7 +233,8 @@ class Shell(Generic[What, State]):
             states = await self.desk.load(connection, keys, [item.heard.what for item in batch.items])
             work = self._decide(batch.items, states, repeats, at)
             _undo_refused_command(batch.items, work)
-            work.holds = await held.keep(connection, self.desk.name, [*work.holds, *batch.holds])
+            holds = [*work.holds, *batch.holds]
+            work.holds = await room.keep(connection, self.desk.name, holds, at, self.desk.most_kept)
             if batch.announced:
                 work.said += self._announce(work.holds, at)
             letters = await self._keep(connection, work, at)
@@ -326,7 +329,7 @@ class Shell(Generic[What, State]):
 
     def _announce(self, holds: Iterable[Hold], at: datetime) -> list[Said]:
         """Return what the desk says of the messages that are parked."""
-        parked = [each for each in holds if each.due_at is None]
+        parked = [each for each in holds if each.due_at is None and each.told]
         return [said for each in parked for said in self._sayings(self.desk.parked(each.id, each.reason, at))]
 
     def _sayings(
@@ -360,8 +363,8 @@ class Shell(Generic[What, State]):
             metrics.MESSAGES_HANDLED.add(amount, service=self._service, outcome=outcome, code=outcome)
         for each in work.holds:
             outcome = Outcome.PARKED if each.due_at is None else Outcome.EARLY if each.subject else Outcome.RETRIED
-            metrics.MESSAGES_HANDLED.add(service=self._service, outcome=outcome, code=each.reason)
-            if each.due_at is None:
+            metrics.MESSAGES_HANDLED.add(each.count, service=self._service, outcome=outcome, code=each.reason)
+            if each.due_at is None and each.told:
                 log.warning("message.parked", held_id=each.id, reason=each.reason)
         self.desk.committed(list(work.outcomes.values()), work.said)
 

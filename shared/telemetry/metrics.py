@@ -170,6 +170,11 @@ BATCH_SECONDS: Final = Histogram(
 HELD: Final = Gauge(
     "relais_held_messages", "Messages that wait: for one that they depend on, or for a better time.", "service"
 )
+QUARANTINE_FULL: Final = Gauge(
+    "relais_quarantine_full_ratio",
+    "How much of what may be kept whole of one partner the one with most has used: at 1 the rest is only counted.",
+    "service",
+)
 OUTBOX_PENDING: Final = Gauge("relais_outbox_pending", "Outbox rows that no confirm has removed yet.", "service")
 PUBLISHED: Final = Counter(
     "relais_messages_published_total", "What the broker answered to published messages.", "service", "outcome"

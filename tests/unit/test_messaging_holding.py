@@ -1,13 +1,16 @@
 """How long a message is held, and what is kept of it."""
 
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from uuid import uuid4
 
 from hypothesis import given
 from hypothesis.strategies import binary, integers
 
-from shared.messaging.delivery import LARGEST_KEPT, Delivery, Later, Unreadable, Waited
-from shared.messaging.holding import LONGEST_PAUSE_SECONDS, PATIENCE, hold
+from shared.messaging.delivery import LARGEST_KEPT, Delivery, Later, Left, Unreadable, Unsigned, Waited
+from shared.messaging.held import Hold
+from shared.messaging.holding import LONGEST_PAUSE_SECONDS, MOST_NAMES, PATIENCE, hold, together
+from shared.messaging.room import within
 from shared.sealing.envelope import SIZES
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -63,5 +66,48 @@ def test_what_is_too_large_to_be_read_is_kept_as_size_and_digest() -> None:
     assert small.without_excess() is small
     assert SIZES[-1] == LARGEST_KEPT, "whatever may be an envelope is kept whole"
     kept = large.without_excess()
-    assert kept.body == b""
-    assert kept.headers == {"ce-id": "1", "relais-size": str(LARGEST_KEPT + 1), "relais-sha256": large.digest().hex()}
+    assert (kept.body, kept.headers, kept.left) == (b"", {"ce-id": "1"}, Left(LARGEST_KEPT + 1, large.digest()))
+    assert kept.digest() == large.digest()
+
+
+def rubbish(body: bytes, headers: dict[str, str] | None = None, *, origin: str = "from.ccem-fr") -> Delivery:
+    """Return what anybody may have sent."""
+    return Delivery(body, headers or {}, "to.abri-be", origin=origin)
+
+
+def test_of_what_nobody_signed_nothing_is_kept_that_its_sender_chose() -> None:
+    headers = {"ce-id": "Canary", "CANARY NAME": "x", "c" * 41: "x", **{f"x-{n}": "Canary" for n in range(30)}}
+    kept = hold("door", rubbish(b"Canary", headers), Unsigned("envelope-malformed"), NOW)
+    assert (kept.counted, kept.due_at, kept.subject, kept.admitted) == (True, None, None, False)
+    assert (kept.delivery.body, kept.delivery.left) == (b"", Left(6, sha256(b"Canary").digest()))
+    assert len(kept.delivery.headers) == MOST_NAMES
+    assert set(kept.delivery.headers) < set(headers)
+    assert set(kept.delivery.headers.values()) == {""}
+    assert "anary" not in str(sorted(kept.delivery.headers.items())).lower()
+
+
+def test_what_nobody_signed_is_one_thing_for_each_who_brought_it_and_each_reason() -> None:
+    def named(delivery: Delivery, why: str = "envelope-altered") -> Hold:
+        return hold("door", delivery, Unsigned(why), NOW)
+
+    again = Delivery(b"3", {}, "to.abri-be", Waited(uuid4(), 3, NOW, admitted=False), "from.ccem-fr")
+    same = [named(rubbish(b"1")), named(rubbish(b"2", {"ce-id": "2"})), named(again)]
+    others = [named(rubbish(b"1"), "envelope-unsigned"), named(rubbish(b"1", origin="from.foyer-fr"))]
+    assert len({each.id for each in same}) == 1
+    assert len({each.id for each in [*same, *others]}) == 3
+    one, other, third = together([*same, *others])
+    assert (one.count, other.count, third.count) == (3, 1, 1)
+    assert one.delivery.digest() == sha256(b"3").digest()
+
+
+def test_of_one_origin_no_more_is_kept_whole_than_there_is_room_for() -> None:
+    def signed(body: bytes, origin: str) -> Hold:
+        return hold("door", rubbish(body, origin=origin), Unreadable("envelope-expired"), NOW)
+
+    ours = hold("door", rubbish(b"9", origin="full"), Later("keyring-key-missing", ours=True), NOW)
+    waits = hold("door", rubbish(b"8", origin="full"), Later("key-unknown"), NOW)
+    given = [signed(b"1", "full"), signed(b"1", "new"), signed(b"2", "new"), signed(b"3", "new"), ours, waits]
+    found = list(within("door", given, {"full": 2, "else": 7}, 2))
+    assert [each.counted for each in found] == [True, False, False, True, False, True]
+    assert found[1:3] == given[1:3]
+    assert found[3].delivery.body == b""

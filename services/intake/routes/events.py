@@ -3,12 +3,13 @@
 The body is the envelope, the ``ce-`` headers repeat its visible part (CloudEvents, HTTP binding, binary mode). Who may
 speak is told by the signature, so that there is nothing to sign in with. The answer is the signed receipt.
 
-Over AMQP whatever is refused is kept as evidence: only partners can put something on the queue. Here anybody can, so
-that what nobody has signed, or is addressed to somebody else, is refused on the spot and not kept: it would fill our
-disk and wear out our operators.
+Over AMQP what nobody has signed is counted by who brought it: only partners can put something on the queue. Here
+anybody can, so that what nobody has signed, or is addressed to somebody else, is refused on the spot and not even
+counted: it would wear out our operators.
 """
 
 import asyncio
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -104,6 +105,7 @@ async def bring(request: Request, here: Annotated[Entrance, Depends(entrance)]) 
     if not isinstance(heard, Heard):
         raise _unread(heard.code)
     here.paces.check_partner(heard.what.sender, here.clock)
+    read = replace(read, delivery=replace(read.delivery, origin=heard.what.sender))
     async with asyncio.timeout(PATIENCE_SECONDS):
         (decision,) = await here.events.take([read])
         if decision.says or decision.refusal:

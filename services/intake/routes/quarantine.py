@@ -17,29 +17,37 @@ from shared.web.documented import problems
 OPERATORS: Final = having(Role.OPERATOR)
 
 LARGEST_PAGE: Final = 100
-LONGEST_SIZE: Final = 12
-"""Digits."""
 
 
 class KeptSaid(BaseModel):
-    """One message that is kept back."""
+    """One message that is kept back, or all that came from one origin for one reason and is only counted."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: UUID
     source: str
     """The queue that it came from, or ``http``."""
+    origin: str
+    """Who brought it: the exchange that they may write to, or the partner that signed it."""
     reason: str
     title: str
     """The reason, in the reader's language."""
     attempts: int
     since: datetime
+    last: datetime
+    """When the last of them came."""
+    count: int
+    """How many came: more than one only where they are counted."""
     size: int
-    """In bytes, as it came; of what is larger than any envelope only the size and the digest are kept."""
+    """Of the last one, in bytes, as it came."""
+    sha256: str | None
+    """Of the last one, in hexadecimal, where it is not kept whole; then it cannot be replayed."""
+    headers: tuple[str, ...]
+    """The names of its headers, where these are all that is kept of them."""
 
 
 class Quarantine(BaseModel):
-    """What is kept back: how many in all, and the oldest of them."""
+    """What is kept back: how many entries in all, and the oldest of them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -59,22 +67,22 @@ async def list_quarantine(request: Request, here: Annotated[Entrance, Depends(en
     say = words_for(request)
     return Quarantine(
         count=count,
-        messages=tuple(
-            KeptSaid(
-                id=each.id,
-                source=each.source,
-                reason=each.reason,
-                title=say(each.reason),
-                attempts=each.attempts,
-                since=each.first_at,
-                size=_size(each),
-            )
-            for each in oldest
-        ),
+        messages=tuple(_said(each, say(each.reason)) for each in oldest),
     )
 
 
-def _size(kept: Parked) -> int:
-    """Return the size as it came. Of a body that is not kept the headers say it; a partner may have written them."""
-    said = kept.headers.get("relais-size", "")
-    return int(said) if not kept.size and said.isdecimal() and len(said) < LONGEST_SIZE else kept.size
+def _said(kept: Parked, title: str) -> KeptSaid:
+    return KeptSaid(
+        id=kept.id,
+        source=kept.source,
+        origin=kept.origin,
+        reason=kept.reason,
+        title=title,
+        attempts=kept.attempts,
+        since=kept.first_at,
+        last=kept.last_at,
+        count=kept.count,
+        size=kept.size,
+        sha256=kept.digest.hex() if kept.digest else None,
+        headers=tuple(sorted(kept.headers)) if kept.digest else (),
+    )

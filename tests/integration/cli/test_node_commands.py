@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -20,8 +21,9 @@ from deploy.local.databases import DatabaseRole
 from deploy.nodes import make_node, migrate_node
 from shared.audit.sequencer import integrate
 from shared.contracts.services import Service
-from shared.messaging import held
-from shared.messaging.delivery import Delivery
+from shared.messaging import held, room
+from shared.messaging.delivery import Delivery, Unsigned
+from shared.messaging.holding import hold
 from shared.sealing.keyring import Holder, read_keyring
 from tests.support.servers import FreshDatabase
 
@@ -90,6 +92,16 @@ class Operated:
             await held.keep(connection, service, [hold])
         return hold.id
 
+    async def count(self, service: Service, *bodies: bytes) -> UUID:
+        """Let a service have counted what nobody signed."""
+        holds = [
+            hold(service, Delivery(body, {"ce-id": CANARY}, "to.ccem-fr"), Unsigned("envelope-oversized"), AT)
+            for body in bodies
+        ]
+        async with self.node.connected(service) as connection:
+            (kept,) = await room.keep(connection, service, holds, AT, None)
+        return kept.id
+
     async def fetch(self, service: Service, query: str, *values: object) -> list[Any]:
         """Ask a service's schema."""
         async with self.node.connected(service) as connection:
@@ -142,6 +154,28 @@ async def test_what_is_parked_is_listed_and_shown_without_what_it_says(operated:
     }
     assert "traceparent" not in shown.json
     assert (missing.code, missing.err.partition(":")[0]) == (1, "not-parked")
+
+
+async def test_of_what_is_only_counted_the_true_size_is_shown_and_it_cannot_be_tried_again(operated: Operated) -> None:
+    message = await operated.count(Service.INTAKE, bytes(300_001), bytes(300_002))
+    asked = (str(message), "--service", "intake")
+    listed, shown, replayed = await asyncio.gather(
+        operated.here("parked", "list", "--service", "intake"),
+        operated.here("parked", "show", *asked, "--json"),
+        operated.here("parked", "replay", *asked, "--operator", "operations", "--yes"),
+    )
+    assert (
+        f"{message}  2026-11-24 08:00   300002 bytes  to.ccem-fr  envelope-oversized (2 times, the last " in listed.out
+    )
+    assert {name: shown.json[name] for name in ("size", "count", "headers", "sha256")} == {
+        "size": 300_002,
+        "count": 2,
+        "headers": "ce-id",
+        "sha256": sha256(bytes(300_002)).hexdigest(),
+    }
+    assert (replayed.code, replayed.err.partition(":")[0]) == (1, "not-kept")
+    dropped = await operated.here("parked", "drop", *asked, "--operator", "operations", "--yes")
+    assert dropped.code == 0
 
 
 @pytest.mark.parametrize("service", Service)

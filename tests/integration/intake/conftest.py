@@ -99,14 +99,11 @@ class AtWork:
         return once
 
     async def parked(self, sealed: Sealed) -> str:
-        """Wait until the envelope is kept back, or the digest of one that is too large, and return why."""
-        query = """
-        SELECT reason FROM held
-        WHERE due_at IS NULL AND (body = $1 OR headers::json ->> 'relais-sha256' = $2)
-        """
+        """Wait until the envelope is kept back, or the digest of one that is only counted, and return why."""
+        query = "SELECT reason FROM held WHERE due_at IS NULL AND (body = $1 OR digest = $2)"
 
         async def look() -> str:
-            digest = sha256(sealed.envelope).hexdigest()
+            digest = sha256(sealed.envelope).digest()
             return str(await self.owner.fetchval(query, sealed.envelope, digest) or "")
 
         return await until(look, seconds=10, what="the envelope in quarantine")
@@ -114,6 +111,10 @@ class AtWork:
     async def count(self, table: str) -> int:
         """Return how many rows there are."""
         return int(await self.owner.fetchval(f"SELECT count(*) FROM {table}"))  # noqa: S608 - names from the tests
+
+    async def count_is(self, table: str, expected: int) -> bool:
+        """Say whether there are so many rows."""
+        return await self.count(table) == expected
 
     async def entries(self, code: str) -> list[str]:
         """Return the audit entries with this code, as they are kept."""

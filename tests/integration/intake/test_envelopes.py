@@ -223,7 +223,6 @@ async def test_what_is_bad_is_kept_back_and_what_is_behind_it_goes_through(
     await door.went_through(behind)
     assert door.handed_on(bad) == []
     assert [each for each in door.receipts if opened(each, knocking).data.message == bad.id] == []
-    assert code in lines.getvalue()
     assert "Canary" not in lines.getvalue()
 
 
@@ -240,7 +239,7 @@ async def test_a_key_of_ours_opens_for_as_long_as_an_envelope_lives_and_then_no_
 
 
 async def test_an_operator_is_told_of_what_is_kept_back(door: AtWork, sender: Sender) -> None:
-    bad = altered(sender.seal())
+    bad = relabelled(sender.seal(), subject="x")
     await door.bring(bad)
     await door.parked(bad)
     held = await door.owner.fetchval("SELECT id FROM held WHERE body = $1", bad.envelope)

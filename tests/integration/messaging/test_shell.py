@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from hashlib import sha256
 from io import StringIO
 from typing import Any
 from uuid import UUID, uuid4
@@ -18,7 +17,7 @@ import pytest
 from shared.messaging import held
 from shared.messaging.consumer import Arrived
 from shared.messaging.decision import Decision, Early
-from shared.messaging.delivery import LARGEST_KEPT, Delivery, Heard, Later, Read, Unreadable
+from shared.messaging.delivery import Delivery, Heard, Later, Read, Unreadable
 from shared.messaging.desk import Said
 from shared.messaging.outbox import Letter
 from shared.messaging.shell import Batch, UnsayableError, Work
@@ -255,17 +254,6 @@ async def test_a_replay_of_other_bytes_under_a_taken_id_meets_the_inbox_again(be
     [again] = await parked(bench)
     assert (again.id, again.reason) == (lot.id, "message-id-reused")
     assert await bench.total(parcel) == 1
-
-
-async def test_of_a_message_larger_than_any_that_can_be_read_only_size_and_digest_are_kept(bench: Bench) -> None:
-    largest = b"x" * LARGEST_KEPT
-    bodies = (largest, largest + b"x", largest + b"y")
-    await bench.take([Delivery(body, {"ce-id": "1"}, "test") for body in bodies])
-    async with bench.pool.acquire() as connection:
-        lots = sorted(await held.parked(connection), key=lambda lot: lot.headers.get("relais-sha256", ""))
-    digests = sorted(sha256(body).hexdigest() for body in bodies[1:])
-    about = [{"ce-id": "1", "relais-size": str(LARGEST_KEPT + 1), "relais-sha256": digest} for digest in digests]
-    assert [(lot.size, lot.headers) for lot in lots] == [(LARGEST_KEPT, {"ce-id": "1"}), *((0, each) for each in about)]
 
 
 async def test_what_lies_parked_and_comes_again_and_has_only_to_wait_waits(bench: Bench) -> None:
