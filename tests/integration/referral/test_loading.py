@@ -115,11 +115,11 @@ async def test_commands_about_one_case_wait_in_one_line(desk: DeskAtWork, monkey
     before = await desk.owner.fetchval(deadlocks)
     for _ in range(3):
         case, legs = await the_accepted(desk)
-        grants = [await desk.grant(case) for _ in range(2)]
+        grants = [await desk.grant(case, desk.other) for _ in range(2)]
         disclosed = {"categories": [Category.SUMMARY.value]}
         answers = await asyncio.gather(
             *(desk.post(f"/referrals/{leg}/disclose", disclosed) for leg in legs),
-            *(desk.offer(case) for _ in legs),
+            *(desk.offer(case, desk.other) for _ in legs),
             *(desk.post(f"/cases/{case}/grants/{grant}/withdraw") for grant in grants),
         )
         assert {each.status_code for each in answers} <= {200, 201, 204, 409}
@@ -155,13 +155,13 @@ async def test_an_arrival_and_what_is_said_elsewhere_in_the_case_may_come_at_onc
 
 
 async def the_accepted(desk: DeskAtWork) -> tuple[UUID, list[UUID]]:
-    """Return a case, and services to its person that the partner has accepted: any number may be disclosed to."""
+    """Return a case, and services to its person that the other partner has accepted: all may be disclosed to."""
     case = await desk.new_case()
-    await desk.grant(case)
-    legs = [UUID((await desk.offer(case, kind="service")).json()["id"]) for _ in range(4)]
+    await desk.grant(case, desk.other)
+    legs = [UUID((await desk.offer(case, desk.other, kind="service")).json()["id"]) for _ in range(4)]
     for leg in legs:
-        _, offer = await desk.partner.told(leg, Step.OFFERED)
-        await desk.hear(further(offer, AcceptedData(meeting=meeting()), 1, 1))
+        _, offer = await desk.other.told(leg, Step.OFFERED)
+        await desk.hear(further(offer, AcceptedData(meeting=meeting()), 1, 1), desk.other.voice)
         await desk.stands(leg, Status.ACCEPTED)
     return case, legs
 

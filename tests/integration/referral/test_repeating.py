@@ -43,6 +43,7 @@ async def test_it_is_sealed_anew_and_says_the_same_until_its_receipt_comes(desk:
         return bool(await desk.owner.fetchval(query, referral))
 
     await until(proved, seconds=10, what="the proof")
+    desk.move_clock(timedelta())
     other = await desk.offered()
     await desk.partner.told(other, Step.OFFERED)
     desk.move_clock(timedelta(days=2))
