@@ -28,6 +28,7 @@ from services.referral.store.referrals import Referrals
 from shared.audit.cases import CaseEntries
 from shared.audit.log import EntryCipher
 from shared.contracts.codes import ReferralKind, Step
+from shared.contracts.event import EventId
 from shared.contracts.exchange import LifeEvent, ReferralOffered
 from shared.contracts.facts import Fact
 from shared.contracts.ids import CaseId, MessageId, OrganisationId
@@ -189,10 +190,10 @@ class ReferralDesk(Desk[What, Files]):
         hindered = self._hindered(ruling, at)
         return kept(files, about, known, put_off(ruling, hindered) if hindered else ruling, proof)
 
-    def _hindered(self, ruling: Ruling[Any], at: datetime) -> dict[OrganisationId, str]:
-        """Return which partners cannot be told now what ``ruling`` tells them, and why."""
-        why = [(tell.to, self._sealer.hindrance(tell.to, at, needed(tell.event))) for tell in ruling.tells]
-        return {to: reason for to, reason in why if reason is not None}
+    def _hindered(self, ruling: Ruling[Any], at: datetime) -> dict[EventId, str]:
+        """Return which events that ``ruling`` tells partners cannot be said now, and why."""
+        why = [(tell.event.id, self._sealer.hindrance(tell.to, at, needed(tell.event))) for tell in ruling.tells]
+        return {event: reason for event, reason in why if reason is not None}
 
     def repeated(self, state: Files | None, heard: Heard[What], at: datetime) -> Decision[Files]:  # noqa: ARG002
         """Say that the same has been here before: nothing follows, and a command is answered with what there is."""

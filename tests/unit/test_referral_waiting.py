@@ -1,6 +1,7 @@
 """A partner that cannot be told: what protects the person is kept and said later, all else is decided again."""
 
 from dataclasses import replace
+from typing import TypeVar
 
 import pytest
 
@@ -13,19 +14,25 @@ from services.referral.domain.repeating import repeat_lane, say_again
 from services.referral.domain.ruling import Ruling, Tell
 from services.referral.domain.waiting import put_off
 from shared.contracts.codes import Status, Step
-from shared.contracts.ids import OrganisationId
+from shared.contracts.event import EventId
 from tests.support.referral_pairs import at_status
-from tests.support.referrals import BY_STEP, RECEIVER, SENDER, ZOE, act, event, grant, offered, state, told
+from tests.support.referrals import BY_STEP, FRESH, NOON, ZOE, act, event, grant, offered, state, told
 
-WHY = {SENDER: "key-unknown", RECEIVER: "key-unknown"}
+State = TypeVar("State")
+
 POSSIBLE = [(status, step) for status, step in TABLE if status is not None and step in SAID_BY]
+
+
+def untold(ruling: Ruling[State]) -> Ruling[State]:
+    """Return what becomes of ``ruling`` while no partner can be told."""
+    return put_off(ruling, {tell.event.id: "key-unknown" for tell in ruling.tells})
 
 
 @pytest.mark.parametrize(("status", "step"), POSSIBLE)
 def test_what_protects_the_person_is_kept_and_said_later(status: Status, step: Step) -> None:
     pair = at_status(status)
     ruling = pair.say(SAID_BY[step], step)
-    late = put_off(ruling, WHY)
+    late = untold(ruling)
     if not STEPS[step].patient:
         assert late == Ruling.refused("key-unknown")
         return
@@ -47,19 +54,19 @@ def test_nothing_that_discloses_is_ever_kept_for_later() -> None:
     disclosing = {step for step, data in BY_STEP.items() if {"packet", "code"} & set(type(data).model_fields)}
     assert disclosing == {Step.OFFERED, Step.ANSWERED, Step.DISCLOSED, Step.PROGRESSED}
     assert not any(STEPS[step].patient for step in disclosing)
-    assert put_off(offered(), WHY) == Ruling.refused("key-unknown")
+    assert untold(offered()) == Ruling.refused("key-unknown")
 
 
 def test_whoever_can_be_told_is_told() -> None:
     ruling = at_status(Status.OPENED).say(Side.SENDER, Step.WITHDRAWN)
     assert put_off(ruling, {}) == ruling
-    assert put_off(ruling, {OrganisationId("havre-be"): "key-unknown"}) == ruling
+    assert put_off(ruling, {EventId(next(FRESH)): "key-unknown"}) == ruling
 
 
 def test_consent_taken_back_reaches_every_holder_now_or_later() -> None:
     legs = tuple(at_status(status).sender for status in (Status.DISCLOSED, Status.CLOSED, Status.OFFERED))
     given = grant()
-    late = put_off(take_back(CaseFile(grants=(given,), legs=legs), act(), given.id), WHY)
+    late = untold(take_back(CaseFile(grants=(given,), legs=legs), act(), given.id))
     assert late.refusal is None
     assert late.grant is not None
     assert [each.state.status for each in late.also if each.state] == [
@@ -75,11 +82,11 @@ def test_staff_are_told_of_a_person_who_did_not_come_whoever_else_can_be() -> No
     expected = pair.receiver.standing.expected
     assert expected is not None
     ruling = pair.say(Side.RECEIVER, Step.MISSED)
-    assert put_off(ruling, WHY).says == tuple(said for said in ruling.says if not isinstance(said, Tell))
+    assert untold(ruling).says == tuple(said for said in ruling.says if not isinstance(said, Tell))
 
 
 def test_an_offer_is_read_though_its_sender_cannot_be_told() -> None:
-    read = put_off(read_packet(at_status(Status.RECEIVED).receiver, act(ZOE)), WHY)
+    read = untold(read_packet(at_status(Status.RECEIVED).receiver, act(ZOE)))
     assert state(read).status is Status.OPENED
     assert [entry.code for entry in read.entries] == ["referral.opened", "referral.read", "referral.unsaid"]
 
@@ -87,7 +94,7 @@ def test_an_offer_is_read_though_its_sender_cannot_be_told() -> None:
 def test_what_was_left_unsaid_is_said_in_its_order() -> None:
     pair = at_status(Status.DISCLOSED)
     for step in (Step.MISSED, Step.ARRIVED):
-        pair.receiver = state(put_off(pair.say(Side.RECEIVER, step), WHY))
+        pair.receiver = state(untold(pair.say(Side.RECEIVER, step)))
     assert (set(pair.receiver.unsaid), pair.receiver.told) == ({2, 3}, 1)
     said = say_again(pair.receiver, {}, act())
     assert (state(said).unsaid, state(said).told) == (frozenset(), 3)
@@ -102,13 +109,19 @@ def test_what_is_said_again_waits_on_where_the_partner_cannot_be_told() -> None:
     pair = at_status(Status.ARRIVED)
     again = say_again(state(repeat_lane(pair.receiver, act())), {}, act())
     assert [said.event.step for said in again.says if isinstance(said, Tell)] == [Step.ACCEPTED, Step.ARRIVED]
-    assert put_off(again, WHY) == Ruling.refused("key-unknown")
+    later = state(untold(again))
+    assert (untold(again).tells, untold(again).entries) == ((), ())
+    assert {n: repeat.times for n, repeat in later.repeats.items()} == {1: 1, 2: 1}, "it was not said"
+    assert all(repeat.at > NOON for repeat in later.repeats.values())
+    one = put_off(again, {again.tells[0].event.id: "event-type-unheard"})
+    assert [tell.event.step for tell in one.tells] == [Step.ARRIVED], "one that is not heard holds up no other"
+    assert [line.detail["n"] for line in one.entries] == ["2"]
 
 
 def test_nobody_has_seen_what_has_not_left_however_much_else_was_said_since() -> None:
     """Otherwise a partner could prove by a word that it holds what it will never get."""
     pair = at_status(Status.OPENED)
-    pair.sender = state(put_off(pair.say(Side.SENDER, Step.WITHDRAWN), WHY))
+    pair.sender = state(untold(pair.say(Side.SENDER, Step.WITHDRAWN)))
     pair.say(Side.SENDER, Step.CONSENT_WITHDRAWN)
     assert (pair.sender.told, pair.sender.unproved) == (1, (2, 3))
     for seen in (2, 3):

@@ -55,6 +55,12 @@ def left_unsaid(referral: Referral, numbers: Iterable[int]) -> Referral:
     return _with(referral, dict.fromkeys(numbers, Repeat(0, AT_ONCE)))
 
 
+def held_back(referral: Referral, numbers: Iterable[int]) -> Referral:
+    """Return the referral, our events of these ``numbers`` not having been said again: the same pause begins anew."""
+    repeats = {n: referral.repeats[n] for n in numbers}
+    return _with(referral, {n: Repeat(repeat.times - 1, repeat.at) for n, repeat in repeats.items()})
+
+
 def say_again(referral: Referral, papers: Mapping[int, Papers], act: Act) -> Ruling[Referral]:
     """Say what is due; ``papers`` are those of our own events, by their number."""
     due = {n: repeat.times for n, repeat in sorted(referral.repeats.items()) if repeat.at <= act.at}

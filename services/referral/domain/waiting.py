@@ -8,46 +8,54 @@ those are refused, to be decided again.
 What must never happen: what protects the person is refused, or a part of it dropped, because a partner cannot be told.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
 from services.referral.domain.life import STEPS
 from services.referral.domain.referral import Referral
-from services.referral.domain.repeating import left_unsaid
+from services.referral.domain.repeating import held_back, left_unsaid
 from services.referral.domain.ruling import Ruling, Tell
 from shared.contracts.entries import Entry, EntryCode
-from shared.contracts.ids import OrganisationId
+from shared.contracts.event import EventId
 
 State = TypeVar("State")
 
 
-def put_off(ruling: Ruling[State], why: Mapping[OrganisationId, str]) -> Ruling[State]:
+def put_off(ruling: Ruling[State], why: Mapping[EventId, str]) -> Ruling[State]:
     """Return ``ruling`` with what cannot be said now left unsaid, or refuse it where that may not wait.
 
-    ``why`` gives the reason for each partner that cannot be told. What is said again is refused: it waits on.
+    ``why`` gives the reason for each event that cannot be said. One that would be said again waits as long once more.
     """
-    unsaid = tuple(said for said in ruling.says if isinstance(said, Tell) and said.to in why)
+    hindered = [tell for tell in ruling.says if isinstance(tell, Tell) and tell.event.id in why]
+    unsaid = [tell for tell in hindered if not tell.again]
     also = tuple(put_off(each, why) for each in ruling.also)
-    refused = [why[tell.to] for tell in unsaid if tell.again or not STEPS[tell.event.step].patient]
+    refused = [why[tell.event.id] for tell in unsaid if not STEPS[tell.event.step].patient]
     refused += [each.refusal.code for each in also if each.refusal is not None]
     if refused:
         return Ruling.refused(refused[0])
+    again = {tell.event.n for tell in hindered if tell.again}
     return replace(
         ruling,
-        state=_with_unsaid(ruling.state, unsaid),
-        says=tuple(said for said in ruling.says if not isinstance(said, Tell) or said.to not in why),
-        entries=(*ruling.entries, *(_left_unsaid(tell, why[tell.to], ruling.entries[0]) for tell in unsaid)),
+        state=_waiting(ruling.state, [tell.event.n for tell in unsaid], again),
+        says=tuple(said for said in ruling.says if said not in hindered),
+        entries=(
+            *(line for line in ruling.entries if not _says_one_of(line, again)),
+            *(_left_unsaid(tell, why[tell.event.id], ruling.entries[0]) for tell in unsaid),
+        ),
         also=also,
     )
 
 
-def _with_unsaid(state: State | None, tells: Sequence[Tell]) -> State | None:
+def _waiting(state: State | None, unsaid: Collection[int], again: Collection[int]) -> State | None:
     """Note in the referral that is told of which of its events have not left."""
-    if not tells or not isinstance(state, Referral):
+    if not (unsaid or again) or not isinstance(state, Referral):
         return state
-    waiting = left_unsaid(state, [tell.event.n for tell in tells])
-    return replace(state, repeats=waiting.repeats)
+    return replace(state, repeats=held_back(left_unsaid(state, unsaid), again).repeats)
+
+
+def _says_one_of(line: Entry, numbers: Collection[int]) -> bool:
+    return line.code is EntryCode.REFERRAL_SAID and int(line.detail["n"]) in numbers
 
 
 def _left_unsaid(tell: Tell, reason: str, step: Entry) -> Entry:

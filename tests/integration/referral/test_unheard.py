@@ -9,6 +9,7 @@ import pytest
 from shared.contracts.codes import Status, Step
 from tests.support.desk import DeskAtWork, an_offer
 from tests.support.referrals import CANARY
+from tests.support.wait import until
 
 
 @asynccontextmanager
@@ -51,3 +52,18 @@ async def test_what_may_wait_for_another_decision_is_refused_and_what_has_happen
         assert desk.other.heard(offer.referral) == []
     desk.move_clock(timedelta(minutes=8))  # what could not be moved was left alone for a minute
     await desk.other.told(offer.referral, Step.DECLINED)
+
+
+async def test_what_is_not_heard_any_more_holds_up_nothing_that_is(desk: DeskAtWork, own_clock: None) -> None:
+    assert own_clock is None
+    offer = an_offer()
+    await desk.hear(offer, desk.other.voice)
+    await desk.stands(offer.referral, Status.RECEIVED)
+    await desk.do(offer.referral, "open")
+    await desk.do(offer.referral, "decline", {"reason": "no_capacity", "by": "provider"})
+    await desk.other.told(offer.referral, Step.DECLINED)
+    async with deaf(desk, {"referral.opened.v1"}):
+        desk.move_clock(timedelta(minutes=3))
+        await until(lambda: len(desk.other.heard(offer.referral)) == 3, seconds=10, what="one of two said again")
+    said = [event.step for _, event in desk.other.heard(offer.referral)]
+    assert said == [Step.OPENED, Step.DECLINED, Step.DECLINED]
