@@ -81,7 +81,7 @@ async def build(settings: ReferralSettings) -> AsyncIterator[Parts]:
             ],
             rounds=[Round("watch", Watch(base.pool, base.clock, shell, directory, sealer).step, WATCH_SECONDS)],
         )
-        office = Office(us, base.pool, shell, directory, Referrals(us, vault), hours)
+        office = Office(us, base.pool, shell, directory, base.clock, Referrals(us, vault), hours)
         yield Parts(base.staff, runtime, {"office": office})
 
 

@@ -52,9 +52,10 @@ class TwoOrganisations(RuleBasedStateMachine):
     @rule(side=sampled_from(Side), choice=data())
     def staff_act(self, side: Side, choice: DataObject) -> None:
         """Do something that the table allows from where this side believes the referral to be."""
-        possible = [step for step in EVENTS if refusal_of(self.pair.copy(side), step) is None]
+        at = self.tick()
+        possible = [step for step in EVENTS if refusal_of(self.pair.copy(side), step, at) is None]
         if possible:
-            ruling = self.pair.say(side, choice.draw(sampled_from(possible)), self.tick())
+            ruling = self.pair.say(side, choice.draw(sampled_from(possible)), at)
             self.pair.under_way[side.other].clear()
             self.under_way += [(side.other, said.event) for said in ruling.says if isinstance(said, Tell)]
             for paper in ruling.papers:
@@ -63,9 +64,9 @@ class TwoOrganisations(RuleBasedStateMachine):
     @rule(side=sampled_from(Side), step=sampled_from(tuple(EVENTS)))
     def staff_try_what_the_table_may_not_have(self, side: Side, step: Step) -> None:
         """Try anything; what is refused changes nothing."""
-        before = self.pair.copy(side)
-        if refusal_of(before, step) is not None:
-            assert self.pair.say(side, step, self.tick()).refusal is not None
+        before, at = self.pair.copy(side), self.tick()
+        if refusal_of(before, step, at) is not None:
+            assert self.pair.say(side, step, at).refusal is not None
             assert self.pair.copy(side) is before
 
     @precondition(lambda self: self.under_way)

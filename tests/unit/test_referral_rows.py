@@ -34,7 +34,7 @@ def test_any_life_comes_back_as_it_was(choices: list[int], side: Side) -> None:
     pair = Pair.of(offered())
     for count, choice in enumerate(choices):
         actor = Side.SENDER if choice % 2 else Side.RECEIVER
-        steps = [step for step in EVENTS if refusal_of(pair.copy(actor), step) is None]
+        steps = [step for step in EVENTS if refusal_of(pair.copy(actor), step, NOON) is None]
         if steps:
             pair.say(actor, steps[choice % len(steps)], NOON + timedelta(microseconds=count))
         if choice % 3:

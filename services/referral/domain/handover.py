@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from services.referral.domain.life import BEFORE_ARRIVAL, Side
 from services.referral.domain.referral import Referral
+from services.referral.domain.refusals import Refused
 from services.referral.domain.responsibility import MOVES_ON_ARRIVAL, responsible
 from services.referral.domain.ruling import Act, Ruling
 from services.referral.domain.saying import say
@@ -42,6 +43,13 @@ def not_ours(kind: ReferralKind, legs: Sequence[Referral]) -> bool:
     """Tell whether a referral of ``kind`` would hand over a person for whom the organisation they came from answers."""
     heard = (leg for leg in legs if leg.side is Side.RECEIVER)
     return kind in MOVES_ON_ARRIVAL and any(responsible(leg) != leg.receiver for leg in heard)
+
+
+def not_handed_over(referral: Referral, legs: Sequence[Referral]) -> Refused | None:
+    """Return why the other ``legs`` of its case let a referral hand the person over to nobody, or ``None``."""
+    if not_ours(referral.kind, legs):
+        return Refused.NOT_OURS
+    return Refused.ANOTHER_CHOSEN if one_is_chosen(rivals(referral.kind, legs)) else None
 
 
 def identifies_to_a_second(kind: ReferralKind, wanted: frozenset[Category], legs: Sequence[Referral]) -> bool:

@@ -14,9 +14,8 @@ from services.referral.domain.expected import likely
 from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import Act, Ruling
-from services.referral.domain.saying import refusal_of, say
+from services.referral.domain.saying import news_allowed, refusal_of, say
 from services.referral.domain.telling import step_facts
-from services.referral.domain.terms import ended
 from shared.contracts.codes import Step
 from shared.contracts.event_data import (
     AcceptedData,
@@ -46,24 +45,18 @@ from shared.contracts.ids import StaffId
 
 def read_first(referral: Referral, act: Act, by: StaffId) -> Ruling[Referral]:
     """Note that a human reads the offer for the first time; ``by`` follows it from now on, and the sender is told."""
-    if ended(referral.terms, act.at):
-        return _refused(referral, Step.OPENED, Refused.TERMS_ENDED)
     return say(replace(referral, assignee=referral.assignee or by), act, ReferralOpened, OpenedData())
 
 
 def ask(referral: Referral, act: Act, question: AskedData) -> Ruling[Referral]:
     """Ask the sender what must be known to decide; the decision clock stops until it answers."""
-    if ended(referral.terms, act.at):
-        return _refused(referral, Step.ASKED, Refused.TERMS_ENDED)
     return say(referral, act, ReferralAsked, question)
 
 
 def accept(referral: Referral, act: Act, meeting: Meeting, expected: datetime | None = None) -> Ruling[Referral]:
     """Take the person in, and say when, where and by whom they are met; a clock watches over ``expected``."""
-    if ended(referral.terms, act.at):
-        return _refused(referral, Step.ACCEPTED, Refused.TERMS_ENDED)
     if expected is not None and not likely(expected, act.at):
-        return _refused(referral, Step.ACCEPTED, Refused.EXPECTED)
+        return _refused(referral, Step.ACCEPTED, act.at, Refused.EXPECTED)
     return say(referral, act, ReferralAccepted, AcceptedData(meeting=meeting, expected=expected))
 
 
@@ -92,24 +85,16 @@ def miss(referral: Referral, act: Act, why: MissedData) -> Ruling[Referral]:
 
 def progress(referral: Referral, act: Act, how: ProgressedData) -> Ruling[Referral]:
     """Tell the sender how the person is doing, where the person allowed it."""
-    if not _news_allowed(referral, act.at):
-        return _refused(referral, Step.PROGRESSED, Refused.NO_FEEDBACK)
     return say(referral, act, ReferralProgressed, how)
 
 
 def close(referral: Referral, act: Act, how: ClosedData) -> Ruling[Referral]:
     """Close the referral with its outcome, which is always told; in words, only where the person allows news."""
-    if how.note is not None and not _news_allowed(referral, act.at):
-        return _refused(referral, Step.CLOSED, Refused.NO_FEEDBACK)
+    if how.note is not None and not news_allowed(referral, act.at):
+        return _refused(referral, Step.CLOSED, act.at, Refused.NO_FEEDBACK)
     return say(referral, act, ReferralClosed, how)
 
 
-def _news_allowed(referral: Referral, at: datetime) -> bool:
-    """Tell whether the person lets the sender know how they are, now that they have arrived."""
-    taken_back = referral.standing.consent_withdrawn_at is not None
-    return referral.terms.feedback and not taken_back and not ended(referral.terms, at)
-
-
-def _refused(referral: Referral, step: Step, code: Refused) -> Ruling[Referral]:
-    """Refuse for the table's reason where it has one, and for ``code`` otherwise."""
-    return Ruling.refused(refusal_of(referral, step) or code, status=referral.status.value)
+def _refused(referral: Referral, step: Step, at: datetime, code: Refused) -> Ruling[Referral]:
+    """Refuse for the reason that :func:`refusal_of` has, and where it has none for ``code``: what is said with it."""
+    return Ruling.refused(refusal_of(referral, step, at) or code, status=referral.status.value)

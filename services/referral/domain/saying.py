@@ -1,10 +1,12 @@
 """How an organisation says something of its own about a referral: one place for every command.
 
-A command that the table does not allow is refused at once. What is allowed goes to the end of the organisation's own
-lane with all of the partner's lane seen, so that it stands last in the common order and takes effect here and now.
+A command that the table does not allow is refused at once, and so is one that the terms do not let be said. What is
+allowed goes to the end of the organisation's own lane with all of the partner's lane seen, so that it stands last in
+the common order and takes effect here and now.
 """
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
 from services.referral.domain.life import REPEATABLE, SAID_BY, after
@@ -14,6 +16,7 @@ from services.referral.domain.refusals import Refused
 from services.referral.domain.repeating import once_said
 from services.referral.domain.ruling import Act, Ruling, Tell
 from services.referral.domain.telling import entry
+from services.referral.domain.terms import ended
 from shared.contracts.codes import Step
 from shared.contracts.entries import EntryCode
 from shared.contracts.event import EventId
@@ -24,20 +27,34 @@ RESERVED: Final = 10
 """Places at the end of a lane, kept for what must always be possible: to withdraw, to confirm arrival, to close."""
 
 
-def refusal_of(referral: Referral, step: Step) -> Refused | None:
-    """Return why this organisation cannot say ``step`` now, or ``None`` when it can."""
+IN_TERMS: Final = frozenset({Step.OPENED, Step.ASKED, Step.ANSWERED, Step.ACCEPTED})
+"""What waits for a new grant when the person's has run out: to read, to ask and to be answered, to accept."""
+
+
+def refusal_of(referral: Referral, step: Step, at: datetime) -> Refused | None:
+    """Return why this organisation cannot say ``step`` at ``at``, whatever it would say with it, or ``None``."""
     if SAID_BY[step] is not referral.side:
         return Refused.NOT_THIS_SIDE
     if after(referral.status, step) is None:
         return Refused.NOT_IN_TABLE
     if step in REPEATABLE and len(referral.lane(referral.side)) >= LANE_LIMIT - RESERVED:
         return Refused.LANE_FULL
+    if step in IN_TERMS and ended(referral.terms, at):
+        return Refused.TERMS_ENDED
+    if step is Step.PROGRESSED and not news_allowed(referral, at):
+        return Refused.NO_FEEDBACK
     return None
+
+
+def news_allowed(referral: Referral, at: datetime) -> bool:
+    """Tell whether the person lets the sender know how they are, now that they have arrived."""
+    taken_back = referral.standing.consent_withdrawn_at is not None
+    return referral.terms.feedback and not taken_back and not ended(referral.terms, at)
 
 
 def say(referral: Referral, act: Act, model: type[ReferralEvent], data: EventData, **detail: str) -> Ruling[Referral]:
     """Say ``data`` about the referral, or refuse. ``detail`` joins the codes of ``data`` in the audit trail."""
-    refusal = refusal_of(referral, model.step)
+    refusal = refusal_of(referral, model.step, act.at)
     if refusal is not None:
         return Ruling.refused(refusal, status=referral.status.value)
     event = model(

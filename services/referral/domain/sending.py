@@ -18,8 +18,8 @@ from services.referral.domain.clocks import arrival_by, deadlines
 from services.referral.domain.expected import likely
 from services.referral.domain.handover import (
     identifies_to_a_second,
+    not_handed_over,
     not_ours,
-    one_is_chosen,
     perhaps_expected,
     rivals,
     withdraw_candidates,
@@ -148,7 +148,7 @@ def offer(leg: Leg, act: Act, asked: OfferAsked, file: CaseFile, to: Recipient) 
 def answer(referral: Referral, act: Act, asked: AnswerAsked, file: CaseFile, to: Recipient) -> Ruling[Referral]:
     """Answer the receiver's question; its words, and what goes with them, pass the same gate as the offer."""
     wanted, reason = asked.categories, asked.identity_reason
-    refusal = refusal_of(referral, Step.ANSWERED)
+    refusal = refusal_of(referral, Step.ANSWERED, act.at)
     if refusal is None and identifies_to_a_second(referral.kind, wanted, file.legs):
         refusal = Refused.ANOTHER_CHOSEN
     if refusal is not None:
@@ -172,7 +172,7 @@ def disclose(referral: Referral, act: Act, asked: DiscloseAsked, file: CaseFile,
     candidates of the case are withdrawn.
     """
     others = rivals(referral.kind, file.legs)
-    refusal = refusal_of(referral, Step.DISCLOSED) or _not_disclosed(referral, asked, file)
+    refusal = refusal_of(referral, Step.DISCLOSED, act.at) or _not_disclosed(referral, asked, file)
     if refusal is not None:
         return Ruling.refused(refusal, status=referral.status.value)
     if lacking := file.lacks(asked.categories):
@@ -198,7 +198,7 @@ def reschedule(referral: Referral, act: Act, asked: RescheduleAsked, file: CaseF
     When they come is always told, so that a clock watches over it; where, who and what to bring are words.
     """
     meeting, expected = asked.meeting, asked.expected
-    refusal = refusal_of(referral, Step.RESCHEDULED)
+    refusal = refusal_of(referral, Step.RESCHEDULED, act.at)
     if refusal is None and expected is not None and not likely(expected, act.at):
         refusal = Refused.EXPECTED
     if refusal is not None:
@@ -257,12 +257,10 @@ def _awaiting(referral: Referral, at: datetime, to: Recipient) -> Referral:
 
 def _not_disclosed(referral: Referral, asked: DiscloseAsked, file: CaseFile) -> Refused | None:
     """Return why the other referrals of the case let nobody be told who it is, or ``None`` where they do."""
-    others = rivals(referral.kind, file.legs)
-    if not_ours(referral.kind, file.legs):
-        return Refused.NOT_OURS
-    if one_is_chosen(others):
-        return Refused.ANOTHER_CHOSEN
-    return Refused.PERHAPS_EXPECTED if perhaps_expected(others) and not asked.although_expected else None
+    if refusal := not_handed_over(referral, file.legs):
+        return refusal
+    expected = perhaps_expected(rivals(referral.kind, file.legs))
+    return Refused.PERHAPS_EXPECTED if expected and not asked.although_expected else None
 
 
 def _although(others: Sequence[Referral]) -> dict[str, str]:

@@ -76,7 +76,8 @@ async def list_referrals(office: TheOffice, case: CaseId) -> list[ReferralShown]
     """List a case's referrals, oldest first."""
     await office.read(lambda connection: cases.find(connection, case))
     async with office.pool.acquire() as connection:
-        return [ReferralShown.of(referral) for referral in await office.referrals.of_case(connection, case)]
+        found = await office.referrals.of_cases(connection, [case])
+    return await office.shown(found)
 
 
 @router.put("/{case}/parts/{category}", status_code=204)
@@ -132,7 +133,7 @@ async def offer(office: TheOffice, asked: Asked, case: CaseId, body: OfferAsked,
         lambda known, act: sending.offer(leg, act, body, known.file, office.recipient(body.to, act.at)),
     )
     made(await office.act(asked, case, command), response)
-    return ReferralShown.of(await office.referral(leg.referral))
+    return await office.standing(leg.referral)
 
 
 async def _grants(office: Office, reader: Caller, case: CaseId) -> tuple[Grant, ...]:

@@ -4,7 +4,7 @@ A route parses, asks the domain's rule through the shell, and renders. What is u
 same.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
 from types import MappingProxyType
@@ -21,9 +21,11 @@ from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
 from services.referral.known import Erased, Files, Kept
 from services.referral.loading import What
+from services.referral.routes.shown import ReferralShown
 from services.referral.store import papers
 from services.referral.store.papers import KeptPaper
 from services.referral.store.referrals import Referrals
+from shared.clock import Clock
 from shared.contracts.codes import RecipientKind
 from shared.contracts.ids import OrganisationId, ReferralId
 from shared.contracts.personal import Moment
@@ -145,6 +147,7 @@ class Office:
     pool: Pool
     shell: Shell[What, Files]
     directory: Directory
+    clock: Clock
     referrals: Referrals
     hours: Hours
     """When receivers work, as far as it is known: as we do."""
@@ -207,6 +210,23 @@ class Office:
         """
         return await self.read(lambda connection: self.referrals.find(connection, referral))
 
+    async def standing(self, referral: ReferralId) -> ReferralShown:
+        """Show where a referral stands.
+
+        Raises:
+            Problem: 404.
+        """
+        (shown,) = await self.shown([await self.referral(referral)])
+        return shown
+
+    async def shown(self, referrals: Sequence[Referral]) -> list[ReferralShown]:
+        """Show ``referrals``, each beside the others of its case."""
+        at, cases = self.clock.now(), {referral.case for referral in referrals}
+        async with self.pool.acquire() as connection:
+            beside = await self.referrals.of_cases(connection, cases)
+        legs = {referral.id: [leg for leg in beside if _other_leg(leg, referral)] for referral in referrals}
+        return [ReferralShown.of(referral, legs[referral.id], at) for referral in referrals]
+
     def recipient(self, organisation: OrganisationId, at: datetime) -> Recipient:
         """Return what the agreement says of an organisation to which something may go."""
         try:
@@ -221,6 +241,10 @@ class Office:
             hours=self.hours,
             transfer_basis=agreement.transfer_basis,
         )
+
+
+def _other_leg(leg: Referral, referral: Referral) -> bool:
+    return leg.case == referral.case and leg.id != referral.id
 
 
 def made(kept: Kept, response: Response) -> None:

@@ -39,7 +39,7 @@ async def list_referrals(
     """List referrals, newest first; ``before`` and ``before_id`` of the last one, together, lead to the next page."""
     async with office.pool.acquire() as connection:
         found = await office.referrals.page(connection, status, page.after, page.limit)
-    return [ReferralShown.of(referral) for referral in found]
+    return await office.shown(found)
 
 
 @router.post("/repeat")
@@ -56,7 +56,7 @@ async def repeat_all(office: TheOffice, caller: Reader, body: RepeatAsked) -> Re
 @router.get("/{referral}")
 async def show(office: TheOffice, referral: ReferralId) -> ReferralShown:
     """Say where a referral stands."""
-    return ReferralShown.of(await office.referral(referral))
+    return await office.standing(referral)
 
 
 @router.get("/{referral}/papers")
@@ -176,7 +176,7 @@ async def _say(
     """Apply a rule that looks at the referral alone, and show where it stands then."""
     command = Command.about_referral(asked.by.id, lambda known, act: rule(known.thing, act, *said, **more))
     await office.act(asked, referral, command)
-    return ReferralShown.of(await office.referral(referral))
+    return await office.standing(referral)
 
 
 async def _disclose(
@@ -193,4 +193,4 @@ async def _disclose(
         whole=True,
     )
     await office.act(asked, referral, command)
-    return ReferralShown.of(await office.referral(referral))
+    return await office.standing(referral)

@@ -1,5 +1,6 @@
 """What the desk's API shows."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,10 +11,10 @@ from services.referral.domain.cases import Case
 from services.referral.domain.clocks import overdue, running
 from services.referral.domain.grants import Grant
 from services.referral.domain.life import Side
+from services.referral.domain.possible import possible
 from services.referral.domain.referral import Referral
 from services.referral.domain.reports import ReportFile, ReportStatus
 from services.referral.domain.responsibility import responsible
-from services.referral.domain.saying import refusal_of
 from services.referral.store.papers import KeptPaper
 from services.referral.store.proofs import Proof
 from shared.contracts.codes import (
@@ -66,11 +67,11 @@ class ReferralShown(Shown):
     receipt_at: datetime | None
     ended_at: datetime | None
     possible: tuple[Step, ...]
-    """What this organisation can do now."""
+    """What this organisation can do now, if what it says with it is in order."""
 
     @classmethod
-    def of(cls, referral: Referral) -> "ReferralShown":
-        """Show ``referral``."""
+    def of(cls, referral: Referral, legs: Sequence[Referral], at: datetime) -> "ReferralShown":
+        """Show ``referral`` as it stands at ``at``, beside the other ``legs`` of its case."""
         standing = referral.standing
         return cls(
             id=referral.id,
@@ -90,12 +91,8 @@ class ReferralShown(Shown):
             offered_at=standing.offered_at,
             receipt_at=referral.receipt_at,
             ended_at=standing.ended_at,
-            possible=tuple(step for step in Step if step is not Step.RECEIVED and _possible(referral, step)),
+            possible=possible(referral, legs, at),
         )
-
-
-def _possible(referral: Referral, step: Step) -> bool:
-    return step is not Step.OFFERED and refusal_of(referral, step) is None
 
 
 class RepeatShown(Shown):

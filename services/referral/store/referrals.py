@@ -54,7 +54,7 @@ WHERE {HAS_KEY}
 ORDER BY offered_at DESC, id DESC LIMIT $4
 """
 
-OF_CASE: Final = f"SELECT {COLUMNS} FROM referral WHERE case_id = $1 ORDER BY offered_at, id"
+OF_CASES: Final = f"SELECT {COLUMNS} FROM referral WHERE case_id = ANY($1::uuid[]) ORDER BY offered_at, id"
 
 DUE: Final = f"""
 SELECT id FROM referral WHERE due_at <= $1 AND id <> ALL($2::uuid[]) AND {HAS_KEY} ORDER BY due_at LIMIT $3
@@ -161,9 +161,9 @@ class Referrals:
         at, id_ = after or (None, None)
         return [self._referral(row.values()) for row in await connection.fetch(PAGE, status, at, id_, limit)]
 
-    async def of_case(self, connection: Connection, case: UUID) -> list[Referral]:
-        """Return a case's referrals, oldest first."""
-        return [self._referral(row.values()) for row in await connection.fetch(OF_CASE, case)]
+    async def of_cases(self, connection: Connection, cases: Collection[UUID]) -> list[Referral]:
+        """Return the referrals of these cases, oldest first."""
+        return [self._referral(row.values()) for row in await connection.fetch(OF_CASES, cases)]
 
     def _known(self, *row: Any) -> Known[Referral] | Erased[Referral]:  # noqa: ANN401 - what asyncpg gives
         *columns, epoch, wrapped = row

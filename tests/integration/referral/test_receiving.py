@@ -116,6 +116,7 @@ async def test_terms_that_have_run_out_hold_up_reading_and_deciding(desk: DeskAt
         refused = await desk.post(f"/referrals/{offer.referral}/{step}", said)
         assert (refused.status_code, refused.json()["code"]) == (409, "terms-ended")
     assert (await desk.get(f"/referrals/{offer.referral}/papers")).json()["code"] == "terms-ended"
+    assert (await desk.get(f"/referrals/{offer.referral}")).json()["possible"] == ["declined", "redirected"]
     await desk.do(offer.referral, "decline", body(Step.DECLINED))
 
 

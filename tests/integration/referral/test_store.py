@@ -41,7 +41,7 @@ GIVES: dict[ModuleType, dict[str, list[str]]] = {
         "CHANGE": [],
         "FIND": [*ROW, "erased"],
         "PAGE": ROW,
-        "OF_CASE": ROW,
+        "OF_CASES": ROW,
         "DUE": ["id"],
         "OF_PARTNER": ["id"],
         "REPEATING_TO": ["partner"],

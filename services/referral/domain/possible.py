@@ -1,0 +1,25 @@
+"""What staff can do about a referral now: what no rule refuses for what is known already.
+
+Whether a command goes through may still depend on what is said with it: what the person has allowed, what is written in
+the case, what the agreement lets out.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from services.referral.domain.handover import not_handed_over
+from services.referral.domain.life import STEPS
+from services.referral.domain.referral import Referral
+from services.referral.domain.refusals import Refused
+from services.referral.domain.saying import refusal_of
+from shared.contracts.codes import Step
+
+
+def possible(referral: Referral, legs: Sequence[Referral], at: datetime) -> tuple[Step, ...]:
+    """Return what this organisation can say at ``at``; ``legs`` are the other referrals of the case."""
+    return tuple(step for step in STEPS if _refusal(referral, step, legs, at) is None)
+
+
+def _refusal(referral: Referral, step: Step, legs: Sequence[Referral], at: datetime) -> Refused | None:
+    refusal = refusal_of(referral, step, at)
+    return not_handed_over(referral, legs) if refusal is None and step is Step.DISCLOSED else refusal
