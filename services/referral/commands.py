@@ -87,5 +87,7 @@ class NewCase:
 LOOK_AT_CLOCKS: Final = Command.about_referral(CLOCK, lambda known, act: expire(known.thing, act))
 """The clock looks at one referral."""
 
-SAY_AGAIN: Final = Command.about_referral(CLOCK, lambda known, act: say_again(known.thing, known.own, act), own=True)
+SAY_AGAIN: Final = Command.about_referral(
+    CLOCK, lambda known, act: say_again(known.thing, known.own, act, agreed=known.agreed), own=True
+)
 """What nothing proves to have come to the partner is said again, and what could not be said is said."""

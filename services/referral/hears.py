@@ -6,6 +6,7 @@ Messages are opened in ``opening.py``, what they are about is loaded in ``loadin
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, assert_never
 from uuid import UUID
@@ -167,6 +168,9 @@ class ReferralDesk(Desk[What, Files]):
             return Decision.refused(Refused.ERASED)
         if known is None or (command.beside is not None and known.beside is None):
             return Decision.refused(Refused.NOT_FOUND)
+        if command.own:
+            agreed = self._agreed(known.thing.partner)
+            known = replace(known, agreed=agreed is not None and agreed.holds_at(act.at))
         becomes = command.about if command.makes is None else About.REFERRAL
         return self._kept(files, becomes, known, command.rule(known, act), act.at)
 

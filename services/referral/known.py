@@ -71,7 +71,9 @@ class Known(Generic[Thing_co]):
     beside: Case | Erased[Case] | None = None
     """Another case that the command names, if it is there."""
     own: Mapping[int, Papers] = field(default_factory=lambda: NO_PAPERS)
-    """The papers of our own events, by their number, for the command that says them again."""
+    """The papers of our own events, by their number, for the command that says them again …"""
+    agreed: bool = False
+    """… and whether an agreement with the partner is in force, so that words may leave."""
 
 
 Files: TypeAlias = Mapping[About, Known[Any] | Erased[Any]]

@@ -116,7 +116,7 @@ def test_what_was_said_while_it_was_in_force_is_said_again_after_its_end() -> No
     pair = at_status(Status.OPENED)
     declined = pair.say(SAID_BY[Step.DECLINED], Step.DECLINED)
     papers = {told(declined).n: {str(paper.name): paper.content for paper in declined.papers}}
-    said = say_again(pair.receiver, papers, act(at=NOON + DAY))
+    said = say_again(pair.receiver, papers, act(at=NOON + DAY), agreed=True)
     assert [tell.event for tell in said.tells] == [told(declined)]
     assert keep_to(said, {SENDER: Agreed(NOON - DAY, NOON + timedelta(seconds=1))}, NOON + DAY) is said
 

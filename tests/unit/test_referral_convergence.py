@@ -133,7 +133,7 @@ class TwoOrganisations(RuleBasedStateMachine):
 
     def say_again(self, side: Side) -> None:
         """Say again what nothing proves to have come, a day later."""
-        ruling = say_again(self.pair.copy(side), self.papers[side], act(at=self.now + timedelta(days=1)))
+        ruling = say_again(self.pair.copy(side), self.papers[side], act(at=self.now + timedelta(days=1)), agreed=True)
         self.pair.keep(side, ruling.state)
         self.under_way += [(side.other, tell.event) for tell in ruling.tells]
 

@@ -41,10 +41,14 @@ def papers(*rulings: Ruling[Referral]) -> dict[int, dict[str, Personal]]:
 
 
 def again(
-    referral: Referral, own: Mapping[int, Mapping[str, Personal]], after: timedelta = DAY
+    referral: Referral,
+    own: Mapping[int, Mapping[str, Personal]],
+    after: timedelta = DAY,
+    *,
+    agreed: bool = True,
 ) -> tuple[Referral, list[ReferralEvent]]:
     """Return the referral a while after noon, and what is said again then."""
-    ruling = say_again(referral, own, act(at=NOON + after))
+    ruling = say_again(referral, own, act(at=NOON + after), agreed=agreed)
     return ruling.state or referral, [said.event for said in ruling.says if isinstance(said, Tell)]
 
 
@@ -58,16 +62,16 @@ def test_the_pauses_grow_from_two_minutes_to_a_day() -> None:
 def test_nothing_is_said_before_its_time_and_then_once() -> None:
     sent = offered()
     referral, own = state(sent), papers(sent)
-    assert say_again(referral, own, act(at=NOON + FIRST_PAUSE - timedelta(seconds=1))) == Ruling()
+    assert say_again(referral, own, act(at=NOON + FIRST_PAUSE - timedelta(seconds=1)), agreed=True) == Ruling()
     later, events = again(referral, own, FIRST_PAUSE)
     assert events == [told(sent)]
     assert later.repeats[1] == next_after(2, NOON + FIRST_PAUSE)
-    assert say_again(later, own, act(at=NOON + FIRST_PAUSE)) == Ruling()
+    assert say_again(later, own, act(at=NOON + FIRST_PAUSE), agreed=True) == Ruling()
 
 
 def test_every_repeat_is_a_line_of_the_audit_trail() -> None:
     sent = offered()
-    (line,) = say_again(state(sent), papers(sent), act(at=NOON + DAY)).entries
+    (line,) = say_again(state(sent), papers(sent), act(at=NOON + DAY), agreed=True).entries
     assert (line.code, line.detail) == ("referral.said", {"step": "offered", "n": "1"})
 
 
@@ -75,7 +79,7 @@ def test_a_receipt_ends_it() -> None:
     sent = offered()
     proved = state(hear_receipt(state(sent), act(), 1))
     assert not proved.repeats
-    assert say_again(proved, papers(sent), act(at=NOON + DAY)) == Ruling()
+    assert say_again(proved, papers(sent), act(at=NOON + DAY), agreed=True) == Ruling()
 
 
 def test_so_does_what_the_partner_says_in_the_knowledge_of_it() -> None:
@@ -149,10 +153,28 @@ def test_words_go_again_only_while_the_terms_run() -> None:
     referral = replace(state(sent), terms=Terms(purposes=state(sent).terms.purposes, until=until))
     _, events = again(referral, papers(sent), timedelta(minutes=59))
     assert [event.step for event in events] == [Step.OFFERED]
-    ruling = say_again(referral, papers(sent), act(at=until))
+    ruling = say_again(referral, papers(sent), act(at=until), agreed=True)
     assert ruling.says == ()
     assert [(line.code, line.detail["reason"]) for line in ruling.entries] == [("referral.unsaid", "ended")]
     assert not state(ruling).repeats, "an offer that may not leave is given up"
+
+
+@pytest.mark.parametrize("step", [Step.ANSWERED, Step.ACCEPTED, Step.DISCLOSED, Step.RESCHEDULED])
+def test_words_go_again_only_while_an_agreement_is_in_force(step: Step) -> None:
+    status = next(status for status, said in SAID if said is step)
+    pair = at_status(status)
+    sent = pair.say(SAID_BY[step], step)
+    referral, own = pair.copy(SAID_BY[step]), papers(sent)
+    assert CANARY.encode() in encode(again(referral, own)[1][-1])
+    events = again(referral, own, agreed=False)[1]
+    assert [event.step for event in events] == [step]
+    assert CANARY.encode() not in b"".join(map(encode, events))
+
+
+def test_an_offer_is_given_up_when_its_agreement_has_ended() -> None:
+    sent = offered()
+    referral, events = again(state(sent), papers(sent), agreed=False)
+    assert (events, dict(referral.repeats)) == ([], {})
 
 
 def test_a_withdrawn_offer_is_not_made_again() -> None:

@@ -96,7 +96,7 @@ def test_what_was_left_unsaid_is_said_in_its_order() -> None:
     for step in (Step.MISSED, Step.ARRIVED):
         pair.receiver = state(untold(pair.say(Side.RECEIVER, step)))
     assert (set(pair.receiver.unsaid), pair.receiver.told) == ({2, 3}, 1)
-    said = say_again(pair.receiver, {}, act())
+    said = say_again(pair.receiver, {}, act(), agreed=True)
     assert (state(said).unsaid, state(said).told) == (frozenset(), 3)
     assert [tell.event.step for tell in said.says if isinstance(tell, Tell)] == [Step.MISSED, Step.ARRIVED]
     assert [(line.code, line.detail["step"]) for line in said.entries] == [
@@ -107,7 +107,7 @@ def test_what_was_left_unsaid_is_said_in_its_order() -> None:
 
 def test_what_is_said_again_waits_on_where_the_partner_cannot_be_told() -> None:
     pair = at_status(Status.ARRIVED)
-    again = say_again(state(repeat_lane(pair.receiver, act())), {}, act())
+    again = say_again(state(repeat_lane(pair.receiver, act())), {}, act(), agreed=True)
     assert [said.event.step for said in again.says if isinstance(said, Tell)] == [Step.ACCEPTED, Step.ARRIVED]
     later = state(untold(again))
     assert (untold(again).tells, untold(again).entries) == ((), ())

@@ -1,8 +1,9 @@
 """What an agreement lets two organisations say to one another, and when: one rule for what leaves and what comes in.
 
 While it is in force, everything. Before and after, two things alone, so that what is under way can end: what was said
-while it was in force (each may say it again, and a lane without it would wait for ever), and what has happened or ends
-access, in codes. For how long after the end is not asked here: the door hears nobody longer, and nothing is sealed.
+while it was in force (it is said again without its words, because a lane without it would wait for ever), and what has
+happened or ends access, in codes. For how long after the end is not asked here: the door hears nobody longer, and
+nothing is sealed.
 
 What must never happen: a person's words or a packet leave after the end; consent that is taken back is held up by it.
 """

@@ -5,8 +5,8 @@ of our own events is said again, in a new envelope, in two minutes, in four more
 not be said at all is said as soon as it can be. When that is, is part of the state.
 
 What is said again leaves again: the words go only where they still may. When the referral has ended, when consent was
-taken back or the terms have run out, an event keeps its number and its codes and loses what it disclosed; an offer,
-which is nothing without its packet, is given up.
+taken back, the terms have run out or no agreement is in force, an event keeps its number and its codes and loses what
+it disclosed; an offer, which is nothing without its packet, is given up.
 
 What must never happen: an event that is not proved is forgotten while somebody may wait for what follows it; or a word
 leaves that the person does not allow any more.
@@ -61,12 +61,15 @@ def held_back(referral: Referral, numbers: Iterable[int]) -> Referral:
     return _with(referral, {n: Repeat(repeat.times - 1, repeat.at) for n, repeat in repeats.items()})
 
 
-def say_again(referral: Referral, papers: Mapping[int, Papers], act: Act) -> Ruling[Referral]:
-    """Say what is due; ``papers`` are those of our own events, by their number."""
+def say_again(referral: Referral, papers: Mapping[int, Papers], act: Act, *, agreed: bool) -> Ruling[Referral]:
+    """Say what is due.
+
+    ``papers`` are those of our own events, by their number; ``agreed`` is whether an agreement is in force now.
+    """
     due = {n: repeat.times for n, repeat in sorted(referral.repeats.items()) if repeat.at <= act.at}
     if not due:
         return Ruling()
-    events = {n: retold(referral, n, _leaving(referral, n, papers, act.at)) for n in due}
+    events = {n: retold(referral, n, _leaving(referral, n, papers, act.at, agreed=agreed)) for n in due}
     again = {n: next_after(due[n] + 1, act.at) for n, event in events.items() if event is not None}
     later = {n: repeat for n, repeat in referral.repeats.items() if n not in due}
     return Ruling(
@@ -88,19 +91,19 @@ def _with(referral: Referral, repeats: Mapping[int, Repeat]) -> Referral:
     return replace(referral, repeats=MappingProxyType({**referral.repeats, **repeats}))
 
 
-def _leaving(referral: Referral, n: int, papers: Mapping[int, Papers], at: datetime) -> Papers:
+def _leaving(referral: Referral, n: int, papers: Mapping[int, Papers], at: datetime, *, agreed: bool) -> Papers:
     """Return those papers of our event ``n`` that may leave now: all of them, or none."""
-    return papers.get(n, NO_PAPERS) if _may_leave(referral, n, at) else NO_PAPERS
+    return papers.get(n, NO_PAPERS) if _may_leave(referral, n, at, agreed=agreed) else NO_PAPERS
 
 
-def _may_leave(referral: Referral, n: int, at: datetime) -> bool:
+def _may_leave(referral: Referral, n: int, at: datetime, *, agreed: bool) -> bool:
     """Tell whether the words of our event ``n`` may leave again. What ends access never waits, and goes whole."""
     step = referral.lane(referral.side)[n - 1].step
     if STEPS[step].patient and step not in FEEDBACK:
         return True
     standing = referral.standing
     void = (referral.side, n) in standing.superseded or standing.consent_withdrawn_at is not None
-    return not void and not ended(referral.terms, at) and (referral.is_open or step in FEEDBACK)
+    return agreed and not void and not ended(referral.terms, at) and (referral.is_open or step in FEEDBACK)
 
 
 def _line(referral: Referral, n: int, act: Act, *, given_up: bool) -> Entry:

@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 
 from shared.contracts.codes import DeclinedBy, DeclineReason, Status, Step
+from shared.contracts.event import encode
 from shared.contracts.event_data import AcceptedData, AskedData, DeclinedData, EventData
 from shared.contracts.exchange import ReferralEvent
 from shared.sealing.agreement import CONCLUDED_WITHIN
@@ -44,6 +45,19 @@ async def test_a_receiver_says_no_word_more_and_does_not_leave_the_sender_waitin
     await desk.do(offer.referral, "decline", declined)
     await desk.partner.told(offer.referral, Step.DECLINED)
     assert [event.step for _, event in desk.partner.heard(offer.referral)] == [Step.DECLINED]
+
+
+async def test_an_address_that_nothing_proves_to_have_come_does_not_leave_again(desk: DeskAtWork) -> None:
+    offer, unproved = await desk.was_offered(), (await offered(desk))[2]
+    await desk.do(offer.referral, "accept", {"meeting": meeting().model_dump(mode="json", exclude_none=True)})
+    _, first = await desk.partner.told(offer.referral, Step.ACCEPTED)
+    assert CANARY.encode() in encode(first)
+    desk.move_clock(ENDED)
+    again = await until(lambda: desk.partner.heard(offer.referral)[1:], seconds=10, what="said again")
+    assert [(event.id, CANARY.encode() in encode(event)) for _, event in again] == [(first.id, False)]
+    await desk.do(unproved.referral, "withdraw", {"reason": "no_longer_needed"})
+    await desk.partner.told(unproved.referral, Step.WITHDRAWN)
+    assert [event.step for _, event in desk.partner.heard(unproved.referral)] == [Step.OFFERED, Step.WITHDRAWN]
 
 
 async def test_consent_that_is_taken_back_is_passed_on_for_weeks_and_an_offer_is_not_made(desk: DeskAtWork) -> None:
