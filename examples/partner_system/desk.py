@@ -32,6 +32,7 @@ class Desk:
         clock: Callable[[], datetime] = moments.now,
     ) -> None:
         self.own = keychain.organisation
+        self._partners = partners
         self._store = store
         self._clock = clock
         self._voice = Voice(keychain, partners, store)
@@ -60,9 +61,13 @@ class Desk:
             return self._ear.take(raw, labels, self._clock())
 
     def to_send(self) -> list[Outgoing]:
-        """Return what has no receipt yet, or is one and has not been sent."""
+        """Return what has no receipt yet, or is one and has not been sent, as far as it may leave now."""
         at = self._clock()
-        return [made for made in self._store.unsettled() if made.expires > at]
+        return [
+            made
+            for made in self._store.unsettled()
+            if made.expires > at and self._partners.may_leave(made.recipient, made.step, at)
+        ]
 
     def sent(self, made: Outgoing, outcome: Outcome) -> list[Happened]:
         """Write down what became of an envelope."""

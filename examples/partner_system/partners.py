@@ -7,6 +7,7 @@ from datetime import datetime
 from . import envelope
 from .agreement import Agreement
 from .envelope import Sealed
+from .events import RECEIPT_GIVEN
 from .key_document import KeyDocument
 from .keys import PublishedKey, Purpose
 from .lanes import CONCLUDING, Said
@@ -57,6 +58,19 @@ class Partners:
         """
         if said.step not in CONCLUDING:
             self._known(organisation).agreement.check_covers(said.at, at)
+
+    def may_leave(self, organisation: str, kind: str, at: datetime) -> bool:
+        """Tell whether an envelope with an event of this type may be sent, the first time or again: keys.md, section 6.
+
+        Its bytes stay as they are: while no agreement is in force, none leaves with words in it.
+        """
+        try:
+            self._heard(organisation, at)
+            if kind not in CONCLUDING and kind != RECEIPT_GIVEN:
+                self.get(organisation, at)
+        except Refused:
+            return False
+        return True
 
     def inbox(self, organisation: str, at: datetime) -> PublishedKey:
         """Return the key to seal to; raise ``key-unknown`` if the partner has none now."""

@@ -307,6 +307,8 @@ def known_as(two: Acquainted, *, until: datetime | None = None, hears: Collectio
 def test_after_the_end_of_the_agreement_what_is_under_way_is_concluded(two: Acquainted) -> None:
     first, second, third = (offered(two, prepared(name)) for name in ("first", "second", "third"))
     accepted = said(first, "accepted", 1, 1, ACCEPTED)
+    two.centre.desk.offer(prepared("unproved"), HOUSE)
+    assert [made.step for made in two.centre.desk.to_send() if made.referral] == [Step.OFFERED]
     known_as(two, until=datetime.now(UTC))
     late = two.house.seal(said(second, "asked", 1, 1, {"question": "?"}))
     assert codes(two.centre.take(late)) == ["agreement-expired"]
