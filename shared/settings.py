@@ -39,6 +39,21 @@ BrokerAddress: TypeAlias = Annotated[SecretStr, AfterValidator(_is_a_broker)]
 """``amqp://user:password@host/virtual-host``, or ``amqps`` for TLS."""
 
 
+def _is_a_site(address: AnyHttpUrl) -> AnyHttpUrl:
+    """Refuse what a path cannot be written behind, or says whom it was given to: every link begins with it.
+
+    Raises:
+        PydanticCustomError: ``site-address-malformed``.
+    """
+    if any(part is not None for part in (address.username, address.password, address.query, address.fragment)):
+        raise PydanticCustomError("site-address-malformed", "not the plain address of a site")
+    return address
+
+
+SiteAddress: TypeAlias = Annotated[AnyHttpUrl, AfterValidator(_is_a_site)]
+"""``https://host/path``, without a user, a query or a fragment."""
+
+
 class NodeSettings(BaseSettings):
     """What the three services have in common."""
 
@@ -61,7 +76,7 @@ class NodeSettings(BaseSettings):
     """Where spans go, over OTLP/HTTP, such as ``http://127.0.0.1:4318``; nowhere when absent."""
     trace_ratio: float = Field(default=1.0, ge=0.0, le=1.0)
     """The share of traces that is kept."""
-    public_url: AnyHttpUrl = AnyHttpUrl("http://127.0.0.1/")
+    public_url: SiteAddress = AnyHttpUrl("http://127.0.0.1/")
     """The node's address as staff see it; links in notifications begin with it."""
     request_seconds: float = Field(default=30.0, gt=0)
     """How long a caller may take to send the head of a request, and as long again for its body."""

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from services.notify.domain.notice import Matter, Notice, matter_of, notice
 from services.notify.domain.retention import KEEP_READ, KEEP_UNREAD, cutoffs
@@ -26,6 +27,7 @@ from services.notify.people import people
 from shared.contracts.codes import Urgency
 from shared.contracts.facts import Audience, Fact, FactCode
 from shared.contracts.ids import FactId, OrganisationId, StaffId
+from shared.settings import SiteAddress
 from shared.staff import Role, StaffBook, StaffMember, token_digest
 
 AT = datetime(2026, 11, 24, 8, 12, tzinfo=UTC)
@@ -277,11 +279,19 @@ def test_a_notice_with_anything_else_is_refused_and_not_repeated(number: str, li
 
 
 @pytest.mark.parametrize(
-    "site", ["https://relais.example.org", "https://relais.example.org/", "http://127.0.0.1:8080/a/"]
+    "site",
+    [
+        "https://relais.example.org",
+        "https://relais.example.org/",
+        "http://127.0.0.1:8080/a/",
+        "http://[::1]:8003/a//b/",
+        "https://relais.example.org/a@b;c=d/e%3Ff%23g",
+    ],
 )
-def test_a_site_is_taken_with_and_without_a_slash(site: str) -> None:
+def test_every_site_that_the_settings_take_begins_a_link(site: str) -> None:
+    taken = TypeAdapter(SiteAddress).validate_python(site)
     subject = uuid4()
-    link = notice(subject, Urgency.STANDARD, Matter.PARKED, site).link
+    link = notice(subject, Urgency.STANDARD, Matter.PARKED, str(taken)).link
     assert link == f"{site.rstrip('/')}/parked/{subject}"
 
 

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from services.intake.settings import IntakeSettings
 from services.notify.mail.server import MailServerAddressError
+from services.notify.settings import NotifySettings
 from shared.messaging.rabbit import BrokerError
 from shared.sealing.codes import DirectoryCode, DirectoryError, KeyringCode, KeyringError
 from shared.staff import StaffError
@@ -56,6 +57,17 @@ def test_all_that_is_missing_is_one_line_and_each_wrong_setting_another() -> Non
     assert missing.startswith("setting-missing: RELAIS_INTAKE_DATABASE, RELAIS_INTAKE_NODE_BROKER, ")
     assert {line.split(": ")[1] for line in wrong} == {"RELAIS_ORGANISATION", "RELAIS_INTAKE_PORT"}
     assert CANARY not in "".join([missing, *wrong])
+
+
+@pytest.mark.parametrize("more", ["?", f"?to={CANARY}", "#", f"#{CANARY}"])
+def test_what_no_link_can_begin_with_is_a_wrong_setting(more: str) -> None:
+    for address in (f"https://here.example.org/a/{more}", f"https://{CANARY}@here.example.org/"):
+        with pytest.raises(ValidationError) as caught:
+            NotifySettings.model_validate({"public_url": address})
+        _, *lines = wrong_settings(caught.value)
+        [line] = [line for line in lines if "PUBLIC_URL" in line]
+        assert line.startswith("setting-wrong: RELAIS_PUBLIC_URL: site-address-malformed: ")
+        assert CANARY not in line
 
 
 @pytest.mark.parametrize("address", ["", "here", "http://here/", f"amqp://relais:{CANARY}@/", f"amqp://here:{CANARY}/"])

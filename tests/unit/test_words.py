@@ -37,6 +37,7 @@ LISTED: dict[str, tuple[str, ...]] = {
         "clock-file-in-tests-only",
         "time-zone-unknown",
         "broker-address-malformed",
+        "site-address-malformed",
         *ProblemCode,
         *FieldCode,
         *EnvelopeCode,
