@@ -57,6 +57,8 @@ class Mailbox:
     answers: list[str | Answer] = field(default_factory=list)
     recipients: list[str] = field(default_factory=list)
     """Answers to RCPT, used up likewise."""
+    senders: list[str] = field(default_factory=list)
+    """Answers to MAIL, used up likewise."""
     connections: int = 0
     _server: asyncio.Server | None = None
     _open: list[SMTP] = field(default_factory=list)
@@ -87,7 +89,18 @@ class Mailbox:
         """Return what came for ``recipient``."""
         return [each for each in self.received if each.recipient == recipient]
 
-    async def handle_RCPT(  # noqa: N802 - aiosmtpd finds it by this name
+    async def handle_MAIL(  # noqa: N802 - aiosmtpd finds it by this name
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: Sequence[str]
+    ) -> str:
+        """Answer MAIL."""
+        del server, session
+        answer = self.senders.pop(0) if self.senders else OK
+        if answer == OK:
+            envelope.mail_from = address
+            envelope.mail_options.extend(options)
+        return answer
+
+    async def handle_RCPT(  # noqa: N802 - likewise
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: Sequence[str]
     ) -> str:
         """Answer RCPT."""

@@ -64,7 +64,7 @@ class MailDelivery:
         """Send what is due; return whether there may be more at once.
 
         Raises:
-            MailServerAwayError: nothing was claimed; ask again later.
+            MailServerAwayError: no mail is the worse for it; ask again later.
             OSError, asyncpg.PostgresError: the database is away; ask again later.
         """
         await self._write_down_accepted()
@@ -74,11 +74,12 @@ class MailDelivery:
                 return False
         try:
             async with self._server.session() as session:
-                metrics.AVAILABLE.set(1, service=SERVICE, dependency=Dependency.MAIL)
-                return await self._send_all(session)
+                more = await self._send_all(session)
         except MailServerAwayError:
             metrics.AVAILABLE.set(0, service=SERVICE, dependency=Dependency.MAIL)
             raise
+        metrics.AVAILABLE.set(1, service=SERVICE, dependency=Dependency.MAIL)
+        return more
 
     async def _send_all(self, session: Session) -> bool:
         for _ in range(LARGEST_SESSION):
@@ -99,7 +100,11 @@ class MailDelivery:
             await self._outcomes.skipped(mail)
             return True
         with traces.span_from(mail.traceparent, "mail.send", traces.Kind.CLIENT, {"attempt": mail.attempts}):
-            answer = await self._hand_over(session, mail, member.email, member.languages)
+            try:
+                answer = await self._hand_over(session, mail, member.email, member.languages)
+            except MailServerAwayError:
+                await self._outcomes.untried(mail)
+                raise
             await self._conclude(mail, answer)
         return True
 

@@ -62,6 +62,11 @@ class Outcomes:
         async with self._pool.acquire() as connection:
             await mails.settle(connection, mail.id, MailState.SKIPPED, self._clock.now())
 
+    async def untried(self, mail: Mail) -> None:
+        """The mail server took nothing from us, so it is as if nobody had claimed this mail."""
+        async with self._pool.acquire() as connection:
+            await mails.give_back(connection, mail.id)
+
     async def failed(self, mail: Mail, reason: str) -> None:
         """It was not accepted this time, or nobody knows: try again later, and after a day no more."""
         at = self._clock.now()

@@ -23,6 +23,9 @@ PORTS: Final = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 PERMANENT: Final = 500
 """RFC 5321, 4.2.1: a reply from here on will not change."""
 
+SIGN_IN: Final = 530
+"""RFC 4954, 6: what any command may be answered by a server that wants us to sign in first."""
+
 
 class MailServerAwayError(Exception):
     """The mail server does not answer, or will not talk to us; nothing is wrong with any mail."""
@@ -145,9 +148,19 @@ class Session:
         return self._client.is_connected
 
     async def hand_over(self, sender: str, recipient: str, message: bytes) -> Answer:
-        """Hand ``message`` over and return what became of it."""
+        """Hand ``message`` over and return what became of it.
+
+        What is answered to MAIL is about us: an account that is blocked or has used up its quota, a sign-in that is
+        asked for. RCPT and DATA are about this message, unless they ask for a sign-in.
+
+        Raises:
+            MailServerAwayError: the server takes nothing from us, or not now.
+        """
         try:
             await self._client.mail(sender)
+        except (SMTPException, OSError):
+            raise MailServerAwayError from None
+        try:
             await self._client.rcpt(recipient)
         except (SMTPException, OSError, ValueError) as error:
             return await self._recover(error)
@@ -162,12 +175,18 @@ class Session:
         return Answer.ACCEPTED
 
     async def _recover(self, error: Exception) -> Answer:
-        """Make the connection fit for the next message, or give it up; return what ``error`` comes to."""
+        """Make the connection fit for the next message, or give it up; return what ``error`` comes to.
+
+        Raises:
+            MailServerAwayError: the server wants us to sign in.
+        """
         try:
             await self._client.rset()
         except (SMTPException, OSError):
             self._client.close()
         match error:
+            case SMTPResponseException(code=code) if code == SIGN_IN:
+                raise MailServerAwayError from None
             case SMTPResponseException(code=code) if code >= PERMANENT:
                 return Answer.REFUSED
             case ValueError():  # an address that no server could be given

@@ -100,6 +100,12 @@ SETTLE: Final = """
 
 PUT_OFF: Final = "UPDATE mail SET due_at = $2, leased_until = NULL WHERE id = $1 AND state = 'waiting'"
 
+GIVE_BACK: Final = """
+    UPDATE mail SET attempts = attempts - 1, first_tried_at = CASE WHEN attempts > 1 THEN first_tried_at END,
+        leased_until = NULL
+    WHERE id = $1 AND state = 'waiting'
+"""
+
 AGAIN: Final = """
     UPDATE mail SET state = 'waiting', attempts = 0, first_tried_at = NULL, due_at = $2, leased_until = NULL
     WHERE id = ANY($1::uuid[]) AND state = 'parked'
@@ -153,6 +159,11 @@ async def settle(connection: Connection, mail: MailId, state: MailState, at: dat
 async def put_off(connection: Connection, mail: MailId, due_at: datetime) -> None:
     """Give a mail back until ``due_at``."""
     await connection.execute(PUT_OFF, mail, due_at)
+
+
+async def give_back(connection: Connection, mail: MailId) -> None:
+    """Undo the claim of a mail: it was not tried."""
+    await connection.execute(GIVE_BACK, mail)
 
 
 async def again(connection: Connection, mails: Sequence[UUID], at: datetime) -> None:

@@ -9,6 +9,7 @@ from services.notify.mail.server import Answer, Limits, MailServer, MailServerAw
 from shared.contracts.codes import Urgency
 from shared.messaging import held
 from shared.staff import StaffBook
+from shared.telemetry import metrics
 from tests.integration.notify.conftest import SENDER, SITE, Node, Running, a_fact
 from tests.integration.notify.test_telling import audit_codes, parked, replay
 from tests.support.mailbox import OK, CutError, Mailbox
@@ -66,6 +67,39 @@ async def test_what_the_server_will_not_take_yet_is_tried_later_and_stops_no_oth
     node.pass_time(120)
     await node.mails("sent", 2)
     assert len(node.mailbox.to("ana@ccem.example.org")) == 1
+
+
+@pytest.mark.usefixtures("service")
+@pytest.mark.parametrize(
+    ("stage", "answer"),
+    [
+        ("senders", "550 this account is blocked"),
+        ("senders", "530 sign in first"),
+        ("senders", "552 over quota"),
+        ("senders", "421 too many"),
+        ("senders", "451 later"),
+        ("recipients", "530 sign in first"),
+    ],
+)
+async def test_a_server_that_takes_nothing_from_us_is_away_and_no_mail_is_blamed(
+    node: Node, stage: str, answer: str
+) -> None:
+    def reached() -> float | None:
+        labels = {"service": "notify", "dependency": "mail"}
+        return metrics.REGISTRY.get_sample_value("relais_dependency_available", labels)
+
+    refusing = [answer] * 1000
+    setattr(node.mailbox, stage, refusing)
+    await node.tell(*(a_fact(assignee=staff) for staff in ("ana", "bruno")))
+    await node.told(2)
+    await until(lambda: len(refusing) < 998, what="a second try")
+    await until(lambda: reached() == 0, what="the alarm")
+    refusing.clear()
+    rows = await node.mails("sent", 2)
+    assert {row["attempts"] for row in rows} == {1}, "a try that the server did not begin is none"
+    assert await until(lambda: reached() == 1, what="the end of the alarm")
+    await parked(node, 0)
+    assert await audit_codes(node) == {"notification.made": 2, "notification.sent": 2}
 
 
 @pytest.mark.usefixtures("service")
