@@ -26,7 +26,7 @@ REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
         "keyring-key-missing": "the keyring holds no key that is valid now: make new ones and publish them",
         "organisation-unreadable": "our own identity or key document in RELAIS_FOLDER is missing or refused",
         "staff-missing": "staff.json in RELAIS_FOLDER cannot be read",
-        "staff-malformed": "staff.json in RELAIS_FOLDER is not a list of members of staff",
+        "staff-malformed": "staff.json in RELAIS_FOLDER is not a list of members of staff, or a field of one is wrong",
         "staff-id-reserved": "an id in staff.json is clock, reporter, or looks like an organisation's (ana-fr):"
         " choose another",
         "staff-id-repeated": "two members in staff.json have one id: give each their own",

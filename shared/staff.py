@@ -17,10 +17,14 @@ from secrets import token_urlsafe
 from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter, ValidationError
+from pydantic_core import from_json
 
 from shared.contracts.coded import Coded
 from shared.contracts.ids import ORGANISATION_PATTERN, Staff, StaffId
+from shared.contracts.problem import field_problems
 from shared.files import SECRET_MODE, write_atomically
+from shared.mail_address import MailAddress
+from shared.time_zone import TimeZone
 
 STAFF_FILE: Final = "staff.json"
 """Its name in the node's folder."""
@@ -48,13 +52,24 @@ class StaffMember(BaseModel):
     roles: frozenset[Role]
     languages: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")], ...] = ("fr",)
     """ISO 639-1, the preferred one first; what they read, not what they speak with people."""
-    email: str | None = None
-    time_zone: str = "Europe/Paris"
+    email: MailAddress | None = None
+    time_zone: TimeZone = "Europe/Paris"
     token_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
+class _Named(BaseModel):
+    """Whoever has an id, whatever else is said of them."""
+
+    id: Staff
+
+
 class StaffError(Coded[str]):
-    """Nobody can be known: ``staff.json`` cannot be read; ``code`` says why."""
+    """Nobody can be known: ``staff.json`` cannot be read; ``code`` says why, and ``where``, if it is known, where."""
+
+    def __init__(self, code: str, where: str = "") -> None:
+        """Take the ``code``, and ``where``: a member's id and the name of a field, never what stands there."""
+        super().__init__(code, where)
+        self.where: Final = where
 
 
 class StaffBook:
@@ -75,11 +90,13 @@ class StaffBook:
                 ``staff-id-repeated``, ``staff-token-repeated``: two members have one.
         """
         try:
-            members = TypeAdapter(tuple[StaffMember, ...]).validate_json(path.read_bytes())
+            text = path.read_bytes()
         except OSError:
             raise StaffError("staff-missing") from None
-        except ValidationError:
-            raise StaffError("staff-malformed") from None
+        try:
+            members = TypeAdapter(tuple[StaffMember, ...]).validate_json(text)
+        except ValidationError as error:
+            raise StaffError("staff-malformed", _first_wrong(text, error)) from None
         if any(is_reserved(member.id) for member in members):
             raise StaffError("staff-id-reserved")
         book = cls(members)
@@ -102,6 +119,23 @@ class StaffBook:
     def member(self, staff: StaffId) -> StaffMember | None:
         """Return the member with the id ``staff``."""
         return self._by_id.get(staff)
+
+
+def _first_wrong(text: bytes, error: ValidationError) -> str:
+    """Return whose field ``error`` is about first, such as ``ana: email``; nothing where there are no members.
+
+    Whoever has no id that could be said is called by their place in the list, from 1.
+    """
+    first = field_problems(error.errors(include_input=False, include_url=False))[0]
+    _, *place = first.pointer.split("/")
+    if not place:
+        return ""
+    nth = int(place[0])
+    field = place[1] if place[1:] else first.code
+    try:
+        return f"{_Named.model_validate(from_json(text)[nth]).id}: {field}"
+    except ValidationError:
+        return f"member {nth + 1}: {field}"
 
 
 def is_reserved(staff: str) -> bool:

@@ -76,7 +76,7 @@ class Operator:
         except StaffError as refused:
             if refused.code == "staff-missing" and not (folder / STAFF_FILE).exists():
                 return cls(name, login)
-            raise CliError(CliCode.STAFF_UNREADABLE, f"{folder / STAFF_FILE} cannot be read: {refused.code}") from None
+            raise CliError(CliCode.STAFF_UNREADABLE, f"{folder / STAFF_FILE} cannot be read: {refused}") from None
         if member is None or Role.OPERATOR not in member.roles:
             raise CliError(
                 CliCode.OPERATOR_UNKNOWN, f"no operator in {folder / STAFF_FILE} has the name that was given"

@@ -44,11 +44,7 @@ class Reading:
     """Each member's own notifications, in their own language."""
 
     def __init__(self, *, pool: Pool, clock: Clock, bell: Bell, voice: Voice, staff: StaffBook, site: str) -> None:
-        """Take where notifications are, what rings, the words, whom there is, and the node's address.
-
-        Raises:
-            ZoneInfoNotFoundError: a member's time zone is none.
-        """
+        """Take where notifications are, what rings, the words, whom there is, and the node's address."""
         self._pool = pool
         self._clock = clock
         self._bell = bell

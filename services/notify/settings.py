@@ -2,6 +2,7 @@
 
 from pydantic import Field, SecretStr
 
+from shared.mail_address import MailAddress
 from shared.settings import BrokerAddress, NodeSettings
 
 
@@ -18,5 +19,5 @@ class NotifySettings(NodeSettings):
     notify_port: int = Field(default=8003, ge=0, le=65_535)
     notify_smtp: SecretStr
     """The mail server: ``smtp://host:25``, ``smtp+starttls://user:password@host`` or ``smtps://user:password@host``."""
-    notify_mail_from: str = Field(pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$")
+    notify_mail_from: MailAddress
     """The address that mail comes from; its domain also names our mails and introduces us to the server."""

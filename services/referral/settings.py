@@ -1,11 +1,9 @@
 """What the referral service is told at its start."""
 
-from zoneinfo import ZoneInfo
-
-from pydantic import Field, SecretStr, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, SecretStr
 
 from shared.settings import BrokerAddress, NodeSettings
+from shared.time_zone import TimeZone
 
 
 class ReferralSettings(NodeSettings):
@@ -21,14 +19,5 @@ class ReferralSettings(NodeSettings):
     """Opens ``referral.keys``: the inbox, signing, storage and audit keys."""
     referral_host: str = "127.0.0.1"
     referral_port: int = Field(default=8002, ge=0, le=65_535)
-    referral_time_zone: str = "Europe/Paris"
+    referral_time_zone: TimeZone = "Europe/Paris"
     """Where the organisation works: its working days are reckoned there."""
-
-    @field_validator("referral_time_zone")
-    @classmethod
-    def _is_a_zone(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (ValueError, KeyError, OSError):
-            raise PydanticCustomError("time-zone-unknown", "not a time zone of the tz database") from None
-        return name

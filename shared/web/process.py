@@ -15,6 +15,7 @@ from pydantic_settings import SettingsError
 
 from shared.contracts.problem import FieldCode, field_problems
 from shared.remedies import remedy
+from shared.staff import StaffError
 from shared.telemetry import logs
 from shared.web.frame import LOCALE
 from shared.web.server import NotServedError, PortTakenError, Served, serve
@@ -81,7 +82,8 @@ def _variable(pointer: str) -> str:
 def reason(name: str, error: Exception | None) -> str:
     """Return the line that says why the service ``name`` is not served."""
     code = code_of(error)
-    return f"{code}: {name}: {remedy(code, name) or 'see the log above'}"
+    where = f" ({error.where})" if isinstance(error, StaffError) and error.where else ""
+    return f"{code}: {name}: {remedy(code, name) or 'see the log above'}{where}"
 
 
 def code_of(error: Exception | None) -> str:

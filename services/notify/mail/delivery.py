@@ -110,10 +110,7 @@ class MailDelivery:
 
     async def _hand_over(self, session: Session, mail: Mail, recipient: str, languages: Sequence[str]) -> Answer:
         said = notice(mail.subject, mail.urgency, mail.matter, self._site)
-        try:
-            head = MailHead(mail.id, mail.made_at, self._sender, recipient)
-        except ValueError:  # the staff book has something that is no address
-            return Answer.REFUSED
+        head = MailHead(mail.id, mail.made_at, self._sender, recipient)
         message = self._composer.compose(said, languages, head)
         return await session.hand_over(self._sender, recipient, message)
 

@@ -4,7 +4,6 @@ The subject says no more than the body. A mail that is tried again is the same t
 (RFC 5322, 3.6.4) included, so that a mail server or a reader's program that was given it twice can tell.
 """
 
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from email.message import EmailMessage
@@ -19,13 +18,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from services.notify.domain.notice import Notice
 from services.notify.voice import Voice
 from shared.contracts.codes import Urgency
+from shared.mail_address import MailAddress
 from shared.values import dataclass
 from shared.words import direction
 
 TEMPLATES: Final = Path(__file__).parents[1] / "templates"
-
-_ADDRESS: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
-"""The addresses that forms take (the HTML standard, 4.10.5.1.5): none that needs quoting, and none beyond ASCII."""
 
 PARTS: Final = ("number", "urgency", "look", "foot")
 """The words of a mail that are the same in every one."""
@@ -40,18 +37,8 @@ class MailHead:
 
     id: UUID
     at: datetime
-    sender: str
-    recipient: str
-
-    def __post_init__(self) -> None:
-        """Refuse what is not a plain address, without repeating it.
-
-        Raises:
-            ValueError: ``mail-address-malformed``.
-        """
-        if not all(map(_ADDRESS.fullmatch, (self.sender, self.recipient))):
-            message = "mail-address-malformed"
-            raise ValueError(message)
+    sender: MailAddress
+    recipient: MailAddress
 
     @property
     def message_id(self) -> str:

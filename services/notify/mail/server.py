@@ -162,7 +162,7 @@ class Session:
             raise MailServerAwayError from None
         try:
             await self._client.rcpt(recipient)
-        except (SMTPException, OSError, ValueError) as error:
+        except (SMTPException, OSError) as error:
             return await self._recover(error)
         try:
             async with asyncio.timeout(self._limits.command + self._limits.answer):
@@ -188,8 +188,6 @@ class Session:
             case SMTPResponseException(code=code) if code == SIGN_IN:
                 raise MailServerAwayError from None
             case SMTPResponseException(code=code) if code >= PERMANENT:
-                return Answer.REFUSED
-            case ValueError():  # an address that no server could be given
                 return Answer.REFUSED
             case _:
                 return Answer.LATER

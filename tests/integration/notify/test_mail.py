@@ -265,20 +265,6 @@ async def test_who_has_no_address_any_more_gets_no_mail(node: Node) -> None:
     assert node.mailbox.received == []
 
 
-async def test_an_address_that_no_mail_can_be_sent_to_is_parked_and_stops_no_other(node: Node) -> None:
-    path = node.settings.folder / "staff.json"
-    spoilt = {"ana": "ana@example.org\nBcc: eve@example.org", "bruno": "pas d'adresse"}
-    StaffBook(
-        member.model_copy(update={"email": spoilt.get(member.id, member.email)})
-        for member in StaffBook.load(path).members
-    ).save(path)
-    await node.start()
-    await node.tell(*(a_fact(assignee=staff) for staff in ("ana", "bruno", "chloe")))
-    await node.mails("sent", 1)
-    assert {lot.reason for lot in await parked(node, 2)} == {"mail-refused"}
-    assert [mail.recipient for mail in node.mailbox.received] == ["chloe@ccem.example.org"]
-
-
 @pytest.mark.parametrize("scheme", ["smtp+starttls", "smtps"])
 async def test_what_must_be_encrypted_is_never_sent_in_clear(scheme: str) -> None:
     mailbox = Mailbox()
