@@ -24,7 +24,7 @@ from services.referral.domain.referral import Referral
 from services.referral.domain.ruling import Act, Paper, Ruling
 from services.referral.known import Folder
 from services.referral.store import folders
-from services.referral.store.rows import to_row
+from services.referral.store.rows import ReferralRow, to_row
 from services.referral.store.schema import SCHEMA
 from shared.audit.cases import CaseEntries
 from shared.audit.log import SALT_BYTES, prepare
@@ -49,16 +49,15 @@ NODE: Final = RabbitExchange(places.NODE_EXCHANGE, declare=False)
 
 ADMIT: Final = "INSERT INTO inbox (id, digest) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING RETURNING id"
 LOCK: Final = """
-SELECT referral.*, folder.epoch, folder.wrapped FROM referral JOIN folder ON folder.id = referral.case_id
+SELECT referral.*, folder.epoch, folder.wrapped FROM referral LEFT JOIN folder ON folder.id = referral.case_id
 WHERE referral.id = $1 FOR UPDATE OF referral
 """
 KEEP_FOLDER: Final = "INSERT INTO folder (id, epoch, wrapped) VALUES ($1, $2, $3)"
 OPEN_CASE: Final = "INSERT INTO case_file (id, opened_at, opened_by, opened_for) VALUES ($1, $2, $3, $4)"
-KEEP_REFERRAL: Final = """
-INSERT INTO referral (id, conversation, case_id, side, partner, kind, urgency, status, responsible, assignee, overdue,
-    due_at, offered_at, ended_at, receipt_at, course, version)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
-"""
+KEEP_REFERRAL: Final = f"""
+INSERT INTO referral ({", ".join(ReferralRow._fields)})
+VALUES ({", ".join(f"${place}" for place, _ in enumerate(ReferralRow._fields, 1))})
+"""  # noqa: S608 - names of our own columns
 KEEP_PAPER: Final = """
 INSERT INTO paper (id, folder, about, name, side, n, at, body) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 """

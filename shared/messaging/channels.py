@@ -6,7 +6,9 @@ have no handler. What that costs is in docs/decisions/0007. Connecting, subscrib
 stay theirs.
 """
 
+import asyncio
 from collections.abc import Callable
+from functools import cached_property
 from typing import TypeAlias, cast
 
 import aiormq
@@ -99,7 +101,19 @@ class StraightChannel(RobustChannel):
 
 
 class StraightBroker(RabbitBroker):
-    """FastStream's broker on such channels."""
+    """FastStream's broker on such channels, with one connection, whoever asks for it at the same time.
+
+    FastStream would make one for each, keep the last and forget the others, which then come back for ever.
+    """
+
+    @cached_property
+    def _connecting(self) -> asyncio.Lock:
+        return asyncio.Lock()
+
+    async def connect(self) -> RobustConnection:
+        """Return the connection, once it is there."""
+        async with self._connecting:
+            return await super().connect()
 
     async def _connect(self) -> RobustConnection:
         read_any_properties()

@@ -211,6 +211,11 @@ async def test_7_a_wrong_password_is_said_at_once(bench: Bench) -> None:
         await connect(broker, "node")
 
 
+async def test_whoever_asks_for_the_connection_at_the_same_time_gets_the_same(bench: Bench) -> None:
+    connections = await asyncio.gather(*(bench.broker.connect() for _ in range(3)))
+    assert len(set(map(id, connections))) == 1
+
+
 async def test_9_a_service_is_ready_only_when_its_consumers_are(bench: Bench) -> None:
     await connect(bench.broker, "node")
     assert not all((await bench.runtime.ready()).values())
