@@ -3,7 +3,8 @@
 At-least-once delivery, effects exactly once. A message is read when it comes. For a batch, then, in one transaction:
 drop what the inbox has seen, load the states, decide in memory in the order of arrival, and write states, outbox, audit
 leaves and held messages, one statement a table; commit. Only then may the deliveries be acknowledged, and only then
-do letters leave. A batch that fails is halved down to the message that is wrong, which is parked; the rest go on.
+do letters leave. A batch that fails is halved down to the message that is wrong, which is parked; the rest go on. One
+that somebody is in the way of, again and again, is found likewise, and waits.
 When the database is away, nothing is wrong: the same batch is tried until it is back.
 
 Nothing may be acknowledged before its commit, nothing published before it, and no message may stop the ones behind it.
@@ -43,11 +44,12 @@ What = TypeVar("What")
 State = TypeVar("State")
 
 CONTENTIONS = 5
-"""How often a command is decided anew because somebody else was faster."""
+"""How often a command or a batch is decided anew because somebody else was in the way."""
 
 FAILED = "decision-failed"
 UNSAYABLE = "saying-unknown"
 EARLY = "early"
+BUSY = "database-busy"
 
 log = get_logger(__name__)
 
@@ -190,13 +192,13 @@ class Shell(Generic[What, State]):
         span = traces.begin_from(heard.traceparent, name, attributes=heard.attributes, links=links)
         return Item(slot, heard, delivery, span)
 
-    async def _settle(self, batch: Batch[What]) -> dict[int, Decision[State]]:
+    async def _settle(self, batch: Batch[What], attempt: int = 0) -> dict[int, Decision[State]]:
         """Commit the batch, as a whole or in halves; wait while the database is away, or a key of ours.
 
+        ``attempt`` is how often it was tried as part of a larger batch: a half begins where the whole gave up.
         What is only to be kept must be kept: when that fails it is tried again without a word to anybody, for it may
         be the saying that fails, and then again until it works. Nothing of it is acknowledged before.
         """
-        attempt = 0
         while True:
             try:
                 return await self._transact(batch)
@@ -206,22 +208,23 @@ class Shell(Generic[What, State]):
                 elif len(batch.items) + len(batch.holds) > 1:
                     log.warning("batch.halved", count=len(batch.items) + len(batch.holds), error=type(error).__name__)
                     first, second = batch.halves()
-                    return await self._settle(first) | await self._settle(second)
+                    return await self._settle(first, attempt) | await self._settle(second, attempt)
                 elif batch.items:
-                    return await self._give_up(batch.items[0], error)
+                    return await self._set_aside(batch.items[0], error)
                 else:
                     log.exception("message.unkept", attempt=attempt)
-                    batch = replace(batch, announced=False)
+                    batch = replace(batch, announced=batch.announced and isinstance(error, CONTENDED))
             attempt += 1
             await asyncio.sleep(pause(attempt, first=0.1, longest=5.0))
 
-    async def _give_up(self, item: Item[What], error: Exception) -> dict[int, Decision[State]]:
-        """Park a message that cannot be written."""
-        _say_failed(error)
+    async def _set_aside(self, item: Item[What], error: Exception) -> dict[int, Decision[State]]:
+        """Park a message that cannot be written; let one that somebody else is in the way of wait."""
+        why = Later(BUSY) if isinstance(error, CONTENDED) else Unreadable(FAILED)
+        if isinstance(why, Unreadable):
+            _say_failed(error)
         if item.delivery is not None:
-            parked = hold(self.desk.name, item.delivery, Unreadable(FAILED), self._clock.now())
-            await self._settle(Batch([], [parked]))
-        return {item.slot: Decision.refused(FAILED)}
+            await self._settle(Batch([], [hold(self.desk.name, item.delivery, why, self._clock.now())]))
+        return {item.slot: Decision.refused(why.code)}
 
     async def _transact(self, batch: Batch[What]) -> dict[int, Decision[State]]:
         at = self._clock.now()

@@ -44,11 +44,6 @@ UNAVAILABLE: tuple[type[BaseException], ...] = (
 again later (PostgreSQL, "Error Codes": classes 08, 53, 55, 57 and 58, and what ends an idle session)."""
 
 
-def is_away(error: BaseException) -> bool:
-    """Tell whether ``error`` says that the database is away, and not that a value cannot be written in its language."""
-    return isinstance(error, UNAVAILABLE) and not isinstance(error, ValueError)
-
-
 class ContendedError(Exception):
     """Somebody else has written what was read: a row's version is not the one that it was."""
 
@@ -60,7 +55,21 @@ CONTENDED: tuple[type[BaseException], ...] = (
     asyncpg.LockNotAvailableError,
     asyncpg.QueryCanceledError,
 )
-"""Somebody else was in the way: the same is asked again at once, a little later."""
+"""Somebody else was in the way, or the database was too slow: the same is asked again at once, a little later."""
+
+
+def is_away(error: BaseException) -> bool:
+    """Tell whether ``error`` says that the database is away.
+
+    A value that cannot be written in its language is a fault of ours, and a row that somebody has locked is in the way
+    of one message and not of all: asyncpg derives both from errors of that kind.
+    """
+    return isinstance(error, UNAVAILABLE) and not isinstance(error, (ValueError, *CONTENDED))
+
+
+def will_pass(error: BaseException) -> bool:
+    """Tell whether the same may be asked again later: the database is away, or somebody else was in the way."""
+    return is_away(error) or isinstance(error, CONTENDED)
 
 
 def pause(attempt: int, *, first: float = 0.2, longest: float = LONGEST_PAUSE_SECONDS) -> float:

@@ -20,7 +20,7 @@ from shared.contracts.problem import (
     problem_type,
 )
 from shared.sealing.codes import KeyringCode, KeyringError
-from shared.storage.pool import UNAVAILABLE
+from shared.storage.pool import CONTENDED, UNAVAILABLE, will_pass
 from shared.telemetry.logs import get_logger
 from shared.words import Words
 
@@ -75,6 +75,11 @@ def invalid(errors: Iterable[Mapping[str, Any]]) -> Problem:
     return Problem(422, ProblemCode.INVALID, fields=fields)
 
 
+def try_again() -> Problem:
+    """Return the answer to what the database cannot do now, and can in a moment."""
+    return Problem(503, ProblemCode.AWAY, headers={"Retry-After": str(RETRY_SECONDS)})
+
+
 def render(request: Request, words: Words, problem: Problem) -> JSONResponse:
     """Return the answer for ``problem``, in the language of ``request``."""
     language = words.for_request(request.headers.get("accept-language", ""))
@@ -107,8 +112,8 @@ def install(app: FastAPI, words: Words) -> None:
             case HTTPException():
                 code = _BY_STATUS.get(error.status_code, ProblemCode.REFUSED)
                 answer = Problem(error.status_code, code, headers=error.headers)
-            case _ if isinstance(error, UNAVAILABLE):
-                answer = Problem(503, ProblemCode.AWAY, headers={"Retry-After": str(RETRY_SECONDS)})
+            case _ if will_pass(error):
+                answer = try_again()
             case KeyringError(code=KeyringCode.KEY_MISSING):
                 answer = Problem(503, error.code, headers={"Retry-After": str(KEY_RETRY_SECONDS)})
             case _:
@@ -116,5 +121,5 @@ def install(app: FastAPI, words: Words) -> None:
                 answer = Problem(500, ProblemCode.FAILED)
         return render(request, words, answer)
 
-    for kind in (Problem, RequestValidationError, HTTPException, KeyringError, *UNAVAILABLE, Exception):
+    for kind in (Problem, RequestValidationError, HTTPException, KeyringError, *UNAVAILABLE, *CONTENDED, Exception):
         app.add_exception_handler(kind, problem)

@@ -20,7 +20,7 @@ from shared.contracts.codes import Reorientation, Verdict
 from shared.contracts.problem import FieldCode, ProblemCode
 from shared.messaging.consumer import GIVEN_UP
 from shared.messaging.desk import REUSED
-from shared.messaging.shell import EARLY, FAILED
+from shared.messaging.shell import BUSY, EARLY, FAILED
 from shared.sealing.codes import DirectoryCode, EnvelopeCode, KeyringCode, ReceiptCode
 from shared.web.frame import LOCALE as FRAME
 from shared.words import Words
@@ -44,6 +44,7 @@ LISTED: dict[str, tuple[str, ...]] = {
         *DirectoryCode,
         KeyringCode.KEY_MISSING,
         REUSED,
+        BUSY,
         EARLY,
         FAILED,
         GIVEN_UP,

@@ -21,13 +21,13 @@ from services.intake.store import receipts
 from shared.messaging.decision import Decision
 from shared.messaging.delivery import Delivery, Heard
 from shared.messaging.desk import REUSED
-from shared.messaging.shell import FAILED
+from shared.messaging.shell import BUSY, FAILED
 from shared.sealing.codes import DirectoryCode, EnvelopeCode, KeyringCode
 from shared.sealing.envelope import SIZES
 from shared.sealing.header import CONTENT_TYPE, TYPE
 from shared.web.body import read_body
 from shared.web.documented import problems
-from shared.web.problem import KEY_RETRY_SECONDS, Problem
+from shared.web.problem import KEY_RETRY_SECONDS, Problem, try_again
 
 RECEIPT_TYPE: Final = "application/vnd.relais.receipt"
 """A C2SP signed note: see docs/protocol/receipts.md."""
@@ -137,6 +137,8 @@ def _unread(code: str) -> Problem:
 
 
 def _refused(code: str) -> Problem:
+    if code == BUSY:
+        return try_again()
     seconds = COME_AGAIN_SECONDS.get(code)
     status = STATUSES.get(code, 500 if code == FAILED else 400)
     return Problem(status, code, headers={"Retry-After": str(seconds)} if seconds else {})

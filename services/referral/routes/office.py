@@ -37,13 +37,13 @@ from shared.messaging.shell import FAILED, Shell
 from shared.sealing.codes import DirectoryError, EnvelopeError
 from shared.sealing.directory import Directory
 from shared.staff import Role, StaffMember
-from shared.storage.pool import CONTENDED, Connection, Pool
+from shared.storage.pool import Connection, Pool
 from shared.telemetry import traces
 from shared.uuids import random_uuid
 from shared.values import dataclass
 from shared.web.access import having
 from shared.web.documented import problems
-from shared.web.problem import NOT_FOUND, RETRY_SECONDS, Problem
+from shared.web.problem import NOT_FOUND, Problem
 
 Answer = TypeVar("Answer")
 
@@ -157,8 +157,7 @@ class Office:
 
         Raises:
             Problem: 404 where there is nothing of that name for this reader; 410 where it was erased; 409 with the
-                reason where a rule refuses, or where what is to be sent is too large; 503 where others were faster too
-                often.
+                reason where a rule refuses, or where what is to be sent is too large.
         """
         heard: Heard[What] = Heard(
             id=asked.id,
@@ -172,8 +171,6 @@ class Office:
             decision = await self.shell.act(heard)
         except EnvelopeError as refused:
             raise Problem(409, refused.code) from None
-        except CONTENDED:
-            raise Problem(503, "try-again", headers={"Retry-After": str(RETRY_SECONDS)}) from None
         if isinstance(decision, Kept):
             return decision
         raise _problem(decision.refusal)

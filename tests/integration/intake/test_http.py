@@ -1,20 +1,24 @@
 """The door over HTTP: the same envelopes by the same rules, and what an operator sees."""
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from os import urandom
 from typing import Any
+from uuid import UUID
 
+import asyncpg
 import pytest
 
 from shared.contracts.ids import KeyId
+from shared.messaging import inbox, shell
 from shared.sealing.envelope import Envelope, parse
 from shared.sealing.keys import KeyPurpose, SigningKey, VerifyKey
 from shared.sealing.receipts import verify_receipt
 from shared.staff import Role
+from shared.storage.pool import Connection
 from tests.integration.intake.conftest import AtWork, Knocking, is_problem
 from tests.support.partners import DAY, Sealed, Sender
 from tests.support.wait import until
@@ -72,6 +76,27 @@ async def test_whoever_has_or_had_an_agreement_is_heard_before_it_begins_and_for
         sealed = Sender.of(partner, knocking.us).seal()
         assert (await door.post(sealed)).status_code == 202
         await door.went_through(sealed)
+
+
+async def test_whoever_is_in_anothers_way_comes_again_and_the_envelope_is_not_lost(
+    door: AtWork, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = inbox.admit
+
+    async def admit(connection: Connection, messages: Mapping[UUID, bytes]) -> dict[UUID, bytes]:
+        if messages:
+            raise asyncpg.DeadlockDetectedError
+        return await original(connection, messages)
+
+    monkeypatch.setattr(shell, "CONTENTIONS", 0)
+    monkeypatch.setattr(inbox, "admit", admit)
+    sealed = sender.seal()
+    answer = await door.post(sealed)
+    assert is_problem(answer, 503, "try-again")
+    assert int(answer.headers["retry-after"]) >= 1
+    monkeypatch.undo()
+    await door.went_through(sealed)
+    assert (await door.post(sealed)).status_code == 200
 
 
 def flipped(sealed: Sealed) -> Sealed:
