@@ -20,7 +20,7 @@ from shared.contracts.coded import Told
 from shared.contracts.services import Service
 from shared.remedies import remedy
 from shared.sealing.codes import SealingError
-from shared.storage.pool import UNAVAILABLE
+from shared.storage.pool import UNAVAILABLE, will_pass
 
 FAILED: Final = 1
 """The exit code when something was found to be wrong, or could not be done."""
@@ -105,7 +105,7 @@ def why(error: BaseException) -> tuple[str, str]:
             )
         case FileNotFoundError() | PermissionError() | IsADirectoryError() if error.filename is not None:
             return CliCode.FILE_UNUSABLE, f"{error.filename}: {(error.strerror or '').lower()}"
-        case _ if isinstance(error, UNAVAILABLE):
+        case _ if will_pass(error):
             return CliCode.DATABASE_AWAY, "the database does not answer: start it, or see RELAIS_*_DATABASE"
         case asyncpg.PostgresError():
             return CliCode.DATABASE_REFUSED, f"the database refuses ({type(error).__name__}): is its schema up to date?"

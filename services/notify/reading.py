@@ -19,7 +19,7 @@ from shared.audit import log as audit
 from shared.clock import Clock
 from shared.contracts.entries import Entry, EntryCode
 from shared.staff import StaffBook, StaffMember
-from shared.storage.pool import UNAVAILABLE, Pool
+from shared.storage.pool import Pool, will_pass
 from shared.telemetry.logs import get_logger
 from shared.values import dataclass
 
@@ -123,7 +123,9 @@ class Reading:
         try:
             async with self._pool.acquire() as connection:
                 return await notifications.after(connection, member.id, place, AT_ONCE, unread_only=unread_only)
-        except UNAVAILABLE as error:
+        except Exception as error:
+            if not will_pass(error):
+                raise
             log.warning("feed.waits", error=type(error).__name__)
             return ()
 

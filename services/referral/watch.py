@@ -21,7 +21,7 @@ from shared.messaging.delivery import Heard
 from shared.messaging.sealer import Sealer
 from shared.messaging.shell import Shell
 from shared.sealing.directory import Directory
-from shared.storage.pool import UNAVAILABLE, Pool
+from shared.storage.pool import Pool, is_away
 from shared.telemetry import metrics
 from shared.telemetry.logs import get_logger
 
@@ -90,9 +90,10 @@ class Watch:
         """Return what was decided about ``referral``; leave it alone for a while where that changed nothing."""
         try:
             decision = await self._shell.act(Heard(None, b"", referral, command))
-        except UNAVAILABLE:
-            raise
-        except Exception as error:  # noqa: BLE001 - one that cannot be moved must not hold up the others
+        except Exception as error:
+            if is_away(error):
+                raise
+            # one that cannot be moved must not hold up the others
             log.warning("referral.stuck", referral_id=referral, error=type(error).__name__)
             decision = Decision()
         if decision.refusal is not None:

@@ -15,7 +15,7 @@ from uuid import UUID
 from shared.clock import Clock
 from shared.messaging import outbox
 from shared.messaging.outbox import Letter
-from shared.storage.pool import UNAVAILABLE, Pool
+from shared.storage.pool import Pool, will_pass
 from shared.telemetry import metrics
 from shared.telemetry.logs import get_logger
 from shared.telemetry.metrics import Sent
@@ -81,7 +81,9 @@ class PostOffice:
             try:
                 async with self._pool.acquire() as connection:
                     await outbox.confirm(connection, confirmed)
-            except UNAVAILABLE as error:
+            except Exception as error:
+                if not will_pass(error):
+                    raise
                 log.warning("outbox.unconfirmed", count=len(confirmed), error=type(error).__name__)
 
     async def _publish(self, broker: str, exchange: str, letters: Sequence[Letter]) -> list[UUID]:

@@ -2,14 +2,19 @@
 
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from services.referral import watch
 from shared.contracts.codes import Purpose, Status, Step, Urgency
 from shared.contracts.event_data import AcceptedData, DisclosedData, MissedData, Terms
 from shared.contracts.facts import Audience
+from shared.messaging.decision import Decision
+from shared.messaging.delivery import Heard
+from shared.messaging.shell import Shell
 from shared.telemetry import metrics
 from tests.support.desk import DeskAtWork, further, meeting, run
 from tests.support.referrals import BY_STEP, CANARY, packet
@@ -50,6 +55,24 @@ async def test_what_is_overdue_is_said_once_by_however_many_services(desk: DeskA
     ]
     shown = (await desk.get(f"/referrals/{referral}")).json()
     assert (shown["status"], shown["overdue"]) == ("offered", True)
+
+
+async def test_a_referral_that_somebody_has_locked_holds_up_no_other_clock(
+    desk: DeskAtWork, own_clock: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert own_clock is None
+    locked, other = [await desk.offered(urgency="immediate") for _ in range(2)]
+    original = Shell.act
+
+    async def act(shell: Shell[Any, Any], heard: Heard[Any]) -> Decision[Any]:
+        if heard.key == locked:
+            raise asyncpg.LockNotAvailableError
+        return await original(shell, heard)
+
+    monkeypatch.setattr(Shell, "act", act)
+    desk.move_clock(timedelta(minutes=6))
+    await until(lambda: len(overdue(desk, other)) == 2, seconds=10, what="the other's receipt that is missing")
+    assert overdue(desk, locked) == []
 
 
 def missing() -> float:
