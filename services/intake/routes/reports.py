@@ -6,9 +6,7 @@ service and forgotten here: nothing of it is stored or logged, and no answer rep
 
 import asyncio
 from collections.abc import Callable
-from hashlib import sha256
 from typing import Annotated, Any, Final
-from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Request
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -28,6 +26,7 @@ from shared.telemetry import metrics, traces
 from shared.uuids import random_uuid
 from shared.web.body import read_body
 from shared.web.documented import SCHEMAS, problems
+from shared.web.idempotency import fingerprint, request_id
 from shared.web.problem import Problem, invalid
 
 LARGEST_BYTES: Final = 65_536
@@ -105,7 +104,7 @@ async def report(
     told = _read(body)
     found = screen(told, here.remit)
     command = TakeReport(ReportId(random_uuid()), EventId(random_uuid()), told, found)
-    number = await _take(here, command, sha256(body).digest(), idempotency_key)
+    number = await _take(here, command, body, idempotency_key)
     if number == command.id:
         metrics.REPORTS.add(service=Service.INTAKE, verdict=found.verdict)
     return _answer(words_for(request), number, found)
@@ -118,12 +117,12 @@ def _read(body: bytes) -> Report:
         raise invalid(refused.errors(include_url=False, include_input=False)) from None
 
 
-async def _take(here: Entrance, command: TakeReport, digest: bytes, word: str | None) -> ReportId:
+async def _take(here: Entrance, command: TakeReport, body: bytes, word: str | None) -> ReportId:
     """Make it true, and return the report's number: the first one, where the same report came under this word."""
-    known_by = UUID(bytes=sha256(b"report\0" + word.encode()).digest()[:16]) if word else None
+    known_by = request_id("report", word) if word else None
     heard = Heard(
         known_by,
-        digest,
+        fingerprint(word, body) if word else b"",
         known_by or command.id,
         command,
         traces.current_traceparent(),

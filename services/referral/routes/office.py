@@ -43,6 +43,7 @@ from shared.uuids import random_uuid
 from shared.values import dataclass
 from shared.web.access import having
 from shared.web.documented import problems
+from shared.web.idempotency import fingerprint, request_id
 from shared.web.problem import NOT_FOUND, Problem
 
 Answer = TypeVar("Answer")
@@ -96,9 +97,8 @@ async def asked(request: Request, member: Member, idempotency_key: IdempotencyKe
     """Return who asks; with an idempotency key, the same request twice is one."""
     if idempotency_key is None:
         return Caller(member, None, b"")
-    name = sha256(f"command\0{member.id}\0{idempotency_key}".encode()).digest()[:16]
     said = f"{request.method} {request.url.path}\0".encode() + await request.body()
-    return Caller(member, UUID(bytes=name), sha256(said).digest())
+    return Caller(member, request_id("command", member.id, idempotency_key), fingerprint(idempotency_key, said))
 
 
 async def reader(member: Member) -> Caller:
