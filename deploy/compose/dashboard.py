@@ -94,9 +94,11 @@ ROWS: Final = (
                 (
                     (level("relais_outbox_pending", "service")[0], "to be confirmed, {{service}}"),
                     (level("relais_held_messages", "service")[0], "for their time or another message, {{service}}"),
+                    (level("relais_parked_messages", "service")[0], "for a person, {{service}}"),
                 ),
             ),
             Panel("How full is the quarantine?", (level("relais_quarantine_full_ratio", "organisation"),)),
+            Panel("What fails again and again?", (rate("relais_rounds_failed_total", "service", "component"),)),
         ),
     ),
     Row(
@@ -106,6 +108,11 @@ ROWS: Final = (
             Panel("What becomes of them?", (rate("relais_messages_handled_total", "outcome", "code"),), unit="ops"),
             Panel(
                 "What does the broker answer?", (rate("relais_messages_published_total", "service", "outcome"),), "ops"
+            ),
+            Panel(
+                "How long does the oldest wait for a broker?",
+                (level("relais_outbox_oldest_seconds", "service", "dependency"),),
+                unit="s",
             ),
         ),
     ),

@@ -19,6 +19,7 @@ class GapWatch:
         """Take the service's database and the clock."""
         self._pool = pool
         self._clock = clock
+        metrics.SEQUENCE_GAPS.begin(service=Service.INTAKE)
 
     async def step(self) -> None:
         """Look once at every stream in which something has come; write down what is odd, in the same transaction."""

@@ -48,6 +48,7 @@ class Watch:
         self._shell = shell
         self._directory = directory
         self._sealer = sealer
+        metrics.RECEIPTS.begin(service=places.REFERRAL, outcome=metrics.Receipt.MISSING)
         self._stuck: dict[Command, dict[ReferralId, datetime]] = {LOOK_AT_CLOCKS: {}, SAY_AGAIN: {}}
 
     async def step(self) -> bool:

@@ -56,7 +56,9 @@ _NUMBER: Final = """
 
 _SIGN: Final = "INSERT INTO audit_checkpoint (size, note, peaks, at) VALUES ($1, $2, $3, $4)"
 
-_PENDING: Final = "SELECT count(*) FROM audit_pending"
+_STATE: Final = """
+    SELECT (SELECT count(*) FROM audit_pending) AS pending, (SELECT max(size) FROM audit_checkpoint) AS size
+"""
 
 
 async def integrate(
@@ -138,7 +140,8 @@ class Sequencer:
     async def step(self) -> bool:
         """Integrate once, and tell whether more may be waiting: then the next step should not wait.
 
-        Whatever keeps it from that, entries are still written and wait in the queue, and how many there are is told.
+        Whatever keeps it from that, entries are still written and wait in the queue, and how many wait and how many are
+        signed is told.
 
         Raises:
             LogAlteredError, NoteRefusedError, CheckpointRefusedError: somebody tampered with the log.
@@ -151,9 +154,10 @@ class Sequencer:
                 signer, former = self._keys(at)
                 checkpoint = await integrate(connection, signer, at, limit=self._limit, former=former)
             finally:
-                metrics.AUDIT_PENDING.set(await connection.fetchval(_PENDING), service=self._service)
+                [state] = await connection.fetch(_STATE)
+                metrics.AUDIT_PENDING.set(state["pending"], service=self._service)
+                metrics.AUDIT_SIZE.set(state["size"] or 0, service=self._service)
         if checkpoint is None:
             return False
         grown, self._size = checkpoint.size - self._size, checkpoint.size
-        metrics.AUDIT_SIZE.set(checkpoint.size, service=self._service)
         return grown >= self._limit

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from shared.storage.pool import pause
+from shared.telemetry import metrics
 from shared.telemetry.logs import get_logger
 from shared.values import dataclass
 
@@ -15,18 +16,20 @@ class Round:
     """Work that comes round every ``seconds``, or when ``kick`` is set."""
 
     name: str
+    """A code, for the log and the metrics."""
     step: Callable[[], Awaitable[object]]
     seconds: float
     kick: asyncio.Event | None = None
 
 
-async def come_round(work: Round) -> None:
-    """Do ``work`` in its time until cancelled; at once again when its step returned something.
+async def come_round(work: Round, service: str) -> None:
+    """Do ``work`` of ``service`` in its time until cancelled; at once again when its step returned something.
 
-    A step that fails is logged by the class of its error and tried again with back-off: a database that is away is
-    not an accident.
+    A step that fails is counted, logged by the class of its error and tried again with back-off: a database that is
+    away is not an accident.
     """
     failures = 0
+    metrics.ROUNDS_FAILED.begin(service=service, component=work.name)
     while True:
         try:
             more = await work.step()
@@ -34,6 +37,7 @@ async def come_round(work: Round) -> None:
         except Exception as error:  # noqa: BLE001 - the loop must go on, whatever one round met
             failures += 1
             more = None
+            metrics.ROUNDS_FAILED.add(service=service, component=work.name)
             log.warning("loop.failed", component=work.name, attempt=failures, error=type(error).__name__)
             await asyncio.sleep(pause(failures))
             continue

@@ -40,6 +40,17 @@ class Letter:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits for the confirm of one broker."""
+
+    count: int
+    oldest: float
+    """Seconds since the oldest was written, by the clock of the database."""
+
+
+NONE_WAITING: Final = Waiting(0, 0.0)
+
 COLUMNS = ("id", "due_at", "broker", "exchange", "routing_key", "headers", "content_type", "body")
 
 CONFIRM = "DELETE FROM outbox WHERE id = ANY($1::uuid[])"
@@ -52,7 +63,9 @@ WHERE id IN (SELECT id FROM outbox WHERE due_at <= $1 ORDER BY due_at, place LIM
 RETURNING id, place, broker, exchange, routing_key, headers, content_type, body
 """
 
-PENDING = "SELECT count(*) FROM outbox"
+WAITING = """
+SELECT broker, count(*) AS count, extract(epoch FROM now() - min(at))::float8 AS oldest FROM outbox GROUP BY broker
+"""
 
 
 async def put(connection: Connection, letters: Sequence[Letter], at: datetime) -> None:
@@ -83,9 +96,9 @@ async def claim(connection: Connection, at: datetime, limit: int) -> list[Letter
     ]
 
 
-async def pending(connection: Connection) -> int:
-    """Return how many letters wait."""
-    return int(await connection.fetchval(PENDING))
+async def waiting(connection: Connection) -> dict[str, Waiting]:
+    """Return what waits for the confirm of each broker; nothing for one that has confirmed all."""
+    return {row["broker"]: Waiting(row["count"], row["oldest"]) for row in await connection.fetch(WAITING)}
 
 
 def _row(letter: Letter, due_at: datetime) -> tuple[object, ...]:

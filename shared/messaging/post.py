@@ -62,8 +62,11 @@ class PostOffice:
         """Publish letters that a crash or a refusal left behind; return how many were tried."""
         async with self._pool.acquire() as connection:
             letters = await outbox.claim(connection, self._clock.now(), limit)
-            pending = await outbox.pending(connection)
-        metrics.OUTBOX_PENDING.set(pending, service=self._service)
+            waiting = await outbox.waiting(connection)
+        metrics.OUTBOX_PENDING.set(sum(each.count for each in waiting.values()), service=self._service)
+        for broker in self._publishers:
+            oldest = waiting.get(broker, outbox.NONE_WAITING).oldest
+            metrics.OUTBOX_OLDEST.set(oldest, service=self._service, dependency=broker)
         if letters:
             log.info("outbox.swept", count=len(letters))
             await self._deliver(letters)

@@ -72,10 +72,7 @@ class Runtime:
         self._come_round(self._every_round())
         for connected in self.connections.values():
             await connected.broker.start()
-        self._come_round(
-            Round(f"watch {consumer.queue}", SubscriptionWatch(consumer).step, LOOK_SECONDS)
-            for consumer in self.consumers
-        )
+        self._come_round(Round("subscription", SubscriptionWatch(consumer).step, LOOK_SECONDS) for consumer in self.consumers)
         garbage.settle()
         log.info("service.started", service=self.service)
 
@@ -116,7 +113,7 @@ class Runtime:
             metrics.AVAILABLE.set(answers, service=self.service, dependency=dependency)
 
     def _come_round(self, rounds: Iterable[Round]) -> None:
-        self._coming_round += [asyncio.create_task(come_round(each)) for each in rounds]
+        self._coming_round += [asyncio.create_task(come_round(each, self.service)) for each in rounds]
 
     def _every_round(self) -> Iterator[Round]:
         yield Round("sweeper", self.post.sweep, SWEEP_SECONDS)
@@ -125,7 +122,7 @@ class Runtime:
             if consumer.parked:
                 continue
             yield Round(
-                f"held {consumer.queue}",
+                "held",
                 partial(consumer.shell.take_due, LARGEST_BATCH),
                 HELD_SECONDS,
                 consumer.shell.woken,

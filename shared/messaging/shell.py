@@ -160,6 +160,7 @@ class Shell(Generic[What, State]):
         async with self._pool.acquire() as connection:
             deliveries = await held.due(connection, self.desk.name, self._clock.now(), limit)
             metrics.HELD.set(await held.waiting(connection), service=self._service)
+            metrics.PARKED.set(await held.count_parked(connection), service=self._service)
         if deliveries:
             await self.take([self.read(delivery) for delivery in deliveries])
         return len(deliveries)

@@ -46,7 +46,7 @@ def parked_fact(held: UUID, at: datetime) -> Fact:
         id=FactId(random_uuid()),
         code=FactCode.MESSAGE_PARKED,
         subject=held,
-        urgency=Urgency.STANDARD,
+        urgency=Urgency.URGENT,
         audience=Audience.OPERATOR,
         at=at,
     )

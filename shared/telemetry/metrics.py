@@ -98,6 +98,10 @@ class Counter:
         self._values = _Labels(*labels)
         self._metric = prometheus_client.Counter(name, says, labels, registry=REGISTRY)
 
+    def begin(self, **labels: object) -> None:
+        """Say that nothing was counted yet: an alarm on growth does not hear the first of a series that begins at 1."""
+        self.add(0, **labels)
+
     def add(self, amount: float = 1, /, **labels: object) -> None:
         """Count ``amount`` more; a negative amount counts nothing."""
         if amount < 0:
@@ -144,6 +148,10 @@ def dropped(signal: str, count: int = 1) -> None:
     TELEMETRY_DROPPED.labels(signal).inc(count)
 
 
+for _signal in ("traces", "logs", "metrics"):
+    dropped(_signal, 0)
+
+
 SPANS: Final = Counter(
     "relais_telemetry_spans_total", "Spans that the collector took (exported) or did not get (lost).", "outcome"
 )
@@ -170,12 +178,21 @@ BATCH_SECONDS: Final = Histogram(
 HELD: Final = Gauge(
     "relais_held_messages", "Messages that wait: for one that they depend on, or for a better time.", "service"
 )
+PARKED: Final = Gauge(
+    "relais_parked_messages", "Messages that wait for a person, who replays or drops them.", "service"
+)
 QUARANTINE_FULL: Final = Gauge(
     "relais_quarantine_full_ratio",
     "How much of what may be kept whole of one partner the one with most has used: at 1 the rest is only counted.",
     "service",
 )
 OUTBOX_PENDING: Final = Gauge("relais_outbox_pending", "Outbox rows that no confirm has removed yet.", "service")
+OUTBOX_OLDEST: Final = Gauge(
+    "relais_outbox_oldest_seconds",
+    "How long the oldest letter has waited for the confirm of this broker; 0 when none waits.",
+    "service",
+    "dependency",
+)
 PUBLISHED: Final = Counter(
     "relais_messages_published_total", "What the broker answered to published messages.", "service", "outcome"
 )
@@ -186,6 +203,13 @@ CONFIRM_SECONDS: Final = Histogram(
 AUDIT_ENTRIES: Final = Counter("relais_audit_entries_total", "Entries written to the audit log.", "service")
 AUDIT_PENDING: Final = Gauge("relais_audit_pending", "Entries that no checkpoint covers yet.", "service")
 AUDIT_SIZE: Final = Gauge("relais_audit_size", "Leaves that the last signed checkpoint covers.", "service")
+
+ROUNDS_FAILED: Final = Counter(
+    "relais_rounds_failed_total",
+    "Rounds that failed and are tried again: of the sweeper, clocks, the sequencer and the like.",
+    "service",
+    "component",
+)
 
 RECEIPTS: Final = Counter("relais_receipts_total", "Receipts given, taken or missing.", "service", "outcome")
 SEQUENCE_GAPS: Final = Counter(

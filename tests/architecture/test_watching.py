@@ -25,6 +25,7 @@ FROM_PROMETHEUS = {"organisation", "job", "instance", "le"}
 METRIC = re.compile(r"\brelais_[a-z_]+")
 LABEL = re.compile(r'(\w+)\s*(?:=~|!=|!~|=)\s*"')
 BY = re.compile(r"\b(?:by|on|without|ignoring)\s*\(([^)]*)\)")
+GROWTH = re.compile(r"increase\((?P<series>[^\[]+)\[(?P<time>\w+)\]\)")
 SPOKEN = re.compile(r"\{\{\s*(?:\$labels\.)?(\w+)\s*\}\}")
 
 
@@ -80,6 +81,17 @@ def faults(query: str, words: str) -> set[str]:
     asked = set(LABEL.findall(query)) | set(SPOKEN.findall(words))
     asked |= {label.strip() for labels in BY.findall(query) for label in labels.split(",")}
     return (names - set(known)) | (asked - labels)
+
+
+def deaf(rules: list[dict[str, object]]) -> list[str]:
+    """Return the rules on growth that miss what was counted before the first look, and do not wait for more either."""
+    found = []
+    for rule in rules:
+        for growth in GROWTH.finditer(str(rule["expr"])):
+            series, time = growth["series"], growth["time"]
+            if "for" not in rule and f"or ({series} > 0 unless {series} offset {time})" not in str(rule["expr"]):
+                found.append(str(rule["alert"]))
+    return found
 
 
 def unfed(root: Path) -> set[str]:
@@ -154,6 +166,18 @@ PUBLISHED: Final = Counter("relais_published_total", "Published.", "outcome")
 
 def test_every_alert_says_what_to_do() -> None:
     assert [rule["alert"] for rule in alerts() if "what_to_do" not in str(rule["annotations"])] == []
+
+
+def test_an_alarm_on_growth_hears_what_was_counted_before_the_first_look() -> None:
+    assert deaf(alerts()) == []
+
+
+def test_an_alarm_that_misses_the_first_is_found() -> None:
+    growth = "increase(relais_sequence_gaps_total[5m]) > 0"
+    whole = f"{growth} or (relais_sequence_gaps_total > 0 unless relais_sequence_gaps_total offset 5m)"
+    shorter = whole.replace("offset 5m", "offset 1m")
+    rules: list[dict[str, object]] = [{"alert": query, "expr": query} for query in (growth, whole, shorter)]
+    assert deaf([*rules, {"alert": "waits", "expr": growth, "for": "10m"}]) == [growth, shorter]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from uuid import uuid4
 from hypothesis import given
 from hypothesis.strategies import integers
 
+from shared.contracts.codes import Urgency
 from shared.contracts.facts import Fact
 from shared.messaging.desk import Said
 from shared.messaging.telling import FACTS_IN_A_LETTER, fact_letters, fact_line, lines_of, parked_fact
@@ -23,6 +24,10 @@ def test_every_fact_is_on_a_line_in_order_and_nothing_else_is(count: int) -> Non
     assert len(letters) == -(-count // FACTS_IN_A_LETTER)
     assert all(letter.headers == {} and letter.routing_key == "notify" for letter in letters)
     assert len({letter.id for letter in letters}) == len(letters)
+
+
+def test_what_is_parked_is_urgent_as_the_alarm_of_it_is() -> None:
+    assert parked_fact(uuid4(), datetime.now(UTC)).urgency is Urgency.URGENT
 
 
 def test_a_fact_has_the_same_bytes_in_whatever_company_it_leaves() -> None:

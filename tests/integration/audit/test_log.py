@@ -191,6 +191,20 @@ async def test_without_a_key_entries_wait_and_it_shows_how_many(log: LogOnDisk) 
     assert metrics.REGISTRY.get_sample_value("relais_audit_pending", {"service": "referral"}) == 3
 
 
+async def test_how_much_is_signed_is_known_from_the_start(log: LogOnDisk) -> None:
+    def size() -> float | None:
+        return metrics.REGISTRY.get_sample_value("relais_audit_size", {"service": "referral"})
+
+    def at_work() -> Sequencer:
+        return Sequencer(log.pool, "referral", lambda _: (SIGNER, ()), Clock())
+
+    await at_work().step()
+    assert size() == 0
+    await log.fill(3)
+    await at_work().step()
+    assert size() == 3
+
+
 async def test_the_time_beside_a_checkpoint_never_goes_back(log: LogOnDisk) -> None:
     await log.fill(1)
     await log.write([make_leaf(1)])

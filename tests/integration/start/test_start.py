@@ -5,6 +5,7 @@ Each fault is tried with the three services in processes of their own and with a
 
 import asyncio
 import os
+import re
 import secrets
 import socket
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.broker.management import Management
 from deploy.broker.topology import BrokerRole, node_host
@@ -22,6 +24,7 @@ from deploy.local.ports import free_ports
 from deploy.nodes import make_node, migrate_node
 from shared.clock import Clock
 from shared.sealing.keyring import Holder
+from tests.architecture.test_watching import alerts
 from tests.support.servers import BrokerPair, FreshDatabase, Rabbit, make_broker_pair
 from tests.support.wait import until
 
@@ -124,6 +127,29 @@ async def told(
             process.kill()
             await process.communicate()
     pair.remove()
+
+
+SELECTOR = re.compile(r"\b(relais_\w+)(?:\{([^}]*)\})?")
+
+
+def watched() -> set[tuple[str, frozenset[tuple[str, str]]]]:
+    """Return each series that an alarm asks for: its name, and the labels that it names."""
+    labels = re.compile(r'(\w+)="([^"]*)"')
+    return {
+        (name, frozenset(labels.findall(said)))
+        for rule in alerts()
+        for name, said in SELECTOR.findall(str(rule["expr"]))
+    }
+
+
+def absent(exported: str) -> set[str]:
+    """Return the series that an alarm asks for, and that are not among what is ``exported``."""
+    samples = [each for family in text_string_to_metric_families(exported) for each in family.samples]
+    return {
+        name
+        for name, labels in watched()
+        if not any(each.name == name and labels <= each.labels.items() for each in samples)
+    }
 
 
 async def test_what_is_not_set_is_named_in_one_line(told: Told) -> None:
@@ -238,3 +264,30 @@ async def test_with_everything_in_place_it_begins_and_ends_when_told(told: Told,
     _, said = await asyncio.wait_for(begun.communicate(), 20)
     assert begun.returncode == 0
     assert said.decode().count('"event": "service.stopped"') == len(expected)
+
+
+async def test_each_series_that_an_alarm_asks_for_is_there_from_the_start(told: Told) -> None:
+    ports = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True))
+    await told.begin("services", **{f"RELAIS_{name.upper()}_PORT": str(port) for name, port in ports.items()})
+    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+
+        async def exported() -> str:
+            return (await client.get(f"http://127.0.0.1:{ports['notify']}/metrics")).text
+
+        async def all_there() -> bool:
+            try:
+                return not absent(await exported())
+            except httpx.TransportError:
+                return False
+
+        await until(all_there, seconds=30, what="every series is there")
+        families = text_string_to_metric_families(await exported())
+    counted = [each for family in families if family.type == "counter" for each in family.samples]
+    begun = {name for name, _ in watched()} & {each.name for each in counted}
+    assert begun == {
+        "relais_receipts_total",
+        "relais_rounds_failed_total",
+        "relais_sequence_gaps_total",
+        "relais_telemetry_dropped_total",
+    }
+    assert {(each.name, each.value) for each in counted if each.name in begun} == {(name, 0) for name in begun}
