@@ -32,7 +32,7 @@ class AwaitedKeys:
 
     async def step(self) -> None:
         """Look once."""
-        self._directory.refresh()
+        self._directory.refresh(each_file=True)
         book = self._directory.book
         if book is self._looked_at:
             return

@@ -57,7 +57,7 @@ class Watch:
         Raises:
             OSError, asyncpg.PostgresError: the database is away.
         """
-        self._directory.refresh()
+        self._directory.refresh(each_file=True)
         now = self._clock.now()
         rang, said = await self._ring(now), await self._say_again(now)
         return rang or said

@@ -6,7 +6,8 @@
     partners/<them>.keys          their key document, signed by that identity
 
 A file that is not right takes away its own partner and nobody else. Files are replaced by renaming, which changes the
-folder's time; :meth:`Directory.refresh` looks at that time only, and costs microseconds.
+folder's time; :meth:`Directory.refresh` looks at that time, which costs microseconds. What is written into a file where
+it lies (``cp``) changes no folder: it is seen when each file is looked at, and may be seen half written.
 
 What must never happen: that a key is used which no pinned identity has signed, or that an older key document replaces a
 newer one while the service runs; which one was the newest is not kept over a restart.
@@ -14,6 +15,7 @@ newer one while the service runs; which one was the newest is not kept over a re
 
 import re
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -33,9 +35,12 @@ AGREEMENT_SUFFIX: Final = ".agreement"
 _Opened: TypeAlias = dict[tuple[str, bytes], KeyDocument]
 """Key documents that were verified, by the identity that signed them and the bytes of the note."""
 
+_Seen: TypeAlias = tuple[tuple[str, int, int, int], ...]
+"""What tells one state of the files from another: name, inode, size in bytes, time of the last change in ns."""
+
 _IDENTITY: Final = re.compile(rf"(?P<organisation>{ORGANISATION_PATTERN.strip('^$')})/identity\+[^\n]+")
 _SETTLED_NS: Final = 1_000_000_000
-"""A folder that changed less than a second ago may change again without its time moving on."""
+"""What changed less than a second ago may change again without its time moving on."""
 
 
 class Directory:
@@ -50,23 +55,28 @@ class Directory:
         self._folder: Final = folder
         self._opened: _Opened = {}
         self._newest: dict[OrganisationId, KeyDocument] = {}
-        self._stamp = _stamp(folder)
+        self._stamp, self._seen = _stamp(folder), _seen(folder)
         self.book: Book = self._read()
         """What the folder says. Take it once for what belongs together: :meth:`refresh` puts another in its place."""
 
-    def refresh(self) -> bool:
+    def refresh(self, *, each_file: bool = False) -> bool:
         """Read the folder again if it has changed, and tell whether it was read.
 
         A change that makes our own document unreadable is not taken over: the book stays as it is.
+
+        Args:
+            each_file: look also at each file, and not at the folder alone: a microsecond or two for each.
         """
         stamp = _stamp(self._folder)
-        if stamp is not None and stamp == self._stamp:
+        seen = _seen(self._folder) if each_file else self._seen
+        settled = stamp is not None and not (each_file and seen is None)
+        if settled and (stamp, seen) == (self._stamp, self._seen):
             return False
         try:
             self.book = self._read()
         except DirectoryError:
             return False
-        self._stamp = stamp
+        self._stamp, self._seen = stamp, seen
         return True
 
     def _read(self) -> Book:
@@ -132,7 +142,21 @@ def _content(path: Path) -> bytes:
 def _stamp(folder: Path) -> int | None:
     """Return the time of the last change, or ``None`` while it is too recent to tell one change from the next."""
     changed = max(_changed(folder), _changed(folder / PARTNERS_FOLDER))
-    return changed if time.time_ns() - changed > _SETTLED_NS else None
+    return changed if _is_settled(changed) else None
+
+
+def _seen(folder: Path) -> _Seen | None:
+    """Return how the files look, or ``None`` while the last change is too recent to tell one from the next."""
+    seen = []
+    for path in (folder / IDENTITY_FILE, *sorted((folder / PARTNERS_FOLDER).glob("*"))):
+        with suppress(OSError):
+            found = path.stat()
+            seen.append((path.name, found.st_ino, found.st_size, found.st_mtime_ns))
+    return tuple(seen) if _is_settled(max((changed for *_, changed in seen), default=0)) else None
+
+
+def _is_settled(changed: int) -> bool:
+    return time.time_ns() - changed > _SETTLED_NS
 
 
 def _changed(path: Path) -> int:

@@ -1,6 +1,7 @@
 """The directory answers from what pinned identities signed; a wrong file costs its own partner and nobody else."""
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -86,9 +87,9 @@ def code(step: Callable[..., object], *arguments: object) -> str:
 
 
 def settle(folder: Path) -> None:
-    """Let a folder look as if nobody had touched it for a minute."""
+    """Let a folder and its files look as if nobody had touched them for a minute."""
     before = time.time() - 60
-    for path in (folder, folder / PARTNERS_FOLDER):
+    for path in (folder, *folder.iterdir(), *(folder / PARTNERS_FOLDER).iterdir()):
         os.utime(path, (before, before))
 
 
@@ -250,6 +251,34 @@ def test_a_change_in_the_same_instant_as_the_last_one_is_seen(two: Two) -> None:
     put(two.partners / "abri-be.keys", two.document(2))
     os.utime(two.partners, ns=changed)
     assert directory.refresh()
+    assert directory.book.document(ABRI).serial == 2
+
+
+def test_what_is_copied_over_a_file_is_seen_when_each_file_is_looked_at(two: Two, tmp_path: Path) -> None:
+    settle(two.ccem)
+    directory = Directory(two.ccem)
+    new, there = tmp_path / "new", two.partners / "abri-be.keys"
+    new.write_text(two.document(2))
+    assert not directory.refresh(each_file=True)
+    folder = two.partners.stat().st_mtime_ns
+    shutil.copyfile(new, there)
+    assert two.partners.stat().st_mtime_ns == folder
+    assert directory.refresh(each_file=True)
+    assert directory.book.document(ABRI).serial == 2
+    settle(two.ccem)
+    assert directory.refresh(each_file=True)
+    assert not directory.refresh(each_file=True)
+    assert not directory.refresh()
+
+
+def test_a_copy_that_keeps_its_own_older_time_is_seen_too(two: Two, tmp_path: Path) -> None:
+    settle(two.ccem)
+    directory = Directory(two.ccem)
+    new, there = tmp_path / "new", two.partners / "abri-be.keys"
+    new.write_text(two.document(2))
+    os.utime(new, (1, 1))
+    shutil.copy2(new, there)
+    assert directory.refresh(each_file=True)
     assert directory.book.document(ABRI).serial == 2
 
 
