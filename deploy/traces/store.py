@@ -6,6 +6,7 @@ disk.
 """
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from typing import Final
 
 from deploy.traces.spans import Event, LinkTo, Span, SpanId, SpanKind, Speaker, TraceId
 from shared.clock import Clock
+from shared.files import SECRET_MODE
 
 MOST_SPANS: Final = 200_000
 LONGEST: Final = timedelta(days=7)
@@ -73,6 +75,15 @@ _FORGET: Final = (
 )
 
 
+def _make_private(file: Path) -> None:
+    """Take ``file`` from others before anything is in it; SQLite gives its own files beside it the same mode."""
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, SECRET_MODE)
+    try:
+        os.fchmod(descriptor, SECRET_MODE)
+    finally:
+        os.close(descriptor)
+
+
 class Store:
     """The spans of the last days. Safe to use from many threads: one of them works at a time."""
 
@@ -84,7 +95,7 @@ class Store:
         longest: timedelta = LONGEST,
         clock: Clock | None = None,
     ) -> None:
-        """Open ``file``, which is made if it is not there.
+        """Open ``file``, which is made if it is not there, for our own user alone.
 
         At most ``most_spans`` are kept, and none that came more than ``longest`` ago.
         """
@@ -92,6 +103,7 @@ class Store:
         self._most_spans = most_spans
         self._longest = longest.total_seconds()
         self._clock = clock or Clock()
+        _make_private(file)
         self._db = sqlite3.connect(file, check_same_thread=False)
         self._db.row_factory = sqlite3.Row
         for pragma in ("auto_vacuum = INCREMENTAL", "journal_mode = WAL", "synchronous = OFF"):

@@ -1,5 +1,7 @@
 """The store keeps what it is given once, finds it again by what an operator knows, and never outgrows its bounds."""
 
+import os
+import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -34,6 +36,21 @@ def found(store: Store, **wanted: object) -> list[str]:
 
 def count(store: Store) -> int:
     return int(store.select("SELECT count(*) AS n FROM span")[0]["n"])
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_nobody_else_reads_it_in_a_folder_that_is_open(tmp_path: Path, *, there: bool) -> None:
+    if there:
+        (tmp_path / "traces.db").touch(0o644)
+    before = os.umask(0o022)
+    try:
+        store = Store(tmp_path / "traces.db")
+    finally:
+        os.umask(before)
+    store.add([made()])
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    store.close()
+    assert modes == {"traces.db": 0o600, "traces.db-wal": 0o600, "traces.db-shm": 0o600}
 
 
 def test_a_span_comes_back_as_it_was(store: Store) -> None:
