@@ -1,10 +1,11 @@
 """How a process of services begins: what it is told, and one clear line when it cannot begin.
 
-What must never happen: a value that was set (a password, an address) in that line, or an exit code that says that all
-is well.
+What must never happen: a value that was set (a password, an address) in that line, an exit code that says that all is
+well, or the memory of a service, with its keys, in a file.
 """
 
 import re
+import resource
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
@@ -31,8 +32,9 @@ _PAGE: Final = "docs/operate/settings.md says what each setting is"
 def start(*services: Callable[[], Served]) -> None:
     """Serve until told to stop, then end the process: 0 when it was told, 1 or 2 when it could not begin.
 
-    Each of ``services`` reads its settings and returns its application.
+    Each of ``services`` reads its settings and returns its application. A process that crashes leaves no core file.
     """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     logs.configure()
     sys.exit(_run(services))
 

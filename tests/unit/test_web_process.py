@@ -1,5 +1,8 @@
 """Every code that can keep a service from starting has a sentence that helps, and no sentence holds a value."""
 
+import subprocess
+import sys
+
 import asyncpg
 import pytest
 from pydantic import ValidationError
@@ -15,6 +18,19 @@ from shared.web.process import code_of, reason, wrong_settings
 from shared.web.server import PortTakenError
 
 CANARY = "kanarienvogel"
+
+BEGINS = """
+import resource
+from shared.web.process import start
+
+def served():
+    print(resource.getrlimit(resource.RLIMIT_CORE))
+    raise SystemExit
+
+_, most = resource.getrlimit(resource.RLIMIT_CORE)
+resource.setrlimit(resource.RLIMIT_CORE, (most, most))
+start(served)
+"""
 
 
 @pytest.mark.parametrize(
@@ -77,3 +93,8 @@ def test_what_is_no_address_of_a_broker_is_a_wrong_setting(address: str) -> None
     _, line = wrong_settings(caught.value)
     assert line.startswith("setting-wrong: RELAIS_INTAKE_NODE_BROKER: broker-address-malformed: ")
     assert CANARY not in line
+
+
+def test_a_service_that_crashes_leaves_no_core_file() -> None:
+    begun = subprocess.run([sys.executable, "-c", BEGINS], capture_output=True, text=True, check=True, timeout=60)
+    assert begun.stdout == "(0, 0)\n"
