@@ -72,7 +72,9 @@ class Runtime:
         self._come_round(self._every_round())
         for connected in self.connections.values():
             await connected.broker.start()
-        self._come_round(Round("subscription", SubscriptionWatch(consumer).step, LOOK_SECONDS) for consumer in self.consumers)
+        self._come_round(
+            Round("subscription", SubscriptionWatch(consumer).step, LOOK_SECONDS) for consumer in self.consumers
+        )
         garbage.settle()
         log.info("service.started", service=self.service)
 

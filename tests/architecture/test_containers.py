@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from deploy.local.postgres import SETTINGS
 from tests.architecture import composition
 from tests.architecture.tree import REPOSITORY, write
 
@@ -87,6 +88,14 @@ def test_every_container_is_hardened() -> None:
 
 def test_no_secret_stands_in_the_file() -> None:
     assert composition.secrets_in_clear(load()) == []
+
+
+def test_every_postgresql_of_ours_keeps_what_people_wrote_out_of_its_log() -> None:
+    ours = {name: value for name, value in SETTINGS.items() if name.startswith("log_") and name != "log_timezone"}
+    said = [word.removeprefix("-c") for word in load()["services"]["postgres"]["command"] if word.startswith("-c")]
+    assert dict(word.split("=", 1) for word in said) == ours
+    page = (REPOSITORY / "docs/operate/README.md").read_text(encoding="utf-8")
+    assert [name for name, value in ours.items() if f"   {name} = {value}" not in page] == []
 
 
 def test_prometheus_asks_services_that_are_there() -> None:
