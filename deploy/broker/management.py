@@ -127,6 +127,21 @@ def apply(admin_url: str, definitions: Definitions) -> Removed:
         return removed
 
 
+def hosts_of_others(admin_url: str, definitions: Definitions) -> list[VirtualHost]:
+    """Return the virtual hosts of ``definitions`` that somebody uses already whom these do not know.
+
+    Raises:
+        BrokerError: ``broker-unreachable`` or ``broker-refused``.
+    """
+    known = {user["name"] for user in definitions["users"]}
+    with Management(admin_url) as broker:
+        users = {
+            host["name"]: {found["user"] for found in broker.get("vhosts", host["name"], "permissions")}
+            for host in definitions["vhosts"]
+        }
+        return [host for host, there in users.items() if there - known - {broker.user}]
+
+
 def _rights(permission: Permission) -> dict[str, str]:
     return {"configure": permission["configure"], "write": permission["write"], "read": permission["read"]}
 

@@ -6,6 +6,7 @@ the binding of an agreement that ended, must not come back with a restart.
 """
 
 import os
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +16,7 @@ from typing import Final, Protocol
 from urllib.parse import quote, urlsplit
 
 from deploy.broker.definitions import Definitions, UserName, VirtualHost
-from deploy.broker.management import BrokerError, Management, apply
+from deploy.broker.management import BrokerError, Management, apply, hosts_of_others
 from deploy.local import ports
 from deploy.local.errors import LocalCode, LocalError
 from deploy.local.folder import hold
@@ -26,6 +27,7 @@ from deploy.local.rabbitmq_files import ADMIN, RabbitFiles, RabbitPorts
 
 ADDRESS_VARIABLE: Final = "RELAIS_RABBITMQ_URL"
 ADMIN_ADDRESS_VARIABLE: Final = "RELAIS_RABBITMQ_ADMIN_URL"
+_USABLE: Final = re.compile(r"[A-Za-z0-9/ ._+,=@~-]+")
 READY_SECONDS = 120.0
 PORT_ATTEMPTS = 5
 GRACE_SECONDS = 2.0
@@ -216,8 +218,9 @@ def private_rabbitmq(
 
     Raises:
         LocalError: ``node-already-running``, ``server-missing``, ``package-failed``, ``server-unusable``,
-            ``server-died``, ``port-taken``.
+            ``server-died``, ``port-taken``, ``folder-unusable``.
     """
+    _require_usable(folder)
     with ExitStack() as stack:
         lock = stack.enter_context(hold(folder, progress=progress))
         server = PrivateRabbit(folder, find_binaries(progress=progress), lock, progress)
@@ -236,8 +239,11 @@ def rabbitmq(
 ) -> Iterator[GivenRabbit | PrivateRabbit]:
     """Give the broker that ``RELAIS_RABBITMQ_URL`` and ``RELAIS_RABBITMQ_ADMIN_URL`` name, or else a private one.
 
+    A given broker is brought to ``definitions`` only where nobody else uses the virtual hosts that these name.
+
     Raises:
-        LocalError: ``address-incomplete`` when one of the two is missing; else see `private_rabbitmq`.
+        LocalError: ``address-incomplete`` when one of the two is missing, ``broker-not-ours`` when organisations that
+            the definitions do not know meet there; else see `private_rabbitmq`.
         BrokerError: the given broker is away or refuses.
     """
     variables = os.environ if environment is None else environment
@@ -252,8 +258,28 @@ def rabbitmq(
             f"set both {ADDRESS_VARIABLE} (amqp://…) and {ADMIN_ADDRESS_VARIABLE} (http://name:password@…)",
         )
     if definitions is not None:
+        _require_ours(admin_url, definitions)
         apply(admin_url, definitions)
     yield GivenRabbit(url, admin_url)
+
+
+def _require_ours(admin_url: str, definitions: Definitions) -> None:
+    if taken := hosts_of_others(admin_url, definitions):
+        raise LocalError(
+            LocalCode.BROKER_NOT_OURS,
+            f"others use virtual host {', '.join(taken)} of the broker in {ADMIN_ADDRESS_VARIABLE}, and would be shut"
+            " out; name a broker of your own, or none",
+        )
+
+
+def _require_usable(folder: Path) -> None:
+    """Refuse a folder in which RabbitMQ's scripts or Erlang lose their way: it would be waited for in vain."""
+    if _USABLE.fullmatch(str(folder.resolve())) is None:
+        raise LocalError(
+            LocalCode.FOLDER_UNUSABLE,
+            f"RabbitMQ cannot run in {folder.resolve()}: a path of unaccented letters, digits, blanks and"
+            " / . _ - + , = @ ~ is what it takes; name another folder, or move this one",
+        )
 
 
 def _amqp_url(scheme: str, place: str, vhost: VirtualHost, user: UserName, password: str) -> str:

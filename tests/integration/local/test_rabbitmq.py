@@ -8,18 +8,22 @@ from pathlib import Path
 import pytest
 from aiormq.exceptions import PublishError
 
-from deploy.broker.topology import BrokerRole, user_name
+from deploy.broker.definitions import hash_password
+from deploy.broker.topology import BrokerRole, Member, render, user_name, users_of
 from deploy.local import ports
 from deploy.local import rabbitmq as local_rabbitmq
 from deploy.local.errors import LocalCode, LocalError
 from deploy.local.rabbitmq import GivenRabbit, PrivateRabbit, private_rabbitmq, rabbitmq
 from deploy.local.rabbitmq_binaries import RabbitBinaries, find_binaries
 from deploy.local.rabbitmq_files import RabbitPorts
+from shared.contracts.ids import OrganisationId
 from tests.support.amqp import arrived, connected, give_back, publish
 from tests.support.processes import alive, descendants, program
 from tests.support.servers import BrokerPair, Rabbit, make_broker_pair
 from tests.support.thief import LooksFreeOnce
 from tests.support.wait import until
+
+HASHES = {name: hash_password("x" * 20, b"salt") for name in users_of([Member(OrganisationId("autre-de"))])}
 
 BOTH_SERVERS = """
 import sys
@@ -177,6 +181,33 @@ async def test_a_given_broker_is_brought_to_the_topology(rabbitmq: Rabbit, tmp_p
             await publish(await connection.channel(), f"from.{pair.accueil}", pair.abri, b"hello")
     pair.remove()
     assert not (tmp_path / "unused").exists()
+
+
+async def test_a_given_broker_on_which_others_meet_is_left_as_it_is(rabbitmq: Rabbit, tmp_path: Path) -> None:
+    theirs = make_broker_pair(rabbitmq)
+    ours = render([Member(OrganisationId("autre-de"))], [], HASHES, exchange_host=theirs.exchange)
+    variables = {"RELAIS_RABBITMQ_URL": "amqp://127.0.0.1:1", "RELAIS_RABBITMQ_ADMIN_URL": rabbitmq.admin_url}
+    given = local_rabbitmq.rabbitmq(tmp_path / "unused", definitions=ours, environment=variables)
+    with pytest.raises(LocalError) as refused, given:
+        pass
+    assert refused.value.code is LocalCode.BROKER_NOT_OURS
+    assert theirs.exchange in refused.value.sentence
+    await speak(theirs, b"still heard")
+    assert await hear(theirs) == b"still heard"
+    theirs.remove()
+
+
+@pytest.mark.parametrize("name", ["l'abri", "foyer-été", 'so "called"', "a$b", "a;b", "a%b", "a\nb"])
+def test_a_folder_in_which_it_could_not_run_is_refused_at_once(tmp_path: Path, name: str) -> None:
+    with pytest.raises(LocalError) as refused, private_rabbitmq(tmp_path / name):
+        pass
+    assert refused.value.code is LocalCode.FOLDER_UNUSABLE
+    assert not (tmp_path / name).exists()
+
+
+def test_it_runs_in_a_folder_of_every_character_that_is_let_in(tmp_path: Path) -> None:
+    with private_rabbitmq(tmp_path / "A z0 ._+,=@~-") as server:
+        assert server.pid is not None
 
 
 @pytest.mark.parametrize("only", ["RELAIS_RABBITMQ_URL", "RELAIS_RABBITMQ_ADMIN_URL"])
