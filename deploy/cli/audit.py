@@ -15,7 +15,7 @@ from deploy.cli.audit_log import (
     summary,
     verify_node,
 )
-from deploy.cli.console import FAILED, answering, say
+from deploy.cli.console import FAILED, CliCode, CliError, answering, say
 from deploy.cli.finding import HERE, Where
 from shared.audit.export import verify_export
 from shared.contracts.services import Service
@@ -114,4 +114,16 @@ def _services(service: Service | None) -> Sequence[Service]:
 
 
 def _read(checkpoints: Sequence[Path]) -> list[str]:
-    return [path.read_text(encoding="utf-8") for path in checkpoints]
+    """Return the notes in the files.
+
+    Raises:
+        OSError: one cannot be read.
+        CliError: ``file-unusable``: one is no text.
+    """
+    notes = []
+    for path in checkpoints:
+        try:
+            notes.append(path.read_text(encoding="utf-8"))
+        except UnicodeDecodeError:
+            raise CliError(CliCode.FILE_UNUSABLE, f"{path}: it is no text in UTF-8") from None
+    return notes

@@ -29,7 +29,7 @@ from shared.files import SECRET_MODE, replacing
 from shared.sealing.directory import Directory
 from shared.sealing.keyring import Holder, read_keyring
 from shared.sealing.keys import audit_purpose
-from shared.storage.pool import Connection
+from shared.storage.pool import Connection, DatabaseAddressError
 from shared.storage.vault import CaseCipher, Vault, VaultError, WrappedKey
 
 
@@ -97,11 +97,17 @@ class Node:
 
     @asynccontextmanager
     async def connected(self, service: Service) -> AsyncIterator[Connection]:
-        """Connect for a while as a service's role, with its schema as the search path."""
-        connection = await asyncpg.connect(
-            self.databases[service],
-            server_settings={"search_path": service.value, "application_name": "relais-audit"},
-        )
+        """Connect for a while as a service's role, with its schema as the search path.
+
+        Raises:
+            DatabaseAddressError: what the node is told is not the address of a database.
+            asyncpg.PostgresError, OSError: the database is away, or refuses.
+        """
+        settings = {"search_path": service.value, "application_name": "relais-audit"}
+        try:
+            connection = await asyncpg.connect(self.databases[service], server_settings=settings)
+        except ValueError:
+            raise DatabaseAddressError from None
         try:
             yield connection
         finally:

@@ -14,13 +14,9 @@ import asyncpg
 
 from deploy.cli.audit_log import AuditCode, AuditError
 from deploy.local.errors import LocalError
-from shared.audit.checkpoint import CheckpointRefusedError
-from shared.audit.note import NoteRefusedError
 from shared.contracts.coded import Told
-from shared.contracts.services import Service
 from shared.remedies import remedy
-from shared.sealing.codes import SealingError
-from shared.storage.pool import UNAVAILABLE, will_pass
+from shared.storage.pool import will_pass
 
 FAILED: Final = 1
 """The exit code when something was found to be wrong, or could not be done."""
@@ -42,6 +38,7 @@ class CliCode(StrEnum):
     DATABASE_AWAY = "database-away"
     DATABASE_REFUSED = "database-refused"
     FILE_UNUSABLE = "file-unusable"
+    FAILED = "failed"
 
 
 ASKED: Final = frozenset(
@@ -59,18 +56,6 @@ class CliError(Told[CliCode]):
     """A command cannot do what was asked."""
 
 
-_REFUSALS: Final[tuple[type[BaseException], ...]] = (
-    CliError,
-    AuditError,
-    LocalError,
-    SealingError,
-    NoteRefusedError,
-    CheckpointRefusedError,
-    asyncpg.PostgresError,
-    *UNAVAILABLE,
-)
-
-
 def say(value: object, text: str, *, as_json: bool) -> None:
     """Print ``value`` for a program or ``text`` for a person."""
     sys.stdout.write(f"{json.dumps(value, indent=2)}\n" if as_json else f"{text}\n")
@@ -85,7 +70,7 @@ def answering(*, as_json: bool) -> Iterator[None]:
     """
     try:
         yield
-    except _REFUSALS as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, a traceback could hold what nobody may see
         code, sentence = why(error)
         if as_json:
             say({"error": {"code": code, "sentence": sentence}}, "", as_json=True)
@@ -94,7 +79,10 @@ def answering(*, as_json: bool) -> Iterator[None]:
 
 
 def why(error: BaseException) -> tuple[str, str]:
-    """Return the code and the sentence for ``error``; a sentence of a library is never repeated."""
+    """Return the code and the sentence for ``error``; a sentence of a library is never repeated.
+
+    Of what nobody foresaw the class is said, and nothing else.
+    """
     match error:
         case CliError() | AuditError() | LocalError():
             return str(error.code), error.sentence
@@ -109,5 +97,12 @@ def why(error: BaseException) -> tuple[str, str]:
             return CliCode.DATABASE_AWAY, "the database does not answer: start it, or see RELAIS_*_DATABASE"
         case asyncpg.PostgresError():
             return CliCode.DATABASE_REFUSED, f"the database refuses ({type(error).__name__}): is its schema up to date?"
-    code = str(getattr(error, "code", "failed"))
-    return code, remedy(code, Service.REFERRAL) or "it is refused"
+        case _:
+            return _by_its_code(error)
+
+
+def _by_its_code(error: BaseException) -> tuple[str, str]:
+    code = getattr(error, "code", None)
+    if not isinstance(code, str):
+        return CliCode.FAILED, f"it could not be done ({type(error).__name__})"
+    return str(code), remedy(code, "*") or "it is refused"

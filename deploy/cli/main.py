@@ -3,6 +3,7 @@
 from cyclopts import App
 
 from deploy.cli import audit, demo, parked, updown
+from deploy.cli.console import answering
 
 app = App(name="relais", help="Hand a person over between organisations, safely and provably.")
 app.command(demo.demo, name="demo")
@@ -14,4 +15,5 @@ app.command(parked.app)
 
 def main() -> None:
     """Run the command that was asked for, and exit with its code."""
-    app()
+    with answering(as_json=False):
+        app()

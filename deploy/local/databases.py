@@ -17,6 +17,7 @@ from urllib.parse import quote, urlsplit
 
 import asyncpg
 
+from deploy.local.errors import LocalCode, LocalError
 from shared.contracts.ids import OrganisationId
 from shared.contracts.services import Service
 
@@ -101,10 +102,14 @@ async def ensure_database(
         passwords: for every role; made up when not given.
 
     Raises:
+        LocalError: ``address-malformed``.
         asyncpg.PostgresError: the administrator may not do this.
     """
     node = NodeDatabase(organisation, admin_dsn, passwords or new_passwords())
-    connection = await asyncpg.connect(admin_dsn)
+    try:
+        connection = await asyncpg.connect(admin_dsn)
+    except ValueError:
+        raise LocalError(LocalCode.ADDRESS_MALFORMED, "this is no address of a PostgreSQL: postgresql://…") from None
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", ADVISORY_LOCK)
         await _ensure_roles(connection, node)

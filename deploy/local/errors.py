@@ -24,6 +24,7 @@ class LocalCode(StrEnum):
     SERVER_DIED = "server-died"
     SERVER_SILENT = "server-silent"
     ADDRESS_INCOMPLETE = "address-incomplete"
+    ADDRESS_MALFORMED = "address-malformed"
     BROKER_NOT_OURS = "broker-not-ours"
     PACKAGE_FAILED = "package-failed"
 

@@ -242,8 +242,8 @@ def rabbitmq(
     A given broker is brought to ``definitions`` only where nobody else uses the virtual hosts that these name.
 
     Raises:
-        LocalError: ``address-incomplete`` when one of the two is missing, ``broker-not-ours`` when organisations that
-            the definitions do not know meet there; else see `private_rabbitmq`.
+        LocalError: ``address-incomplete`` when one of the two is missing, ``address-malformed``, ``broker-not-ours``
+            when organisations that the definitions do not know meet there; else see `private_rabbitmq`.
         BrokerError: the given broker is away or refuses.
     """
     variables = os.environ if environment is None else environment
@@ -257,10 +257,23 @@ def rabbitmq(
             LocalCode.ADDRESS_INCOMPLETE,
             f"set both {ADDRESS_VARIABLE} (amqp://…) and {ADMIN_ADDRESS_VARIABLE} (http://name:password@…)",
         )
+    for name, address in ((ADDRESS_VARIABLE, url), (ADMIN_ADDRESS_VARIABLE, admin_url)):
+        _require_address(name, address)
     if definitions is not None:
         _require_ours(admin_url, definitions)
         apply(admin_url, definitions)
     yield GivenRabbit(url, admin_url)
+
+
+def _require_address(name: str, address: str) -> None:
+    """Refuse what cannot be taken apart: what the library says of it holds a part of the password."""
+    try:
+        parts = urlsplit(address)
+        if parts.port != 0 and parts.hostname:
+            return
+    except ValueError:
+        pass
+    raise LocalError(LocalCode.ADDRESS_MALFORMED, f"{name} is no address: scheme://name:password@host:port") from None
 
 
 def _require_ours(admin_url: str, definitions: Definitions) -> None:

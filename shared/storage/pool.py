@@ -6,7 +6,7 @@ come up by itself.
 
 import asyncio
 import random
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import asyncpg
 
@@ -42,6 +42,12 @@ UNAVAILABLE: tuple[type[BaseException], ...] = (
 )
 """The database is away, full, going down or says no for now: nothing is wrong with what was asked, so the same is asked
 again later (PostgreSQL, "Error Codes": classes 08, 53, 55, 57 and 58, and what ends an idle session)."""
+
+
+class DatabaseAddressError(Exception):
+    """What was given is not the address of a database. What asyncpg says of it can hold a part of the password."""
+
+    code: Final = "database-address-malformed"
 
 
 class ContendedError(Exception):
@@ -96,7 +102,7 @@ async def open_pool(
         largest: connections at most.
 
     Raises:
-        asyncpg.ClientConfigurationError: ``dsn`` is not the address of a database.
+        DatabaseAddressError: ``dsn`` is not the address of a database.
         asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError: the password is wrong, or there
             is no such database; waiting would not help.
     """
@@ -116,8 +122,8 @@ async def open_pool(
                     "idle_in_transaction_session_timeout": f"{2 * STATEMENT_TIMEOUT_SECONDS}s",
                 },
             )
-        except asyncpg.ClientConfigurationError:
-            raise
+        except ValueError:
+            raise DatabaseAddressError from None
         except UNAVAILABLE as error:
             attempt += 1
             log.warning("database.unavailable", attempt=attempt, error=type(error).__name__)

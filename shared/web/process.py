@@ -95,8 +95,6 @@ def code_of(error: Exception | None) -> str:
             return "database-refused-login"
         case asyncpg.InvalidCatalogNameError():
             return "database-missing"
-        case asyncpg.ClientConfigurationError():
-            return "database-address-malformed"
     code = getattr(error, "code", None)
     return str(code) if isinstance(code, str) else "service-failed"
 

@@ -14,6 +14,7 @@ from shared.messaging.rabbit import BrokerError
 from shared.sealing.codes import DirectoryCode, DirectoryError, KeyringCode, KeyringError
 from shared.staff import StaffError
 from shared.storage.migrate import MigrationError
+from shared.storage.pool import DatabaseAddressError
 from shared.web.process import code_of, reason, wrong_settings
 from shared.web.server import PortTakenError
 
@@ -48,7 +49,7 @@ start(served)
         PortTakenError("intake"),
         asyncpg.InvalidPasswordError(CANARY),
         asyncpg.InvalidCatalogNameError(CANARY),
-        asyncpg.ClientConfigurationError(CANARY),
+        DatabaseAddressError(),
     ],
     ids=lambda error: str(getattr(error, "code", type(error).__name__)),
 )

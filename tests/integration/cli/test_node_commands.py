@@ -243,13 +243,14 @@ async def test_a_node_is_found_by_its_name_alone_where_there_is_one_or_in_the_en
     told = dict(
         line.split("=", 1) for line in (operated.node.folder / "environment").read_text(encoding="utf-8").splitlines()
     )
-    alone, named, unknown, nowhere, untold, away = await asyncio.gather(
+    alone, named, unknown, nowhere, untold, away, no_address = await asyncio.gather(
         operated.run("parked", "list", "--folder", str(operated.folder), "--json"),
         operated.run("parked", "list", "--json", **told),
         operated.run("parked", "list", "--org", "abri-be", "--folder", str(operated.folder), "--json"),
         operated.run("audit", "verify", "--folder", "nowhere"),
         operated.run("audit", "verify", RELAIS_ORGANISATION="abri-be"),
         operated.run("audit", "verify", **(told | {"RELAIS_INTAKE_DATABASE": "postgresql://nobody@127.0.0.1:1/none"})),
+        operated.run("audit", "verify", **(told | {"RELAIS_INTAKE_DATABASE": f"postgresql://u:{CANARY}/@127.0.0.1/n"})),
     )
     assert (alone.code, named.code) == (0, 0)
     assert (unknown.code, unknown.json["error"]["code"]) == (2, "node-not-found")
@@ -257,6 +258,14 @@ async def test_a_node_is_found_by_its_name_alone_where_there_is_one_or_in_the_en
     assert (nowhere.code, nowhere.err.partition(":")[0]) == (2, "node-not-found")
     assert (untold.code, untold.err.partition(":")[0]) == (2, "audit-not-told")
     assert (away.code, away.err.partition(":")[0]) == (1, "database-away")
+    assert (no_address.code, no_address.err.partition(":")[0]) == (1, "database-address-malformed")
+
+
+async def test_a_checkpoint_that_is_no_text_is_refused_in_one_sentence(operated: Operated, tmp_path: Path) -> None:
+    kept = tmp_path / "kept.checkpoint"
+    kept.write_bytes(b"\xff\xfe")
+    said = await operated.here("audit", "verify", "--checkpoint", str(kept))
+    assert (said.code, said.err) == (1, f"file-unusable: {kept}: it is no text in UTF-8\n")
 
 
 async def test_an_operator_has_a_name_that_can_be_written_down(operated: Operated) -> None:

@@ -16,6 +16,8 @@ from deploy.local.databases import (
     new_passwords,
     role_name,
 )
+from deploy.local.errors import LocalCode, LocalError
+from shared.contracts.ids import OrganisationId
 from tests.support.servers import FreshDatabase, Postgres, unique
 
 OWNER, INTAKE, REFERRAL, NOTIFY = DatabaseRole
@@ -181,3 +183,10 @@ async def test_an_administrator_who_is_no_superuser_can_do_it(postgres: Postgres
     await superuser.execute(f"DROP DATABASE {name}")
     await superuser.execute(f"DROP ROLE {name}")
     await superuser.close()
+
+
+async def test_what_is_no_address_is_refused_and_not_repeated() -> None:
+    with pytest.raises(LocalError) as refused:
+        await ensure_database("postgresql://u:kanarienvogel/@127.0.0.1/n", OrganisationId("ccem-fr"))
+    assert refused.value.code is LocalCode.ADDRESS_MALFORMED
+    assert "kanarienvogel" not in str(refused.value)

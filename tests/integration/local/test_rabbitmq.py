@@ -197,6 +197,17 @@ async def test_a_given_broker_on_which_others_meet_is_left_as_it_is(rabbitmq: Ra
     theirs.remove()
 
 
+@pytest.mark.parametrize("only", ["RELAIS_RABBITMQ_URL", "RELAIS_RABBITMQ_ADMIN_URL"])
+def test_what_is_no_address_is_refused_and_not_repeated(tmp_path: Path, only: str) -> None:
+    variables = {"RELAIS_RABBITMQ_URL": "amqp://127.0.0.1:1", "RELAIS_RABBITMQ_ADMIN_URL": "http://127.0.0.1:1"}
+    variables[only] = "http://name:kanarienvogel/@127.0.0.1:1"
+    with pytest.raises(LocalError) as refused, rabbitmq(tmp_path, environment=variables):
+        pass
+    assert refused.value.code is LocalCode.ADDRESS_MALFORMED
+    assert only in refused.value.sentence
+    assert "kanarienvogel" not in str(refused.value)
+
+
 @pytest.mark.parametrize("name", ["l'abri", "foyer-été", 'so "called"', "a$b", "a;b", "a%b", "a\nb"])
 def test_a_folder_in_which_it_could_not_run_is_refused_at_once(tmp_path: Path, name: str) -> None:
     with pytest.raises(LocalError) as refused, private_rabbitmq(tmp_path / name):

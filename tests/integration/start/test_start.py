@@ -211,6 +211,12 @@ async def test_a_login_that_the_database_refuses_is_said(told: Told) -> None:
         assert ended.last.startswith("database-refused-login: ")
 
 
+async def test_what_is_no_address_of_a_database_is_said_and_not_repeated(told: Told) -> None:
+    for process, ended in (await told.all_end(**for_each("DATABASE", f"postgresql://u:{SECRET}/@127.0.0.1/n"))).items():
+        assert ended.code == 1, process
+        assert ended.last.startswith("database-address-malformed: ")
+
+
 async def test_a_port_that_is_taken_is_said_before_anything_starts(told: Told) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
