@@ -1,6 +1,7 @@
 """``relais audit``: verify a node's logs, export one, check an export, and keep checkpoints."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -17,8 +18,12 @@ from deploy.cli.audit_log import (
 )
 from deploy.cli.console import FAILED, CliCode, CliError, answering, say
 from deploy.cli.finding import HERE, Where
+from deploy.cli.operator import Operator
+from shared.audit import log
 from shared.audit.export import verify_export
+from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.services import Service
+from shared.uuids import random_uuid
 
 app = App(name="audit", help="Say whether anybody changed what was written down.")
 
@@ -44,18 +49,26 @@ async def verify(service: Service | None = None, *, checkpoints: Checkpoints = (
 
 @app.command
 async def export(
-    service: Service, path: Path, *, opened: Annotated[bool, Parameter(negative="")] = False, where: Where = HERE
+    service: Service,
+    path: Path,
+    *,
+    opened: Annotated[bool, Parameter(negative="")] = False,
+    operator: str | None = None,
+    where: Where = HERE,
 ) -> None:
     """Write a log to a file that anybody can verify.
 
     Args:
         service: intake, referral or notify.
         path: the file; one that is there is replaced.
-        opened: write what can be read of the entries, and not their commitments alone.
+        opened: write what can be read of the entries, and not their commitments alone. That stands in the log.
+        operator: who reads them: an operator in staff.json. Your login name when it is left out.
         where: which node.
     """
     with answering(as_json=where.as_json):
         node = Node.from_environment(where.environment())
+        if opened:
+            await _note_reading(node, service, Operator.of(operator, node.folder), where.clock().now())
         entries = await export_log(node, service, path, opened=opened)
         key = str(node.verifiers(service)[0])
     say(
@@ -107,6 +120,13 @@ async def checkpoint(service: Service | None = None, *, into: Path | None = None
         f"written to {into}: {', '.join(notes) or 'nothing: no log has a checkpoint yet'}" if into else text,
         as_json=where.as_json,
     )
+
+
+async def _note_reading(node: Node, service: Service, who: Operator, at: datetime) -> None:
+    """Write down that ``who`` reads the entries of a log. It is committed before a line of them is written."""
+    entry = Entry(EntryCode.AUDIT_EXPORTED, who.name, random_uuid(), at, {"login": who.login})
+    async with node.connected(service) as connection, connection.transaction():
+        await log.record(connection, entry)
 
 
 def _services(service: Service | None) -> Sequence[Service]:

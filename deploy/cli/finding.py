@@ -12,6 +12,7 @@ from deploy.cli.console import CliCode, CliError
 from deploy.compose.launch import read_environment
 from deploy.local.network import ENVIRONMENT_FILE
 from deploy.local.supervisor import STATE
+from shared.clock import Clock
 
 ORGANISATION: Final = "RELAIS_ORGANISATION"
 
@@ -44,6 +45,16 @@ class Where:
             return read_environment(*found.values())
         known = f"--org is one of {', '.join(found)}" if found else f"no node runs in {self.folder}"
         raise CliError(CliCode.NODE_NOT_FOUND, f"{known}; or set {ORGANISATION} and what belongs to it")
+
+    def clock(self) -> Clock:
+        """Return the node's clock: the machine's, but in tests.
+
+        Raises:
+            CliError: ``node-not-found``.
+        """
+        environment = self.environment()
+        moved = environment.get("RELAIS_CLOCK_FILE") if environment.get("RELAIS_ENV") == "test" else None
+        return Clock(Path(moved) if moved else None)
 
 
 HERE: Final = Where()

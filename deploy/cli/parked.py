@@ -6,14 +6,12 @@ and stands beside it. What must never happen: a body on the screen, or a message
 """
 
 import os
-import pwd
 import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -22,19 +20,16 @@ from cyclopts import App, Parameter
 from deploy.cli.audit_log import Node
 from deploy.cli.console import CliCode, CliError, answering, say
 from deploy.cli.finding import HERE, Where
+from deploy.cli.operator import Operator
 from shared.audit import log as audit
 from shared.clock import Clock
 from shared.contracts.entries import Entry, EntryCode
-from shared.contracts.ids import StaffId
 from shared.contracts.services import Service
 from shared.messaging import held
-from shared.staff import STAFF_FILE, Role, StaffBook, StaffError
 from shared.storage.pool import Connection
 
 app = App(name="parked", help="Look after messages that were set aside.")
 
-_OPERATOR: Final = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
-_LOGIN: Final = re.compile(r"[A-Za-z0-9._-]{1,40}")
 _SHOWN: Final[Mapping[str, re.Pattern[str]]] = {
     "ce-source": re.compile(r"[a-z0-9]+(-[a-z0-9]+)*-[a-z]{2}"),
     "ce-id": re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
@@ -44,44 +39,6 @@ _SHOWN: Final[Mapping[str, re.Pattern[str]]] = {
 
 ServiceOption = Annotated[Service, Parameter(name="--service")]
 Yes = Annotated[bool, Parameter(negative="")]
-
-
-@dataclass(frozen=True, slots=True)
-class Operator:
-    """Who decides: the name that they give, and the login of the process in which they gave it."""
-
-    name: str
-    login: str
-
-    @classmethod
-    def of(cls, named: str | None, folder: Path) -> "Operator":
-        """Return who decides; without a name it is the login.
-
-        Args:
-            named: whom they say that they are.
-            folder: the node's. Where it has a ``staff.json``, they must be an operator in it.
-
-        Raises:
-            CliError: ``operator-malformed``, ``operator-unknown`` or ``staff-unreadable``.
-        """
-        login = _login()
-        name = named or login
-        if not _OPERATOR.fullmatch(name):
-            raise CliError(
-                CliCode.OPERATOR_MALFORMED,
-                "--operator names who decides: small letters, digits and single . _ - between",
-            )
-        try:
-            member = StaffBook.load(folder / STAFF_FILE).member(StaffId(name))
-        except StaffError as refused:
-            if refused.code == "staff-missing" and not (folder / STAFF_FILE).exists():
-                return cls(name, login)
-            raise CliError(CliCode.STAFF_UNREADABLE, f"{folder / STAFF_FILE} cannot be read: {refused}") from None
-        if member is None or Role.OPERATOR not in member.roles:
-            raise CliError(
-                CliCode.OPERATOR_UNKNOWN, f"no operator in {folder / STAFF_FILE} has the name that was given"
-            )
-        return cls(name, login)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +56,7 @@ class Lot:
         Raises:
             CliError, AuditError: the node is not found, or not told of completely.
         """
-        environment = where.environment()
-        moved = environment.get("RELAIS_CLOCK_FILE") if environment.get("RELAIS_ENV") == "test" else None
-        return cls(Node.from_environment(environment), service, Clock(Path(moved) if moved else None))
+        return cls(Node.from_environment(where.environment()), service, where.clock())
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[Connection]:
@@ -235,16 +190,6 @@ async def _settle(
     done = code.partition(".")[2]
     said = {"held": str(found.id), "done": done, "operator": who.name, "login": who.login}
     say(said, f"{done}: {found.id}", as_json=where.as_json)
-
-
-def _login() -> str:
-    """Return the user that this process runs as, by the system and not by the environment: the name, or the number."""
-    number = os.getuid()
-    try:
-        name = pwd.getpwuid(number).pw_name
-    except KeyError:
-        name = ""
-    return name if _LOGIN.fullmatch(name) else f"uid-{number}"
 
 
 def _confirm(question: str) -> None:

@@ -74,6 +74,9 @@ class EntryCode(StrEnum):
     PARKED_REPLAYED = "parked.replayed"
     PARKED_DROPPED = "parked.dropped"
 
+    AUDIT_EXPORTED = "audit.exported"
+    """Somebody had the entries of the log opened, those of every case too; the subject is the export."""
+
     NOTIFICATION_MADE = "notification.made"
     NOTIFICATION_READ = "notification.read"
     NOTIFICATION_SENT = "notification.sent"

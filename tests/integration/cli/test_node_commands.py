@@ -239,6 +239,27 @@ async def test_the_log_is_verified_exported_and_kept(operated: Operated, tmp_pat
     assert "NOT VERIFIED" in altered.out
 
 
+async def test_who_reads_the_entries_of_every_case_is_written_down_first(operated: Operated, tmp_path: Path) -> None:
+    async def exports() -> list[dict[str, Any]]:
+        rows = await operated.fetch(Service.REFERRAL, "SELECT content FROM audit_leaf WHERE case_id IS NULL")
+        entries = [json.loads(bytes(row["content"])[32:]) for row in rows]
+        return [entry for entry in entries if entry["code"] == "audit.exported"]
+
+    path, nowhere = tmp_path / "referral.jsonl", tmp_path / "nowhere" / "referral.jsonl"
+    asked = ("audit", "export", "referral", str(path))
+    stranger = await operated.here(*asked, "--opened", "--operator", "casework")
+    assert (stranger.code, stranger.err.partition(":")[0]) == (2, "operator-unknown")
+    assert not path.exists()
+    assert (await operated.here(*asked)).code == 0
+    assert await exports() == []
+    assert (await operated.here(*asked, "--opened", "--operator", "operations")).code == 0
+    failed = await operated.here("audit", "export", "referral", str(nowhere), "--opened", "--operator", "operations")
+    assert (failed.code, failed.err.partition(":")[0]) == (1, "file-unusable")
+    found = await exports()
+    assert [(entry["actor"], entry["detail"]) for entry in found] == [("operations", {"login": LOGIN})] * 2
+    assert len({entry["subject"] for entry in found}) == 2
+
+
 async def test_a_node_is_found_by_its_name_alone_where_there_is_one_or_in_the_environment(operated: Operated) -> None:
     told = dict(
         line.split("=", 1) for line in (operated.node.folder / "environment").read_text(encoding="utf-8").splitlines()
