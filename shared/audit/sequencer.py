@@ -32,7 +32,7 @@ class LogAlteredError(Exception):
     code: Final = "audit-log-altered"
 
 
-_LOCK: Final = "SELECT pg_try_advisory_xact_lock(hashtextextended(current_schema() || '.audit_checkpoint', 0))"
+_LOCK: Final = "SELECT one FROM audit_sequencer FOR UPDATE SKIP LOCKED"
 
 _NEWEST: Final = "SELECT size, note, peaks, at FROM audit_checkpoint ORDER BY size DESC LIMIT 1"
 

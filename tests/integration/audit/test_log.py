@@ -147,6 +147,17 @@ async def test_while_one_process_is_at_it_another_does_nothing(log: LogOnDisk) -
     assert checkpoint.size == 1
 
 
+async def test_no_lock_of_another_role_of_the_database_keeps_a_log_from_being_signed(log: LogOnDisk) -> None:
+    await log.write([make_leaf(0)])
+    async with log.connected(DatabaseRole.INTAKE) as thief, log.pool.acquire() as connection, thief.transaction():
+        guessed = "SELECT pg_try_advisory_xact_lock(hashtextextended('referral.audit_checkpoint', 0))"
+        assert await thief.fetchval(guessed)
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            async with thief.transaction():
+                await thief.execute("SELECT one FROM referral.audit_sequencer FOR UPDATE")
+        assert await integrate(connection, SIGNER, NOW) is not None
+
+
 async def waits(connection: Connection, pid: int) -> bool:
     """Say whether the server process ``pid`` waits for a lock."""
     kind = await connection.fetchval("SELECT wait_event_type FROM pg_stat_activity WHERE pid = $1", pid)
