@@ -8,7 +8,7 @@ from typing import Final
 from fastapi import FastAPI
 
 from services.notify.bell import Bell
-from services.notify.domain.retention import cutoffs
+from services.notify.domain.retention import KEEP_READ
 from services.notify.hears import NotifyDesk
 from services.notify.mail.delivery import MailDelivery
 from services.notify.mail.letter import Composer
@@ -21,7 +21,6 @@ from services.notify.settings import NotifySettings
 from services.notify.store import notifications as store
 from services.notify.store.schema import MIGRATIONS
 from services.notify.voice import LOCALE, Voice
-from shared.clock import Clock
 from shared.contracts.services import Service
 from shared.messaging import places
 from shared.messaging.consumer import Consumer
@@ -30,6 +29,7 @@ from shared.messaging.rabbit import make_broker
 from shared.messaging.runtime import Connected
 from shared.messaging.telling import lines_of
 from shared.storage.pool import Pool
+from shared.telemetry.logs import get_logger
 from shared.telemetry.metrics import Dependency
 from shared.web.opened import opened
 from shared.web.service import Parts, make_service
@@ -44,6 +44,8 @@ MAIL_SECONDS: Final = 1.0
 """How often mail is looked for that no bell announced: what was put off, or left by a process that died."""
 BELL_SECONDS: Final = 0.5
 FORGET_SECONDS: Final = 3600.0
+
+log = get_logger(__name__)
 
 
 def create_app(settings: NotifySettings) -> FastAPI:
@@ -94,7 +96,7 @@ async def build(settings: NotifySettings) -> AsyncIterator[Parts]:
             rounds=[
                 Round("bell", bell.listen, BELL_SECONDS),
                 Round("mail", mail.step, MAIL_SECONDS, bell.rung),
-                Round("retention", partial(forget, base.pool, base.clock), FORGET_SECONDS),
+                Round("retention", partial(forget, base.pool), FORGET_SECONDS),
             ],
         )
         reading = Reading(
@@ -108,7 +110,9 @@ async def build(settings: NotifySettings) -> AsyncIterator[Parts]:
         yield Parts(base.staff, runtime, {"reading": reading}, ends=[bell.stop])
 
 
-async def forget(pool: Pool, clock: Clock) -> None:
-    """Delete what is older than it need be."""
+async def forget(pool: Pool) -> None:
+    """Delete what was read long ago, and say how much that was."""
     async with pool.acquire() as connection:
-        await store.forget(connection, cutoffs(clock.now()))
+        count = await store.forget(connection, KEEP_READ)
+    if count:
+        log.info("notifications.forgotten", count=count)

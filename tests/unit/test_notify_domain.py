@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from services.notify.domain.notice import Matter, Notice, matter_of, notice
-from services.notify.domain.retention import KEEP_READ, KEEP_UNREAD, cutoffs
-from services.notify.domain.telling import NOBODY, Telling, tell, tell_parked
+from services.notify.domain.telling import LONGEST_AGO, NOBODY, Telling, tell, tell_parked
 from services.notify.domain.when import (
     FIRST_PAUSE,
     INFORMS,
@@ -216,7 +215,7 @@ def test_a_fact_is_told_to_each_once_and_written_down(given_fact: Fact, staff: l
         (AT - timedelta(minutes=3), AT - timedelta(minutes=3)),
         (AT + timedelta(days=4), AT),
         (datetime.max.replace(tzinfo=UTC), AT),
-        (datetime.min.replace(tzinfo=UTC), AT - KEEP_UNREAD),
+        (datetime.min.replace(tzinfo=UTC), AT - LONGEST_AGO),
     ],
 )
 def test_a_clock_that_is_wrong_makes_no_time_that_cannot_be_shown(said: datetime, shown: datetime) -> None:
@@ -245,11 +244,6 @@ def test_tries_come_later_and_later_within_limits(attempts: int, jitter: float) 
 @pytest.mark.parametrize(("waited", "goes_on"), [(TRIES_END - timedelta(seconds=1), True), (TRIES_END, False)])
 def test_after_a_day_it_is_given_up(waited: timedelta, *, goes_on: bool) -> None:
     assert (next_try(3, AT, AT + waited, 0.5) is not None) == goes_on
-
-
-def test_old_notifications_go() -> None:
-    old = cutoffs(AT)
-    assert (old.read_before, old.made_before) == (AT - KEEP_READ, AT - KEEP_UNREAD)
 
 
 @given(st.uuids(), st.sampled_from(Urgency), st.sampled_from(FactCode))

@@ -1,26 +1,11 @@
-"""How long notifications are kept. They point to what is kept elsewhere, and old ones only tell who did what when.
+"""How long notifications are kept: those that were read, for there are others to be looked at.
 
-The audit log keeps, for as long as its own rules say, that somebody was told; these rows need not.
+They point to what is kept elsewhere, and old ones only tell who did what when: the audit log keeps that, for as long as
+its own rules say. What must never happen: one goes that nobody has read, or whose mail is still to go out.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
-from shared.values import dataclass
-
 KEEP_READ: Final = timedelta(days=30)
-KEEP_UNREAD: Final = timedelta(days=180)
-"""Nobody looked for half a year: the clocks of the referral have long told others."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cutoffs:
-    """What is older than this goes, and its mail with it."""
-
-    read_before: datetime
-    made_before: datetime
-
-
-def cutoffs(at: datetime) -> Cutoffs:
-    """Return what goes at ``at``."""
-    return Cutoffs(read_before=at - KEEP_READ, made_before=at - KEEP_UNREAD)
+"""By the database's own clock, as leases are: a clock of ours that jumps ahead takes nothing along."""

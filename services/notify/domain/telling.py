@@ -4,11 +4,11 @@ This is the whole business of the service, and all of it is pure.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from services.notify.domain.notice import Matter, matter_of
-from services.notify.domain.retention import cutoffs
 from services.notify.domain.when import mail_due
 from services.notify.domain.who import Person, on_duty, who
 from shared.contracts.codes import Urgency
@@ -20,6 +20,9 @@ from shared.values import dataclass
 
 NOBODY = "nobody-to-tell"
 """The organisation has nobody for any audience. The fact is parked, and replayed when somebody is there."""
+
+LONGEST_AGO: Final = timedelta(days=180)
+"""What is told of as older has come from a clock that was wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +43,10 @@ class Telling:
 def tell(fact: Fact, people: Sequence[Person], organisation: OrganisationId, at: datetime) -> Decision[None]:
     """Say who is told of ``fact``, heard at ``at``, and write that down; ``nobody-to-tell`` where nobody can be.
 
-    A fact whose clock was wrong happened when it was heard, or as long ago as anything is kept: its time can be shown.
+    A fact whose clock was wrong happened when it was heard, or :data:`LONGEST_AGO`: its time can be shown.
     """
     due = mail_due(fact.code, fact.urgency, at)
-    happened = min(max(fact.at, cutoffs(at).made_before), at)
+    happened = min(max(fact.at, at - LONGEST_AGO), at)
     tellings = tuple(
         Telling(
             staff=person.id,

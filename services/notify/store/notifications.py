@@ -6,14 +6,13 @@ belongs to anybody but the member it is given.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, NewType
 from uuid import UUID
 
 from asyncpg import Record
 
 from services.notify.domain.notice import Matter
-from services.notify.domain.retention import Cutoffs
 from services.notify.domain.telling import Telling
 from shared.contracts.codes import Urgency
 from shared.contracts.ids import FactId, StaffId
@@ -93,7 +92,15 @@ READ: Final = """
     RETURNING subject, fact, read_at = $3 AS now_first
 """
 
-FORGET: Final = "DELETE FROM notification WHERE read_at < $1 OR made_at < $2"
+FORGET: Final = """
+    DELETE FROM notification AS old
+    WHERE read_at < now() - $1::interval
+        AND NOT EXISTS (
+            SELECT FROM mail
+            WHERE mail.staff = old.staff AND mail.place = old.place
+                AND (state = 'waiting' OR EXISTS (SELECT FROM held WHERE held.id = mail.id))
+        )
+"""
 
 
 async def keep(connection: Connection, tellings: Sequence[Telling], at: datetime) -> list[Numbered]:
@@ -157,9 +164,12 @@ async def read(connection: Connection, staff: StaffId, place: Place, at: datetim
     return None if row is None else Read(row["subject"], FactId(row["fact"]), row["now_first"])
 
 
-async def forget(connection: Connection, old: Cutoffs) -> int:
-    """Delete what is older than ``old``, with its mail, and return how many went."""
-    return int((await connection.execute(FORGET, old.read_before, old.made_before)).removeprefix("DELETE "))
+async def forget(connection: Connection, kept: timedelta) -> int:
+    """Delete what was read longer ago than ``kept``, with its mail, and return how many went.
+
+    What has a mail that waits, or lies in the parking lot, stays.
+    """
+    return int((await connection.execute(FORGET, kept)).removeprefix("DELETE "))
 
 
 def _notifications(rows: Sequence[Record]) -> list[Notification]:

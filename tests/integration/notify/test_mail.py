@@ -1,12 +1,16 @@
 """Mail: whatever the mail server does, every mail comes, comes once where that can be, and stops no other."""
 
 import asyncio
+import json
 from dataclasses import replace
+from io import StringIO
 
 import pytest
 
+from services.notify import app
 from services.notify.mail.server import Answer, Limits, MailServer, MailServerAwayError
 from shared.contracts.codes import Urgency
+from shared.contracts.facts import FactCode
 from shared.messaging import held
 from shared.staff import StaffBook
 from shared.telemetry import metrics
@@ -159,6 +163,26 @@ async def test_a_day_without_a_server_is_not_a_day_of_tries(node: Node) -> None:
     await held_off(node, 1)
     node.pass_time(2 * DAY + 120)
     await node.mails("sent", 1)
+
+
+async def test_a_clock_that_jumps_takes_no_mail_and_nothing_unread_along(
+    node: Node, monkeypatch: pytest.MonkeyPatch, lines: StringIO
+) -> None:
+    monkeypatch.setattr(app, "FORGET_SECONDS", 0.1)
+    await node.mailbox.stop()
+    running = await node.start()
+    await node.tell(a_fact(assignee="ana"), a_fact(FactCode.REFERRAL_OPENED, assignee="ana"))
+    await node.tell(*(a_fact(FactCode.REFERRAL_OPENED, assignee="bruno") for _ in range(2)))
+    await node.told(4)
+    assert (await node.ask(running, "POST", "/notifications/1/read", "bruno")).status_code == 204
+    node.pass_time(200 * DAY)
+    await node.fetch("UPDATE notification SET read_at = now() - interval '31 days' WHERE staff = 'bruno' AND place = 2")
+    await node.told(1, "bruno")
+    assert len(await node.told(2, "ana")) == 2
+    await node.mailbox.start()
+    await node.mails("sent", 1)
+    [line] = [json.loads(line) for line in lines.getvalue().splitlines() if "notifications.forgotten" in line]
+    assert line["count"] == 1
 
 
 @pytest.mark.usefixtures("service")

@@ -4,19 +4,22 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
 
 from deploy.local.databases import DatabaseRole, NodeDatabase
 from services.notify.domain.notice import Matter
-from services.notify.domain.retention import cutoffs
+from services.notify.domain.retention import KEEP_READ
 from services.notify.domain.telling import Telling
 from services.notify.store import listening, mails, notifications
 from services.notify.store.mails import MailState, NewMail
 from shared.contracts.codes import Urgency
 from shared.contracts.ids import FactId, StaffId
+from shared.messaging import held
+from shared.messaging.delivery import Delivery
+from shared.messaging.held import Hold
 from shared.storage.pool import Pool, open_pool
 from tests.integration.notify.conftest import make_database
 from tests.support.servers import FreshDatabase
@@ -36,7 +39,7 @@ async def database(fresh_database: FreshDatabase) -> NodeDatabase:
 async def pool(database: NodeDatabase) -> AsyncIterator[Pool]:
     """Give a pool with the service's own rights, and empty tables."""
     owner = await asyncpg.connect(database.dsn(DatabaseRole.OWNER))
-    await owner.execute("TRUNCATE notify.reader, notify.notification, notify.mail")
+    await owner.execute("TRUNCATE notify.reader, notify.notification, notify.mail, notify.held")
     await owner.close()
     pool = await open_pool(database.dsn(DatabaseRole.NOTIFY), schema="notify", application="notify test")
     yield pool
@@ -45,6 +48,14 @@ async def pool(database: NodeDatabase) -> AsyncIterator[Pool]:
 
 def telling(staff: StaffId = ANA, fact: FactId | None = None) -> Telling:
     return Telling(staff, fact or FactId(uuid4()), uuid4(), Urgency.URGENT, Matter.REFERRAL, AT, AT)
+
+
+def new_mail(place: int) -> NewMail:
+    return NewMail(ANA, place, Urgency.URGENT, AT + timedelta(seconds=place), None)
+
+
+def a_hold(mail: UUID) -> Hold:
+    return Hold(mail, Delivery(b"", {}, "mail"), "mail-refused", 1, AT, None, None, admitted=True)
 
 
 async def test_every_statement_fits_the_schema(pool: Pool) -> None:
@@ -110,15 +121,33 @@ async def test_one_mail_has_one_sender_and_one_end(pool: Pool) -> None:
         assert await mails.any_due(one, AT + lease)
 
 
-async def test_old_notifications_go_with_their_mail_and_their_numbers_never_come_again(pool: Pool) -> None:
+async def test_what_was_read_long_ago_goes_with_its_mail_and_its_numbers_never_come_again(pool: Pool) -> None:
+    long_ago = datetime.now(UTC) - KEEP_READ - timedelta(minutes=1)
+    lately = datetime.now(UTC) - KEEP_READ + timedelta(minutes=1)
     async with pool.acquire() as connection:
-        kept = await notifications.keep(connection, [telling() for _ in range(3)], AT)
-        await mails.keep(connection, [NewMail(ANA, each.place, Urgency.URGENT, AT, None) for each in kept])
-        await notifications.read(connection, ANA, kept[0].place, AT)
-        assert await notifications.forget(connection, cutoffs(AT + timedelta(days=31))) == 1
-        assert await notifications.forget(connection, cutoffs(AT + timedelta(days=181))) == 2
-        assert not await mails.any_due(connection, AT + timedelta(days=200))
-        assert [each.place for each in await notifications.keep(connection, [telling()], AT)] == [4]
+        kept = await notifications.keep(connection, [telling() for _ in range(5)], datetime.min.replace(tzinfo=UTC))
+        old, recent, unread, parked, waits = (each.place for each in kept)
+        await mails.keep(connection, [new_mail(each) for each in (old, recent, parked, waits)])
+        for state in (MailState.SENT, MailState.SENT, MailState.PARKED):
+            claimed = await mails.claim(connection, AT + timedelta(minutes=1), timedelta(minutes=5))
+            assert claimed is not None
+            await mails.settle(connection, claimed.id, state, AT)
+            if state is MailState.PARKED:
+                await held.keep(connection, "mail", [a_hold(claimed.id)])
+        for place, at in ((old, long_ago), (recent, lately), (waits, long_ago), (parked, long_ago)):
+            await notifications.read(connection, ANA, place, at)
+
+        async def left() -> list[int]:
+            return [row["place"] for row in await connection.fetch("SELECT place FROM notification ORDER BY place")]
+
+        assert await notifications.forget(connection, KEEP_READ) == 1
+        assert await left() == [recent, unread, parked, waits]
+        assert await connection.fetchval("SELECT count(*) FROM mail") == 3
+        [lot] = await held.parked(connection)
+        assert await held.drop(connection, lot.id)
+        assert await notifications.forget(connection, KEEP_READ) == 1
+        assert await left() == [recent, unread, waits]
+        assert [each.place for each in await notifications.keep(connection, [telling()], AT)] == [6]
 
 
 @pytest.mark.parametrize(

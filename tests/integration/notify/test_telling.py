@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 from uuid import uuid4
@@ -13,7 +12,7 @@ from shared.contracts.codes import Urgency
 from shared.contracts.facts import Audience, Fact, FactCode
 from shared.contracts.ids import ReferralId, public_number
 from shared.messaging import held
-from shared.telemetry import logs, metrics
+from shared.telemetry import metrics
 from tests.integration.notify.conftest import (
     ANA,
     DALIA,
@@ -29,15 +28,6 @@ from tests.support.servers import BrokerPair, FreshDatabase
 from tests.support.wait import until
 
 CANARIES = ("Aïcha Canari", "Canaryland", "domestic_servitude", "12 rue du Canari", "+33 6 12 34 56 78")
-
-
-@pytest.fixture
-def lines() -> Iterator[StringIO]:
-    """Give what this process logs."""
-    stream = StringIO()
-    logs.configure("debug", "json", stream)
-    yield stream
-    logs.restore()
 
 
 async def parked(node: Node, count: int = 1) -> list[held.Parked]:
