@@ -17,8 +17,10 @@ from services.notify.domain.when import (
     INFORMS,
     LONGEST_PAUSE,
     PATIENCE,
+    REMIND_AFTER,
     TRIES_END,
     mail_due,
+    needs_mail,
     next_try,
 )
 from services.notify.domain.who import INSTEAD, Person, who
@@ -230,6 +232,26 @@ def test_operators_hear_of_what_is_parked_by_the_bell_alone() -> None:
     [telling] = tell_parked(held, (ANA, person("dalia", Audience.OPERATOR)), AT)
     assert (telling.staff, telling.subject, telling.matter) == ("dalia", held, Matter.PARKED)
     assert telling.mail_due is None
+
+
+@pytest.mark.parametrize(
+    ("matter", "reminded", "goes"),
+    [
+        (Matter.PARKED, None, True),
+        (Matter.PARKED, AT, False),
+        (Matter.PARKED, AT - REMIND_AFTER + timedelta(seconds=1), False),
+        (Matter.PARKED, AT - REMIND_AFTER, True),
+        (Matter.PARKED, AT + timedelta(days=400), True),
+        (Matter.REFERRAL, AT, True),
+        (Matter.REPORT, AT, True),
+    ],
+)
+def test_one_mail_that_something_is_parked_is_enough_for_a_day(
+    matter: Matter, reminded: datetime | None, *, goes: bool
+) -> None:
+    """A clock that was ahead, when the last one went out, silences nobody."""
+    assert needs_mail(matter, reminded, AT, read=False) == goes
+    assert not needs_mail(matter, reminded, AT, read=True)
 
 
 @given(st.integers(1, 200), st.floats(0, 1, exclude_max=True))

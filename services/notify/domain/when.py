@@ -1,18 +1,23 @@
 """When a mail is due, and when it is tried again. The bell rings at once and for everything; mail is for what waits.
 
 An immediate or urgent matter is mailed at once. A standard one is mailed only where nobody looked at the bell for an
-hour, so that mail keeps its weight. What merely informs never leaves the bell.
+hour, so that mail keeps its weight. What merely informs never leaves the bell. That something is parked is mailed once,
+however much it is.
 """
 
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
+from services.notify.domain.notice import Matter
 from shared.contracts.codes import Urgency
 from shared.contracts.facts import FactCode
 from shared.growing import doubling
 
 PATIENCE: Final = timedelta(hours=1)
 """How long a standard matter waits at the bell before it is mailed."""
+
+REMIND_AFTER: Final = timedelta(days=1)
+"""How long one mail that something is parked stands for all that is parked after it, unread."""
 
 FIRST_PAUSE: Final = timedelta(seconds=30)
 LONGEST_PAUSE: Final = timedelta(hours=1)
@@ -41,6 +46,23 @@ def mail_due(code: FactCode, urgency: Urgency, at: datetime) -> datetime | None:
             return at + PATIENCE
         case _:
             assert_never(urgency)
+
+
+def needs_mail(matter: Matter, reminded: datetime | None, at: datetime, *, read: bool) -> bool:
+    """Say whether a mail that is due at ``at`` needs to go out.
+
+    Not what was ``read`` at the bell. And of many messages that are parked, whoever must look is mailed of one: anybody
+    who sends us junk could else fill their mailbox until they read none.
+
+    Args:
+        matter: what it is about.
+        reminded: when its reader was last mailed that something is parked, if they have not looked since.
+        at: now.
+        read: whether it was read at the bell.
+    """
+    if read:
+        return False
+    return matter is not Matter.PARKED or reminded is None or not reminded <= at < reminded + REMIND_AFTER
 
 
 def next_try(attempts: int, first_tried: datetime, at: datetime, jitter: float) -> datetime | None:

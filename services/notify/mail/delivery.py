@@ -16,6 +16,7 @@ from datetime import timedelta
 from typing import Final
 
 from services.notify.domain.notice import notice
+from services.notify.domain.when import needs_mail
 from services.notify.mail.letter import Composer, MailHead
 from services.notify.mail.outcome import REFUSED, SERVICE, Outcomes
 from services.notify.mail.server import Answer, MailServer, MailServerAwayError, Session
@@ -96,7 +97,8 @@ class MailDelivery:
         if mail is None:
             return False
         member = self._staff.member(mail.staff)
-        if mail.read or member is None or member.email is None:
+        needed = needs_mail(mail.matter, mail.reminded_at, self._clock.now(), read=mail.read)
+        if not needed or member is None or member.email is None:
             await self._outcomes.skipped(mail)
             return True
         with traces.span_from(mail.traceparent, "mail.send", traces.Kind.CLIENT, {"attempt": mail.attempts}):

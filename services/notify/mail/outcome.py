@@ -58,7 +58,7 @@ class Outcomes:
         log.info("mail.sent", notification_id=mail.id, attempt=mail.attempts)
 
     async def skipped(self, mail: Mail) -> None:
-        """It need not be sent: it was read at the bell, or its reader has no address any more."""
+        """It need not be sent: it was read, says what its reader knows, or its reader has no address any more."""
         async with self._pool.acquire() as connection:
             await mails.settle(connection, mail.id, MailState.SKIPPED, self._clock.now())
 

@@ -30,7 +30,7 @@ class MailState(StrEnum):
     SENT = "sent"
     """The mail server has it."""
     SKIPPED = "skipped"
-    """It was read at the bell first, or its reader has no address any more."""
+    """It was read at the bell first, its reader knows already that something is parked, or has no address any more."""
     PARKED = "parked"
     """An operator must look."""
 
@@ -62,6 +62,8 @@ class Mail:
     attempts: int
     """This try included."""
     traceparent: str | None
+    reminded_at: datetime | None
+    """Where it is about something parked: when its reader was last mailed of another such, and has not read that."""
 
 
 KEEP: Final = """
@@ -90,7 +92,13 @@ CLAIM: Final = """
         RETURNING mail.id, staff, place, first_tried_at, attempts, traceparent
     )
     SELECT id, staff, subject, urgency, matter, made_at, read_at IS NOT NULL AS read,
-        first_tried_at, attempts, traceparent
+        first_tried_at, attempts, traceparent,
+        CASE matter WHEN 'parked' THEN (
+            SELECT other.first_tried_at FROM mail AS other JOIN notification AS of USING (staff, place)
+            WHERE other.staff = mine.staff AND other.state IN ('sent', 'parked')
+                AND of.matter = 'parked' AND of.read_at IS NULL
+            ORDER BY other.first_tried_at DESC LIMIT 1
+        ) END AS reminded_at
     FROM mine JOIN notification USING (staff, place)
 """
 
@@ -147,6 +155,7 @@ async def claim(connection: Connection, at: datetime, lease: timedelta) -> Mail 
         first_tried_at=row["first_tried_at"],
         attempts=row["attempts"],
         traceparent=row["traceparent"],
+        reminded_at=row["reminded_at"],
     )
 
 

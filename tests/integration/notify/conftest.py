@@ -146,12 +146,14 @@ class Node:
 
     async def mails(self, state: str, count: int) -> list[dict[str, Any]]:
         """Wait until ``count`` mails are in ``state``, and return them."""
+        found: list[dict[str, Any]] = []
 
-        async def look() -> list[dict[str, Any]]:
-            found = await self.fetch("SELECT * FROM mail WHERE state = $1", state)
-            return found if len(found) == count else []
+        async def look() -> bool:
+            found[:] = await self.fetch("SELECT * FROM mail WHERE state = $1", state)
+            return len(found) == count
 
-        return await until(look, seconds=10, what=f"{count} mails {state}")
+        await until(look, seconds=10, what=f"{count} mails {state}")
+        return found
 
     async def cut_database(self, application: str = "notify%") -> None:
         """End the service's connections to the database, all or those of ``application``."""

@@ -10,7 +10,7 @@ import pytest
 from services.notify import app
 from services.notify.mail.server import Answer, Limits, MailServer, MailServerAwayError
 from shared.contracts.codes import Urgency
-from shared.contracts.facts import FactCode
+from shared.contracts.facts import Audience, Fact, FactCode
 from shared.messaging import held
 from shared.staff import StaffBook
 from shared.telemetry import metrics
@@ -30,6 +30,11 @@ async def held_off(node: Node, attempts: int) -> None:
         return [(row["state"], row["attempts"], row["leased_until"]) for row in rows] == [("waiting", attempts, None)]
 
     await until(look, seconds=10, what=f"a mail put off after {attempts} tries")
+
+
+def a_parked_fact() -> Fact:
+    """Return what another service says when it has parked a message."""
+    return a_fact(FactCode.MESSAGE_PARKED, Urgency.STANDARD, Audience.OPERATOR)
 
 
 async def cut() -> str:
@@ -223,6 +228,39 @@ async def test_a_standard_matter_is_mailed_when_nobody_looked_for_an_hour(node: 
     await node.mails("sent", 2)
     await node.mails("skipped", 1)
     assert [mail.recipient for mail in node.mailbox.received] == ["chloe@ccem.example.org", "ana@ccem.example.org"]
+
+
+async def test_however_much_is_parked_it_is_mailed_once_until_somebody_looks_or_a_day_has_gone(
+    node: Node, service: Running
+) -> None:
+    await node.tell(*(a_parked_fact() for _ in range(20)))
+    await node.told(20, "dalia")
+    node.pass_time(3700)
+    [sent] = await node.mails("sent", 1)
+    await node.mails("skipped", 19)
+    await node.tell(a_fact(audience=Audience.OPERATOR))
+    await node.mails("sent", 2)
+    await node.tell(a_parked_fact())
+    await node.told(22, "dalia")
+    node.pass_time(2 * 3700)
+    await node.mails("skipped", 20)
+    assert (await node.ask(service, "POST", f"/notifications/{sent['place']}/read", "dalia")).status_code == 204
+    for waited in (3 * 3700, 4 * 3700 + DAY):
+        await node.tell(a_parked_fact())
+        await node.mails("waiting", 1)
+        node.pass_time(waited)
+        await node.mails("waiting", 0)
+    await node.mails("sent", 4)
+    assert (await node.ask(service, "GET", "/notifications", "dalia")).json()["unread"] == 23
+
+
+async def test_a_parked_message_that_was_looked_at_leaves_the_mail_to_the_next(node: Node, service: Running) -> None:
+    await node.tell(a_parked_fact(), a_parked_fact())
+    await node.told(2, "dalia")
+    assert (await node.ask(service, "POST", "/notifications/1/read", "dalia")).status_code == 204
+    node.pass_time(3700)
+    [sent] = await node.mails("sent", 1)
+    assert sent["place"] == 2
 
 
 @pytest.mark.usefixtures("service")
