@@ -13,10 +13,9 @@ from pydantic import ValidationError
 
 from services.notify.domain.telling import Telling, tell, tell_parked
 from services.notify.domain.who import Person
-from services.notify.store import mails, notifications
-from services.notify.store.mails import NewMail
+from services.notify.store import tellings
 from shared.contracts.facts import Fact
-from shared.contracts.ids import FactId, OrganisationId, StaffId
+from shared.contracts.ids import OrganisationId
 from shared.contracts.services import Service
 from shared.messaging.decision import Decision
 from shared.messaging.delivery import Delivery, Heard, Unreadable
@@ -60,16 +59,8 @@ class NotifyDesk(Desk[Fact, None]):
 
     async def say(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
         """Write down every telling, and a mail where one is due; no letter leaves for them."""
-        told: dict[tuple[StaffId, FactId], tuple[Telling, str | None]] = {}
-        for each in said:
-            if isinstance(each.what, Telling):
-                told[each.what.staff, each.what.fact] = each.what, each.traceparent
-        new_mails = []
-        for kept in await notifications.keep(connection, [telling for telling, _ in told.values()], at):
-            telling, traceparent = told[kept.staff, kept.fact]
-            if telling.mail_due is not None:
-                new_mails.append(NewMail(kept.staff, kept.place, telling.urgency, telling.mail_due, traceparent))
-        await mails.keep(connection, new_mails)
+        told = {each.what: each.traceparent for each in said if isinstance(each.what, Telling)}
+        await tellings.keep(connection, told, at)
         return ()
 
     def committed(self, decisions: Sequence[Decision[None]], said: Sequence[Said]) -> None:  # noqa: ARG002

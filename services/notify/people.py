@@ -6,7 +6,7 @@ from typing import Final
 
 from services.notify.domain.who import Person
 from shared.contracts.facts import Audience
-from shared.staff import Role, StaffBook
+from shared.staff import Role, StaffBook, StaffMember
 
 DUTIES: Final[Mapping[Role, Audience]] = MappingProxyType(
     {
@@ -23,8 +23,13 @@ def people(book: StaffBook) -> tuple[Person, ...]:
     return tuple(
         Person(
             id=member.id,
-            duties=frozenset(DUTIES[role] for role in member.roles if role in DUTIES),
+            duties=duties(member),
             has_mail=member.email is not None,
         )
         for member in book.members
     )
+
+
+def duties(member: StaffMember) -> frozenset[Audience]:
+    """Return the audiences that ``member`` is one of; who has none is told of nothing."""
+    return frozenset(DUTIES[role] for role in member.roles if role in DUTIES)

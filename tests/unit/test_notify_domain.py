@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from services.notify.domain.notice import Matter, Notice, matter_of, notice
-from services.notify.domain.telling import LONGEST_AGO, NOBODY, Telling, tell, tell_parked
+from services.notify.domain.telling import LONGEST_AGO, NOBODY, Telling, tell, tell_instead, tell_parked
 from services.notify.domain.when import (
     FIRST_PAUSE,
     INFORMS,
@@ -23,7 +23,7 @@ from services.notify.domain.when import (
     needs_mail,
     next_try,
 )
-from services.notify.domain.who import INSTEAD, Person, who
+from services.notify.domain.who import INSTEAD, Person, on_duty, who
 from services.notify.people import people
 from shared.contracts.codes import Urgency
 from shared.contracts.facts import Audience, Fact, FactCode
@@ -225,6 +225,26 @@ def test_a_clock_that_is_wrong_makes_no_time_that_cannot_be_shown(said: datetime
     [telling] = tell(heard, EVERYBODY, CCEM, AT).says
     assert isinstance(telling, Telling)
     assert telling.at == shown
+
+
+@given(facts, staffs)
+def test_in_somebodys_place_whoever_is_there_for_the_audience_is_told_at_once(
+    given_fact: Fact, staff: list[Person]
+) -> None:
+    later = AT + timedelta(hours=2)
+    for telling in tell(given_fact, staff, CCEM, AT).says:
+        assert isinstance(telling, Telling)
+        instead = tell_instead(telling, staff, later)
+        others = [each for each in staff if each.id != telling.staff]
+        assert [each.staff for each in instead] == names(on_duty(given_fact.audience, others))
+        for each in instead:
+            assert (each.fact, each.subject, each.matter, each.at) == (
+                telling.fact,
+                telling.subject,
+                telling.matter,
+                telling.at,
+            )
+            assert each.mail_due in {None, later}
 
 
 def test_operators_hear_of_what_is_parked_by_the_bell_alone() -> None:

@@ -4,6 +4,7 @@ This is the whole business of the service, and all of it is pure.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -36,6 +37,8 @@ class Telling:
     matter: Matter
     at: datetime
     """When it happened."""
+    audience: Audience
+    """Who must know, by role: others of it are told where this person cannot be."""
     mail_due: datetime | None
     """When to mail it, if it is still unread by then; ``None`` for the bell alone."""
 
@@ -55,13 +58,26 @@ def tell(fact: Fact, people: Sequence[Person], organisation: OrganisationId, at:
             urgency=fact.urgency,
             matter=matter_of(fact.code),
             at=happened,
+            audience=fact.audience,
             mail_due=due if person.has_mail else None,
         )
         for person in who(fact, people)
     )
     if not tellings:
         return Decision.refused(NOBODY)
-    return Decision(says=tellings, entries=tuple(_made(telling, organisation, at) for telling in tellings))
+    return Decision(says=tellings, entries=tuple(made(telling, organisation, at) for telling in tellings))
+
+
+def tell_instead(telling: Telling, people: Sequence[Person], at: datetime) -> tuple[Telling, ...]:
+    """Say who is told in the place of whoever has not read ``telling`` and cannot be mailed; nobody if nobody is there.
+
+    It has waited already: what is to be mailed is due ``at`` once.
+    """
+    others = [person for person in people if person.id != telling.staff]
+    return tuple(
+        replace(telling, staff=person.id, mail_due=at if person.has_mail else None)
+        for person in on_duty(telling.audience, others)
+    )
 
 
 def tell_parked(held: UUID, people: Sequence[Person], at: datetime) -> tuple[Telling, ...]:
@@ -70,12 +86,13 @@ def tell_parked(held: UUID, people: Sequence[Person], at: datetime) -> tuple[Tel
     By the bell alone: where mail is what fails, a mail about it would fail in turn, without an end.
     """
     return tuple(
-        Telling(person.id, FactId(held), held, Urgency.URGENT, Matter.PARKED, at, mail_due=None)
+        Telling(person.id, FactId(held), held, Urgency.URGENT, Matter.PARKED, at, Audience.OPERATOR, mail_due=None)
         for person in on_duty(Audience.OPERATOR, people)
     )
 
 
-def _made(telling: Telling, organisation: OrganisationId, at: datetime) -> Entry:
+def made(telling: Telling, organisation: OrganisationId, at: datetime) -> Entry:
+    """Return what is written down of a telling."""
     channels = "bell" if telling.mail_due is None else "bell,mail"
     detail = {"fact": str(telling.fact), "staff": telling.staff, "channels": channels}
     return Entry(EntryCode.NOTIFICATION_MADE, organisation, telling.subject, at, detail)

@@ -20,6 +20,7 @@ from services.notify.domain.when import needs_mail
 from services.notify.mail.letter import Composer, MailHead
 from services.notify.mail.outcome import REFUSED, SERVICE, Outcomes
 from services.notify.mail.server import Answer, MailServer, MailServerAwayError, Session
+from services.notify.people import duties
 from services.notify.store import mails
 from services.notify.store.mails import Mail
 from shared.clock import Clock
@@ -96,10 +97,12 @@ class MailDelivery:
             mail = await mails.claim(connection, self._clock.now(), self._lease)
         if mail is None:
             return False
-        member = self._staff.member(mail.staff)
-        needed = needs_mail(mail.matter, mail.reminded_at, self._clock.now(), read=mail.read)
-        if not needed or member is None or member.email is None:
+        if not needs_mail(mail.matter, mail.reminded_at, self._clock.now(), read=mail.read):
             await self._outcomes.skipped(mail)
+            return True
+        member = self._staff.member(mail.staff)
+        if member is None or member.email is None or not duties(member):
+            await self._outcomes.handed_on(mail)
             return True
         with traces.span_from(mail.traceparent, "mail.send", traces.Kind.CLIENT, {"attempt": mail.attempts}):
             try:

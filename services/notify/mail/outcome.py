@@ -1,4 +1,4 @@
-"""Writes down what became of a mail, in one transaction with its audit entry: sent, skipped, put off, or parked.
+"""Writes down what became of a mail, in one transaction with its audit entry: sent, told to others, put off, parked.
 
 A mail that nobody can deliver goes where messages go that nobody can deal with: into the parking lot, under the
 consumer ``mail``, where an operator lists, replays or drops it with the same commands.
@@ -9,10 +9,10 @@ from datetime import datetime
 from random import random
 from typing import Final
 
-from services.notify.domain.telling import tell_parked
+from services.notify.domain.telling import NOBODY, Telling, made, tell_instead, tell_parked
 from services.notify.domain.when import next_try
 from services.notify.domain.who import Person
-from services.notify.store import mails, notifications
+from services.notify.store import mails, notifications, tellings
 from services.notify.store.mails import Mail, MailState
 from shared.audit import log as audit
 from shared.clock import Clock
@@ -58,9 +58,25 @@ class Outcomes:
         log.info("mail.sent", notification_id=mail.id, attempt=mail.attempts)
 
     async def skipped(self, mail: Mail) -> None:
-        """It need not be sent: it was read, says what its reader knows, or its reader has no address any more."""
+        """It need not be sent: it was read at the bell, or says what its reader knows."""
         async with self._pool.acquire() as connection:
             await mails.settle(connection, mail.id, MailState.SKIPPED, self._clock.now())
+
+    async def handed_on(self, mail: Mail) -> None:
+        """Its reader has left, or has no duty or address any more: tell others, or park it if nobody is there."""
+        at = self._clock.now()
+        unread = Telling(mail.staff, mail.fact, mail.subject, mail.urgency, mail.matter, mail.at, mail.audience, None)
+        instead = tell_instead(unread, self._people, at)
+        if not instead:
+            await self.parked(mail, NOBODY)
+            return
+        new: list[Telling] = []
+        async with self._pool.acquire() as connection, connection.transaction():
+            if await mails.settle(connection, mail.id, MailState.SKIPPED, at):
+                new = await tellings.keep(connection, dict.fromkeys(instead, mail.traceparent), at)
+                await audit.record(connection, *(made(telling, self._organisation, at) for telling in new))
+        metrics.NOTIFICATIONS.add(len(new), channel="bell", code=mail.matter)
+        log.warning("mail.handed-on", notification_id=mail.id, count=len(new))
 
     async def untried(self, mail: Mail) -> None:
         """The mail server took nothing from us, so it is as if nobody had claimed this mail."""

@@ -13,7 +13,8 @@ from uuid import UUID
 
 from services.notify.domain.notice import Matter
 from shared.contracts.codes import Urgency
-from shared.contracts.ids import StaffId
+from shared.contracts.facts import Audience
+from shared.contracts.ids import FactId, StaffId
 from shared.storage.pool import Connection
 from shared.values import dataclass
 
@@ -30,7 +31,7 @@ class MailState(StrEnum):
     SENT = "sent"
     """The mail server has it."""
     SKIPPED = "skipped"
-    """It was read at the bell first, its reader knows already that something is parked, or has no address any more."""
+    """It was read at the bell first, its reader knows already that something is parked, or others were told instead."""
     PARKED = "parked"
     """An operator must look."""
 
@@ -42,6 +43,7 @@ class NewMail:
     staff: StaffId
     place: int
     urgency: Urgency
+    audience: Audience
     due_at: datetime
     traceparent: str | None
 
@@ -52,9 +54,14 @@ class Mail:
 
     id: MailId
     staff: StaffId
+    audience: Audience
+    """Who must know, by role."""
+    fact: FactId
     subject: UUID
     urgency: Urgency
     matter: Matter
+    at: datetime
+    """When it happened."""
     made_at: datetime
     """When the notification was made: the mail's date, the same in every try."""
     read: bool
@@ -67,10 +74,10 @@ class Mail:
 
 
 KEEP: Final = """
-    INSERT INTO mail (staff, place, rank, due_at, traceparent)
-    SELECT staff, place, rank, due_at, traceparent
-    FROM unnest($1::text[], $2::bigint[], $3::integer[], $4::timestamptz[], $5::text[])
-        AS mail (staff, place, rank, due_at, traceparent)
+    INSERT INTO mail (staff, place, rank, audience, due_at, traceparent)
+    SELECT staff, place, rank, audience, due_at, traceparent
+    FROM unnest($1::text[], $2::bigint[], $3::integer[], $4::text[], $5::timestamptz[], $6::text[])
+        AS mail (staff, place, rank, audience, due_at, traceparent)
 """
 
 DUE: Final = """
@@ -89,9 +96,9 @@ CLAIM: Final = """
         UPDATE mail
         SET attempts = attempts + 1, first_tried_at = coalesce(first_tried_at, $1), leased_until = now() + $2
         FROM due WHERE mail.id = due.id
-        RETURNING mail.id, staff, place, first_tried_at, attempts, traceparent
+        RETURNING mail.id, staff, place, audience, first_tried_at, attempts, traceparent
     )
-    SELECT id, staff, subject, urgency, matter, made_at, read_at IS NOT NULL AS read,
+    SELECT id, staff, audience, fact, subject, urgency, matter, at, made_at, read_at IS NOT NULL AS read,
         first_tried_at, attempts, traceparent,
         CASE matter WHEN 'parked' THEN (
             SELECT other.first_tried_at FROM mail AS other JOIN notification AS of USING (staff, place)
@@ -129,6 +136,7 @@ async def keep(connection: Connection, mails: Sequence[NewMail]) -> None:
         [mail.staff for mail in mails],
         [mail.place for mail in mails],
         [RANKS[mail.urgency] for mail in mails],
+        [mail.audience for mail in mails],
         [mail.due_at for mail in mails],
         [mail.traceparent for mail in mails],
     )
@@ -147,9 +155,12 @@ async def claim(connection: Connection, at: datetime, lease: timedelta) -> Mail 
     return Mail(
         id=MailId(row["id"]),
         staff=StaffId(row["staff"]),
+        audience=Audience(row["audience"]),
+        fact=FactId(row["fact"]),
         subject=row["subject"],
         urgency=Urgency(row["urgency"]),
         matter=Matter(row["matter"]),
+        at=row["at"],
         made_at=row["made_at"],
         read=row["read"],
         first_tried_at=row["first_tried_at"],

@@ -16,6 +16,7 @@ from services.notify.domain.telling import Telling
 from services.notify.store import listening, mails, notifications
 from services.notify.store.mails import MailState, NewMail
 from shared.contracts.codes import Urgency
+from shared.contracts.facts import Audience
 from shared.contracts.ids import FactId, StaffId
 from shared.messaging import held
 from shared.messaging.delivery import Delivery
@@ -47,11 +48,11 @@ async def pool(database: NodeDatabase) -> AsyncIterator[Pool]:
 
 
 def telling(staff: StaffId = ANA, fact: FactId | None = None) -> Telling:
-    return Telling(staff, fact or FactId(uuid4()), uuid4(), Urgency.URGENT, Matter.REFERRAL, AT, AT)
+    return Telling(staff, fact or FactId(uuid4()), uuid4(), Urgency.URGENT, Matter.REFERRAL, AT, Audience.ASSIGNEE, AT)
 
 
 def new_mail(place: int) -> NewMail:
-    return NewMail(ANA, place, Urgency.URGENT, AT + timedelta(seconds=place), None)
+    return NewMail(ANA, place, Urgency.URGENT, Audience.ASSIGNEE, AT + timedelta(seconds=place), None)
 
 
 def a_hold(mail: UUID) -> Hold:
@@ -106,7 +107,7 @@ async def test_one_mail_has_one_sender_and_one_end(pool: Pool) -> None:
     lease = timedelta(minutes=5)
     async with pool.acquire() as one, pool.acquire() as other:
         kept = await notifications.keep(one, [telling(), telling()], AT)
-        await mails.keep(one, [NewMail(ANA, each.place, Urgency.URGENT, AT, None) for each in kept])
+        await mails.keep(one, [NewMail(ANA, each.place, Urgency.URGENT, Audience.ASSIGNEE, AT, None) for each in kept])
         async with one.transaction():
             first = await mails.claim(one, AT, lease)
             second = await mails.claim(other, AT, lease)
