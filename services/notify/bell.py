@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from services.notify.store.listening import listen
+from services.notify.store.notifications import mark
 from shared.contracts.ids import StaffId
 
 MOST_STREAMS: Final = 16
@@ -30,6 +31,7 @@ class Bell:
         self.rung = asyncio.Event()
         """Set by every ring, whomever it is for: there may be mail to send."""
         self._dsn = dsn
+        self._secret = b""
         self._waiting: dict[StaffId, set[asyncio.Event]] = {}
         self._stopped = False
 
@@ -44,7 +46,7 @@ class Bell:
         Raises:
             OSError, asyncpg.PostgresError: the connection could not be made, or does not answer any more.
         """
-        await listen(self._dsn, self._ring_all, self._ring)
+        await listen(self._dsn, self._begin, self._ring)
 
     @contextmanager
     def heard_by(self, staff: StaffId) -> Iterator[asyncio.Event]:
@@ -70,9 +72,15 @@ class Bell:
         self._stopped = True
         self._ring_all()
 
-    def _ring(self, staff: StaffId) -> None:
-        for event in self._waiting.get(staff, ()):
-            event.set()
+    def _begin(self, secret: bytes) -> None:
+        self._secret = secret
+        self._ring_all()
+
+    def _ring(self, marked: str) -> None:
+        for staff, waiting in self._waiting.items():
+            if mark(self._secret, staff) == marked:
+                for event in waiting:
+                    event.set()
         self.rung.set()
 
     def _ring_all(self) -> None:

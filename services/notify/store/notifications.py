@@ -7,6 +7,7 @@ belongs to anybody but the member it is given.
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Final, NewType
 from uuid import UUID
 
@@ -23,7 +24,7 @@ Place = NewType("Place", int)
 """A notification's number in its member's own count, from 1. Also the feed's event id."""
 
 CHANNEL: Final = "notification"
-"""Where PostgreSQL says, at the commit, for whom there is something new."""
+"""Where PostgreSQL says, at the commit, for whom there is something new: by a :func:`mark`: any role may listen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,10 @@ KEEP: Final = """
     RETURNING staff, fact, place
 """
 
-RING: Final = "SELECT pg_notify($1, staff) FROM unnest($2::text[]) AS told (staff)"
+RING: Final = """
+    SELECT pg_notify($1, encode(sha256(secret || convert_to(staff, 'UTF8')), 'hex'))
+    FROM bell, unnest($2::text[]) AS told (staff)
+"""
 
 AFTER: Final = """
     SELECT place, subject, urgency, matter, at, read_at FROM notification
@@ -101,6 +105,11 @@ FORGET: Final = """
                 AND (state = 'waiting' OR EXISTS (SELECT FROM held WHERE held.id = mail.id))
         )
 """
+
+
+def mark(secret: bytes, staff: StaffId) -> str:
+    """Return what the bell calls ``staff``: SHA-256 over its ``secret`` and their name, in hexadecimal."""
+    return sha256(secret + staff.encode()).hexdigest()
 
 
 async def keep(connection: Connection, tellings: Sequence[Telling], at: datetime) -> list[Numbered]:

@@ -3,16 +3,21 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
+from hashlib import sha256
 
+import asyncpg
 import pytest
 from starlette.types import Message, Scope
 
+from deploy.local.databases import DatabaseRole
 from services.notify import reading
 from services.notify.bell import MOST_STREAMS
 from services.notify.routes.feed import Feed
+from services.notify.store.notifications import CHANNEL
 from shared.contracts.facts import Fact, FactCode
 from tests.integration.notify.conftest import Node, Reader, a_fact
 from tests.support.feed import Event
+from tests.support.wait import until
 
 
 def subjects(events: list[Event]) -> list[str]:
@@ -63,6 +68,22 @@ async def test_each_hears_their_own_and_nobody_elses(reader: Reader) -> None:
         assert subjects(await other.take(1)) == subjects_of(theirs)
         with pytest.raises(TimeoutError):
             await other.next(0.1)
+
+
+async def test_another_role_of_the_database_does_not_hear_whom_the_bell_rings_for(reader: Reader) -> None:
+    heard = list[str]()
+    thief = await asyncpg.connect(reader.node.database.dsn(DatabaseRole.INTAKE))
+    await thief.add_listener(CHANNEL, lambda _connection, _pid, _channel, said: heard.append(str(said)))
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await thief.fetch("SELECT secret FROM notify.bell")
+    async with reader.feed() as feed:
+        await reader.tell(2)
+        await feed.take(2)
+    await until(lambda: heard, what="the bell has rung")
+    await thief.close()
+    guesses = {reader.name, sha256(reader.name.encode()).hexdigest()}
+    assert not guesses & set(heard)
+    assert {len(each) for each in heard} == {64}
 
 
 async def test_a_second_process_rings_for_what_the_first_one_heard(node: Node) -> None:
