@@ -15,7 +15,7 @@ from services.notify.domain.telling import Telling, tell, tell_parked
 from services.notify.domain.who import Person
 from services.notify.store import tellings
 from shared.contracts.facts import Fact
-from shared.contracts.ids import OrganisationId
+from shared.contracts.ids import FactId, OrganisationId
 from shared.contracts.services import Service
 from shared.messaging.decision import Decision
 from shared.messaging.delivery import Delivery, Heard, Unreadable
@@ -23,6 +23,7 @@ from shared.messaging.desk import Desk, Said
 from shared.messaging.outbox import Letter
 from shared.storage.pool import Connection
 from shared.telemetry import metrics
+from shared.uuids import random_uuid
 
 MALFORMED: Final = "fact-malformed"
 
@@ -71,4 +72,4 @@ class NotifyDesk(Desk[Fact, None]):
 
     def parked(self, held: UUID, code: str, at: datetime) -> tuple[object, ...]:  # noqa: ARG002
         """Tell the operators at the bell, here and now: they cannot be told by a fact that cannot be dealt with."""
-        return tell_parked(held, self._people, at)
+        return tell_parked(FactId(random_uuid()), held, self._people, at)

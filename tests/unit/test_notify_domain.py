@@ -248,9 +248,10 @@ def test_in_somebodys_place_whoever_is_there_for_the_audience_is_told_at_once(
 
 
 def test_operators_hear_of_what_is_parked_by_the_bell_alone() -> None:
-    held = uuid4()
-    [telling] = tell_parked(held, (ANA, person("dalia", Audience.OPERATOR)), AT)
-    assert (telling.staff, telling.subject, telling.matter) == ("dalia", held, Matter.PARKED)
+    held, fact_id = uuid4(), FactId(uuid4())
+    [telling] = tell_parked(fact_id, held, (ANA, person("dalia", Audience.OPERATOR)), AT)
+    assert (telling.staff, telling.fact, telling.subject) == ("dalia", fact_id, held)
+    assert telling.matter is Matter.PARKED
     assert telling.mail_due is None
 
 

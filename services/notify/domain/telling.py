@@ -80,13 +80,14 @@ def tell_instead(telling: Telling, people: Sequence[Person], at: datetime) -> tu
     )
 
 
-def tell_parked(held: UUID, people: Sequence[Person], at: datetime) -> tuple[Telling, ...]:
+def tell_parked(fact: FactId, held: UUID, people: Sequence[Person], at: datetime) -> tuple[Telling, ...]:
     """Say which operators hear, by the bell alone, that a message or a mail was parked here as ``held``.
 
+    ``fact`` is new each time: what is replayed and parked again is told again.
     By the bell alone: where mail is what fails, a mail about it would fail in turn, without an end.
     """
     return tuple(
-        Telling(person.id, FactId(held), held, Urgency.URGENT, Matter.PARKED, at, Audience.OPERATOR, mail_due=None)
+        Telling(person.id, fact, held, Urgency.URGENT, Matter.PARKED, at, Audience.OPERATOR, mail_due=None)
         for person in on_duty(Audience.OPERATOR, people)
     )
 

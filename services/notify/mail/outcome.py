@@ -17,7 +17,7 @@ from services.notify.store.mails import Mail, MailState
 from shared.audit import log as audit
 from shared.clock import Clock
 from shared.contracts.entries import Entry, EntryCode
-from shared.contracts.ids import OrganisationId
+from shared.contracts.ids import FactId, OrganisationId
 from shared.contracts.services import Service
 from shared.messaging import held
 from shared.messaging.delivery import Delivery
@@ -25,6 +25,7 @@ from shared.messaging.held import Hold
 from shared.storage.pool import Connection, Pool
 from shared.telemetry import metrics
 from shared.telemetry.logs import get_logger
+from shared.uuids import random_uuid
 
 SERVICE: Final = Service.NOTIFY.value
 CONSUMER: Final = "mail"
@@ -110,7 +111,8 @@ class Outcomes:
         async with self._pool.acquire() as connection, connection.transaction():
             if await mails.settle(connection, mail.id, MailState.PARKED, at):
                 await held.keep(connection, CONSUMER, [hold])
-                await notifications.keep(connection, tell_parked(mail.id, self._people, at), at)
+                told = tell_parked(FactId(random_uuid()), mail.id, self._people, at)
+                await notifications.keep(connection, told, at)
                 await self._record(connection, EntryCode.NOTIFICATION_PARKED, mail, at, reason=reason)
         metrics.MESSAGES_HANDLED.add(service=SERVICE, outcome=metrics.Outcome.PARKED, code=reason)
         log.warning("mail.parked", notification_id=mail.id, attempt=mail.attempts, reason=reason)

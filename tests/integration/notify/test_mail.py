@@ -146,6 +146,16 @@ async def test_what_the_server_refuses_is_parked_and_an_operator_may_replay_it(n
 
 
 @pytest.mark.usefixtures("service")
+async def test_a_mail_that_is_replayed_and_refused_again_rings_again(node: Node) -> None:
+    node.mailbox.recipients = ["550 no such mailbox"] * 2
+    await node.tell(a_fact(assignee="ana"))
+    [lot] = await parked(node)
+    await node.told(1, "dalia")
+    await replay(node, lot)
+    assert {row["subject"] for row in await node.told(2, "dalia")} == {lot.id}
+
+
+@pytest.mark.usefixtures("service")
 async def test_after_a_day_of_tries_a_mail_is_parked(node: Node) -> None:
     node.mailbox.recipients = ["451 later"] * 10
     await node.tell(a_fact(assignee="ana"))

@@ -218,6 +218,15 @@ async def test_where_there_is_nobody_a_fact_waits_in_the_parking_lot_for_somebod
         await node.close()
 
 
+@pytest.mark.usefixtures("service")
+async def test_a_fact_that_is_replayed_and_cannot_be_read_again_rings_again(node: Node) -> None:
+    await node.publish(b"no fact")
+    [lot] = await parked(node)
+    await node.told(1, "dalia")
+    await replay(node, lot)
+    assert {row["subject"] for row in await node.told(2, "dalia")} == {lot.id}
+
+
 async def test_the_same_id_with_other_bytes_is_parked(node: Node, service: Running) -> None:
     fact = a_fact(assignee="ana")
     await node.tell(fact)
