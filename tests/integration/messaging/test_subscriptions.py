@@ -78,6 +78,21 @@ async def test_a_channel_that_the_broker_closes_comes_back(bench: Bench) -> None
     await works(bench)
 
 
+async def test_a_consumer_that_is_gone_and_that_the_client_library_does_not_miss_is_subscribed_again(
+    bench: Bench,
+) -> None:
+    await bench.runtime.start()
+    await works(bench)
+    subscriber = bench.runtime.consumers[0].subscription._subscriber  # noqa: SLF001
+    queue, tag = subscriber._queue_obj, subscriber._consumer_tag  # noqa: SLF001
+    assert queue is not None
+    assert tag is not None
+    channel = await queue.channel.get_underlay_channel()
+    await channel.basic_cancel(tag)  # the library takes up again what the broker ends, and not this
+    await until(lambda: is_not_ready(bench), seconds=10)
+    await works(bench)
+
+
 async def test_a_queue_that_goes_and_comes_back_is_heard_again(bench: Bench) -> None:
     await bench.runtime.start()
     await works(bench)

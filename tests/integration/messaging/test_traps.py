@@ -4,8 +4,9 @@ The numbers are those of ``docs/architecture/messaging.md``.
 """
 
 import asyncio
-import json
+from collections.abc import Sequence
 from dataclasses import replace
+from hashlib import sha256
 from time import monotonic
 from typing import Any, cast
 from uuid import uuid4
@@ -23,6 +24,7 @@ from deploy.broker.topology import BrokerRole, node_host
 from shared.messaging import outbox, places
 from shared.messaging.consumer import LARGEST_BATCH
 from shared.messaging.decision import Decision
+from shared.messaging.delivery import LARGEST_KEPT
 from shared.messaging.outbox import Letter
 from shared.messaging.publisher import RabbitPublisher
 from shared.messaging.rabbit import BrokerError, check_topology, connect, make_broker
@@ -236,6 +238,33 @@ async def test_10_stopping_finishes_the_batch_and_leaves_the_rest_to_the_broker(
     await until(lambda: _waiting(bench, QUEUE, 600 - len(bench.desk.decided)), seconds=15)
 
 
+async def test_10_stopping_lets_letters_leave_before_the_broker_goes(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish, stop, publishing, leave = RabbitPublisher.publish, bench.broker.stop, asyncio.Event(), asyncio.Event()
+    left_behind = list[int]()
+
+    async def slow(self: RabbitPublisher, exchange: str, letters: Sequence[Letter], *, within: float) -> Any:  # noqa: ANN401 - passed on
+        publishing.set()
+        await leave.wait()
+        return await publish(self, exchange, letters, within=within)
+
+    async def noted() -> None:
+        left_behind.append(await bench.count("outbox"))
+        await stop()
+
+    monkeypatch.setattr(RabbitPublisher, "publish", slow)
+    monkeypatch.setattr(bench.broker, "stop", noted)
+    await bench.runtime.start()
+    await bench.send([message(uuid4(), 1)])
+    await publishing.wait()
+    stopping = asyncio.create_task(bench.runtime.stop())
+    await until(lambda: all(task.done() for task in bench.runtime._coming_round), seconds=10)  # noqa: SLF001
+    leave.set()
+    await stopping
+    assert left_behind == [0]
+
+
 async def test_14_a_batch_is_acknowledged_with_one_frame(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     frames: list[tuple[int, bool]] = []
     original = aiormq.Channel.basic_ack
@@ -252,9 +281,11 @@ async def test_14_a_batch_is_acknowledged_with_one_frame(bench: Bench, monkeypat
     await until(lambda: _waiting(bench, QUEUE, 0))
 
 
-async def test_15_what_kills_whoever_takes_it_ends_in_the_one_parking_lot(bench: Bench) -> None:
-    id_, body = message(uuid4(), 1)
-    await bench.send([(id_, body)])
+@pytest.mark.parametrize("size", [10, LARGEST_KEPT, LARGEST_KEPT + 1])
+async def test_15_what_kills_whoever_takes_it_ends_in_the_one_parking_lot(bench: Bench, size: int) -> None:
+    """As it came, or, where it is larger than anything that can be read, as its size and digest."""
+    body = b"x" * size
+    await bench.send([(uuid4(), body)])
     connection = await aio_pika.connect(bench.pair.url(bench.pair.ccem, BrokerRole.REFERRAL))
     queue = await (await connection.channel()).get_queue(QUEUE, ensure=False)
 
@@ -269,9 +300,10 @@ async def test_15_what_kills_whoever_takes_it_ends_in_the_one_parking_lot(bench:
     await connection.close()
     await bench.runtime.start()
     await until(lambda: _held(bench, "delivery-limit"), seconds=10)
-    row = await bench.pool.fetchrow("SELECT body, due_at FROM held")
+    row = await bench.pool.fetchrow("SELECT body, size, digest, due_at FROM held")
     assert row is not None
-    assert json.loads(row["body"]) == json.loads(body)
+    kept = (body, None, None) if size <= LARGEST_KEPT else (b"", size, sha256(body).digest())
+    assert (row["body"], row["size"], row["digest"]) == kept
     assert row["due_at"] is None
 
 
@@ -285,6 +317,18 @@ async def test_a_letter_left_by_a_crash_is_swept_up_and_goes_out_once(bench: Ben
     await until(lambda: bench.said, seconds=10)
     await until(lambda: _outbox_is_empty(bench), seconds=5)
     assert [each.message_id for each in bench.said] == [str(left.id)]
+
+
+async def test_all_that_was_left_is_swept_up_at_once_and_in_order(bench: Bench) -> None:
+    await bench.listen()
+    await connect(bench.broker, "node")
+    left = [letter() for _ in range(5)]
+    async with bench.pool.acquire() as connection:
+        await outbox.put(connection, left, bench.clock.now())
+    bench.clock_file.write_text("20")
+    assert await bench.runtime.post.sweep() == 5
+    assert await bench.count("outbox") == 0
+    await until(lambda: [each.message_id for each in bench.said] == [str(each.id) for each in left])
 
 
 async def _total_is(bench: Bench, parcel: object, total: int) -> bool:

@@ -167,6 +167,12 @@ class Node:
         )
         await admin.close()
 
+    async def let_connect(self, allowed: bool) -> None:  # noqa: FBT001 - what the statement says
+        """Let the database take new connections, or none."""
+        admin = await asyncpg.connect(self.database.admin_dsn)
+        await admin.execute(f"ALTER DATABASE {self.database.name} ALLOW_CONNECTIONS {allowed}")
+        await admin.close()
+
     def pass_time(self, seconds: float) -> None:
         """Move the service's clock on, ``seconds`` from the real time."""
         self.clock_file.write_text(str(seconds))

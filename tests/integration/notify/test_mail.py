@@ -12,8 +12,9 @@ from services.notify.mail.server import Answer, Limits, MailServer, MailServerAw
 from shared.contracts.codes import Urgency
 from shared.contracts.facts import Audience, Fact, FactCode
 from shared.messaging import held
+from shared.messaging.loops import come_round
 from shared.staff import Role, StaffBook
-from shared.telemetry import metrics
+from shared.telemetry import logs, metrics
 from tests.integration.notify.conftest import SENDER, SITE, Node, Running, a_fact
 from tests.integration.notify.test_telling import audit_codes, parked, replay
 from tests.support.mailbox import OK, CutError, Mailbox
@@ -275,17 +276,31 @@ async def test_a_parked_message_that_was_looked_at_leaves_the_mail_to_the_next(n
 
 @pytest.mark.usefixtures("service")
 async def test_what_was_accepted_while_the_database_is_away_is_written_down_and_not_sent_again(node: Node) -> None:
-    async def cut_the_database() -> str:
+    async def take_the_database() -> str:
+        await node.let_connect(False)
         await node.cut_database()
         return OK
 
-    node.mailbox.answers = [cut_the_database]
-    await node.tell(a_fact(assignee="ana"))
+    node.mailbox.answers = [take_the_database]
+    stream = StringIO()
+    logs.configure("info", "json", stream)
+    try:
+        await node.tell(a_fact(assignee="ana"))
+        await until(lambda: '"component": "mail"' in stream.getvalue(), what="the mail cannot be written down")
+    finally:
+        logs.restore()
+        await node.let_connect(True)
     await node.mails("sent", 1)
     await node.tell(a_fact(assignee="ana"))
     await node.mails("sent", 2)
     assert len({mail.message_id for mail in node.mailbox.received}) == len(node.mailbox.received) == 2
     assert (await audit_codes(node))["notification.sent"] == 2
+
+
+def mail_is_stopped() -> bool:
+    """Say whether the work that comes round, mail among it, has been told to stop."""
+    rounds = [task for task in asyncio.all_tasks() if getattr(task.get_coro(), "__name__", "") == come_round.__name__]
+    return any(task.cancelling() for task in rounds)
 
 
 async def test_a_stop_waits_for_the_answer_and_sends_nothing_twice(node: Node) -> None:
@@ -294,7 +309,7 @@ async def test_a_stop_waits_for_the_answer_and_sends_nothing_twice(node: Node) -
 
     async def slow() -> str:
         handed_over.set()
-        await until(lambda: running.server.should_exit, what="the stop to begin")
+        await until(mail_is_stopped, what="the round of mail to be cancelled")
         return OK
 
     node.mailbox.answers = [slow]
