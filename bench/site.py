@@ -28,7 +28,7 @@ from services.referral.store.schema import SCHEMA
 from shared.clock import Clock
 from shared.contracts.ids import OrganisationId
 from shared.messaging import places
-from shared.messaging.telling import lines_of
+from shared.messaging.fact_letters import lines_of
 from shared.sealing.keyring import Holder
 from shared.storage.migrate import migrate
 

@@ -18,12 +18,12 @@ from services.referral.store.schema import SCHEMA
 from shared.clock import Clock
 from shared.messaging import places
 from shared.messaging.consumer import Consumer
+from shared.messaging.fact_letters import lines_of
 from shared.messaging.outbox import Letter
 from shared.messaging.post import PostOffice, Publisher
 from shared.messaging.publisher import RabbitPublisher
 from shared.messaging.rabbit import connect, make_broker
 from shared.messaging.shell import Shell
-from shared.messaging.telling import lines_of
 from shared.sealing.directory import Directory
 from shared.sealing.keyring import Holder, read_keyring
 from shared.storage.pool import open_pool

@@ -35,8 +35,8 @@ from shared.contracts.facts import Fact
 from shared.contracts.ids import CaseId, OrganisationId
 from shared.messaging import places
 from shared.messaging.delivery import inbox_id
+from shared.messaging.fact_letters import LINES, fact_line
 from shared.messaging.outbox import GRACE
-from shared.messaging.telling import LINES, fact_line
 from shared.sealing.directory import Directory
 from shared.sealing.envelope import open_body, parse
 from shared.sealing.keyring import Holder, Keyring, read_keyring

@@ -37,9 +37,9 @@ from shared.contracts.services import Service
 from shared.messaging.decision import Decision
 from shared.messaging.delivery import Delivery, Heard, Later, Unreadable, Unsigned, inbox_id
 from shared.messaging.desk import REUSED, Desk, Said
+from shared.messaging.fact_letters import fact_letters, parked_fact
 from shared.messaging.outbox import Letter
 from shared.messaging.sealer import Outgoing, Sealer, let_in
-from shared.messaging.telling import fact_letters, parked_fact
 from shared.sealing.book import Book
 from shared.sealing.codes import DirectoryCode, EnvelopeCode, EnvelopeError, KeyringCode
 from shared.sealing.directory import Directory

@@ -24,10 +24,10 @@ from services.notify.voice import LOCALE, Voice
 from shared.contracts.services import Service
 from shared.messaging import places
 from shared.messaging.consumer import Consumer
+from shared.messaging.fact_letters import lines_of
 from shared.messaging.loops import Round
 from shared.messaging.rabbit import make_broker
 from shared.messaging.runtime import Connected
-from shared.messaging.telling import lines_of
 from shared.storage.pool import Pool
 from shared.telemetry.logs import get_logger
 from shared.telemetry.metrics import Dependency

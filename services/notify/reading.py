@@ -12,12 +12,12 @@ from services.notify.bell import Bell
 from services.notify.domain.notice import notice
 from services.notify.shown import NotificationShown, Page
 from services.notify.store import notifications
-from services.notify.store.listening import within
 from services.notify.store.notifications import Notification, Place
 from services.notify.voice import Voice
 from shared.audit import log as audit
 from shared.clock import Clock
 from shared.contracts.entries import Entry, EntryCode
+from shared.messaging.loops import within
 from shared.staff import StaffBook, StaffMember
 from shared.storage.pool import Pool, will_pass
 from shared.telemetry.logs import get_logger

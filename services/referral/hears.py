@@ -38,9 +38,9 @@ from shared.messaging import places
 from shared.messaging.decision import Decision, Early
 from shared.messaging.delivery import Delivery, Heard, Unreadable
 from shared.messaging.desk import Desk, Said
+from shared.messaging.fact_letters import fact_letters, parked_fact
 from shared.messaging.outbox import Letter
 from shared.messaging.sealer import Outgoing, Sealer
-from shared.messaging.telling import fact_letters, parked_fact
 from shared.sealing.directory import Directory
 from shared.sealing.keyring import Keyring
 from shared.storage.pool import Connection

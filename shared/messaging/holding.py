@@ -18,7 +18,7 @@ from pydantic_core import to_json
 
 from shared.messaging.delivery import Delivery, Later, Unreadable, Unsigned
 from shared.messaging.held import Hold
-from shared.storage.pool import pause
+from shared.pauses import pause
 from shared.uuids import uuid_of
 
 PATIENCE = timedelta(hours=24)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from shared.storage.pool import pause
+from shared.pauses import pause
 from shared.telemetry import metrics
 from shared.telemetry.logs import get_logger
 from shared.values import dataclass
@@ -45,13 +45,18 @@ async def come_round(work: Round, service: str) -> None:
             await _wait(work.seconds, work.kick)
 
 
+async def within(seconds: float, happened: asyncio.Event) -> bool:
+    """Wait until ``happened`` is set, and say whether that was within ``seconds``."""
+    try:
+        async with asyncio.timeout(seconds):
+            await happened.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
 async def _wait(seconds: float, kick: asyncio.Event | None) -> None:
     if kick is None:
         await asyncio.sleep(seconds)
-        return
-    try:
-        async with asyncio.timeout(seconds):
-            await kick.wait()
-    except TimeoutError:
-        return
-    kick.clear()
+    elif await within(seconds, kick):
+        kick.clear()

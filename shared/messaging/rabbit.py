@@ -17,7 +17,7 @@ from faststream.rabbit import Channel, RabbitBroker, RabbitQueue
 
 from shared.contracts.coded import Coded
 from shared.messaging.channels import StraightBroker
-from shared.storage.pool import pause
+from shared.pauses import pause
 from shared.telemetry.logs import get_logger
 
 HEARTBEAT_SECONDS = 10

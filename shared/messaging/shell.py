@@ -33,8 +33,9 @@ from shared.messaging.held import Hold
 from shared.messaging.holding import hold
 from shared.messaging.outbox import Letter
 from shared.messaging.post import PostOffice
+from shared.pauses import pause
 from shared.sealing.codes import KeyringCode, KeyringError
-from shared.storage.pool import CONTENDED, Connection, Pool, is_away, pause
+from shared.storage.pool import CONTENDED, Connection, Pool, is_away
 from shared.telemetry import metrics, traces
 from shared.telemetry.logs import get_logger
 from shared.telemetry.metrics import Outcome

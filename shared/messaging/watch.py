@@ -7,7 +7,7 @@ import asyncio
 from typing import Any, Final
 
 from shared.messaging.consumer import Consumer
-from shared.storage.pool import pause
+from shared.pauses import pause
 from shared.telemetry.logs import get_logger
 
 LOOK_SECONDS: Final = 1.0

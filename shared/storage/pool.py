@@ -5,12 +5,11 @@ come up by itself.
 """
 
 import asyncio
-import random
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import asyncpg
 
-from shared.growing import doubling
+from shared.pauses import pause
 from shared.telemetry.logs import get_logger
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 STATEMENT_TIMEOUT_SECONDS = 30
 LOCK_TIMEOUT_SECONDS = 10
-LONGEST_PAUSE_SECONDS = 10.0
 
 log = get_logger(__name__)
 
@@ -76,14 +74,6 @@ def is_away(error: BaseException) -> bool:
 def will_pass(error: BaseException) -> bool:
     """Tell whether the same may be asked again later: the database is away, or somebody else was in the way."""
     return is_away(error) or isinstance(error, CONTENDED)
-
-
-def pause(attempt: int, *, first: float = 0.2, longest: float = LONGEST_PAUSE_SECONDS) -> float:
-    """Return how many seconds to wait before try number ``attempt`` (from 1): doubling, capped, half of it random.
-
-    The jitter keeps a hundred consumers from coming back in step (AWS, "Exponential backoff and jitter", 2015).
-    """
-    return doubling(attempt, first, longest) * (0.5 + random.random() / 2)  # noqa: S311 - spreads load, protects nothing
 
 
 async def open_pool(

@@ -32,9 +32,9 @@ from shared.contracts.packet import Packet
 from shared.contracts.receipt import ReceiptGiven, ReceiptGivenData
 from shared.contracts.services import API
 from shared.messaging import places
+from shared.messaging.fact_letters import lines_of
 from shared.messaging.places import VERDICT, VERIFIED
 from shared.messaging.schema import sources
-from shared.messaging.telling import lines_of
 from shared.sealing.envelope import Envelope, open_body, parse
 from shared.sealing.keyring import Holder, Keyring
 from shared.sealing.keys import KeyPurpose

@@ -12,6 +12,7 @@ import asyncpg
 
 from services.notify.store.notifications import CHANNEL
 from services.notify.store.schema import SCHEMA
+from shared.messaging.loops import within
 
 CONNECT_SECONDS: Final = 10.0
 CHECK_SECONDS: Final = 15.0
@@ -48,13 +49,3 @@ async def listen(dsn: str, on_start: Callable[[bytes], None], on_news: Callable[
                 await connection.execute(ALIVE)
     finally:
         connection.terminate()
-
-
-async def within(seconds: float, happened: asyncio.Event) -> bool:
-    """Wait until ``happened`` is set, and say whether that was within ``seconds``."""
-    try:
-        async with asyncio.timeout(seconds):
-            await happened.wait()
-    except TimeoutError:
-        return False
-    return True

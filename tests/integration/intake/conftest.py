@@ -25,8 +25,8 @@ from services.intake.store.schema import MIGRATIONS, SCHEMA
 from shared.contracts.facts import Fact
 from shared.contracts.ids import OrganisationId, StaffId
 from shared.messaging import places
+from shared.messaging.fact_letters import lines_of
 from shared.messaging.schema import sources
-from shared.messaging.telling import lines_of
 from shared.sealing.agreement import CONCLUDED_WITHIN
 from shared.sealing.header import CONTENT_TYPE
 from shared.staff import Role, StaffBook, StaffMember, new_token, token_digest

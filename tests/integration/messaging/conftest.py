@@ -18,12 +18,12 @@ from shared.messaging import places
 from shared.messaging.consumer import LARGEST_BATCH, Consumer
 from shared.messaging.decision import Decision
 from shared.messaging.delivery import Delivery
+from shared.messaging.fact_letters import lines_of
 from shared.messaging.post import PostOffice
 from shared.messaging.publisher import RabbitPublisher
 from shared.messaging.rabbit import make_broker
 from shared.messaging.runtime import Connected, Runtime
 from shared.messaging.shell import Shell
-from shared.messaging.telling import lines_of
 from shared.storage.migrate import migrate
 from shared.storage.pool import Pool, open_pool
 from tests.support.parcels import TABLES, Add, Parcel, ParcelDesk

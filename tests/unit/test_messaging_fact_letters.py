@@ -9,7 +9,7 @@ from hypothesis.strategies import integers
 from shared.contracts.codes import Urgency
 from shared.contracts.facts import Fact
 from shared.messaging.desk import Said
-from shared.messaging.telling import FACTS_IN_A_LETTER, fact_letters, fact_line, lines_of, parked_fact
+from shared.messaging.fact_letters import FACTS_IN_A_LETTER, fact_letters, fact_line, lines_of, parked_fact
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
