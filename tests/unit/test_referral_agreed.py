@@ -112,6 +112,18 @@ def test_what_follows_for_another_referral_is_asked_as_well() -> None:
     assert keep_to(Ruling(also=(disclosed,)), {RECEIVER: ENDED}, NOON) == Ruling.refused("agreement-expired")
 
 
+@pytest.mark.parametrize("agreed", [ENDED, TO_COME, None])
+def test_what_is_said_again_without_its_words_does_not_hold_up_consent_that_is_taken_back(
+    agreed: Agreed | None,
+) -> None:
+    pair = at_status(Status.ACCEPTED)
+    for step in (Step.DISCLOSED, Step.CONSENT_WITHDRAWN):
+        pair.say(SAID_BY[step], step)
+    said = say_again(pair.sender, {}, act(at=NOON + DAY), agreed=False)
+    assert [tell.event.step for tell in said.tells] == [Step.DISCLOSED, Step.CONSENT_WITHDRAWN]
+    assert keep_to(said, {RECEIVER: agreed}, NOON + DAY) is said
+
+
 def test_what_was_said_while_it_was_in_force_is_said_again_after_its_end() -> None:
     pair = at_status(Status.OPENED)
     declined = pair.say(SAID_BY[Step.DECLINED], Step.DECLINED)

@@ -1,9 +1,9 @@
 """What an agreement lets two organisations say to one another, and when: one rule for what leaves and what comes in.
 
 While it is in force, everything. Before and after, two things alone, so that what is under way can end: what was said
-while it was in force (it is said again without its words, because a lane without it would wait for ever), and what has
-happened or ends access, in codes. For how long after the end is not asked here: the door hears nobody longer, and
-nothing is sealed.
+while it was in force (said again without its words, because a lane without it would wait for ever: ``repeating.py``
+takes them out, and is not asked here once more), and what has happened or ends access, in codes. For how long after the
+end is not asked here: the door hears nobody longer, and nothing is sealed.
 
 What must never happen: a person's words or a packet leave after the end; consent that is taken back is held up by it.
 """
@@ -80,8 +80,11 @@ def needed(event: ReferralEvent) -> frozenset[EventType]:
 
 
 def keep_to(ruling: Ruling[Any], agreements: Mapping[OrganisationId, Agreed | None], at: datetime) -> Ruling[Any]:
-    """Return ``ruling``, or refuse it where it says what the agreement with a partner does not let out at ``at``."""
-    faults = (not_said(tell.event, agreements.get(tell.to), at) for tell in ruling.tells)
+    """Return ``ruling``, or refuse it where it says what the agreement with a partner does not let out at ``at``.
+
+    What is said again goes in any case: what may not leave is taken out of it, and consent taken back stands beside it.
+    """
+    faults = (not_said(tell.event, agreements.get(tell.to), at) for tell in ruling.tells if not tell.again)
     fault = next((fault for fault in faults if fault is not None), None)
     return ruling if fault is None else Ruling.refused(fault)
 
