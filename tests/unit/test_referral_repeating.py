@@ -29,6 +29,8 @@ from tests.support.referral_pairs import NAMES, Pair, at_status
 from tests.support.referrals import BY_STEP, CANARY, NOON, act, offered, state, told
 
 DAY = timedelta(days=1)
+WAITING = [step for step, traits in STEPS.items() if not traits.patient]
+"""What waits for an agreement."""
 SAID = [(status, step) for status, step in TABLE if status is not None and step in SAID_BY]
 
 
@@ -38,6 +40,16 @@ def papers(*rulings: Ruling[Referral]) -> dict[int, dict[str, Personal]]:
     for paper in (each for ruling in rulings for each in ruling.papers):
         found.setdefault(paper.n, {})[paper.name] = paper.content
     return found
+
+
+def unproved(step: Step) -> tuple[Referral, dict[int, dict[str, Personal]], Ruling[Referral]]:
+    """Return the copy of whoever has just said ``step``, its papers, and what was decided."""
+    if step is Step.OFFERED:
+        sent = offered()
+        return state(sent), papers(sent), sent
+    pair = at_status(next(status for status, said in SAID if said is step))
+    sent = pair.say(SAID_BY[step], step)
+    return pair.copy(SAID_BY[step]), papers(sent), sent
 
 
 def again(
@@ -72,7 +84,16 @@ def test_nothing_is_said_before_its_time_and_then_once() -> None:
 def test_every_repeat_is_a_line_of_the_audit_trail() -> None:
     sent = offered()
     (line,) = say_again(state(sent), papers(sent), act(at=NOON + DAY), agreed=True).entries
-    assert (line.code, line.detail) == ("referral.said", {"step": "offered", "n": "1"})
+    assert (line.code, line.detail) == ("referral.said", {"step": "offered", "n": "1", "words": "left"})
+
+
+def test_it_says_whether_the_words_left_again() -> None:
+    referral, own = withdrawn_after(Step.DISCLOSED)
+    lines = say_again(referral, own, act(at=NOON + DAY), agreed=True).entries
+    assert [(line.detail["step"], line.detail["words"]) for line in lines] == [
+        ("disclosed", "emptied"),
+        ("consent-withdrawn", "left"),
+    ]
 
 
 def test_a_receipt_ends_it() -> None:
@@ -159,22 +180,46 @@ def test_words_go_again_only_while_the_terms_run() -> None:
     assert not state(ruling).repeats, "an offer that may not leave is given up"
 
 
-@pytest.mark.parametrize("step", [Step.ANSWERED, Step.ACCEPTED, Step.DISCLOSED, Step.RESCHEDULED])
-def test_words_go_again_only_while_an_agreement_is_in_force(step: Step) -> None:
-    status = next(status for status, said in SAID if said is step)
-    pair = at_status(status)
-    sent = pair.say(SAID_BY[step], step)
-    referral, own = pair.copy(SAID_BY[step]), papers(sent)
-    assert CANARY.encode() in encode(again(referral, own)[1][-1])
-    events = again(referral, own, agreed=False)[1]
+@pytest.mark.parametrize("step", WAITING)
+def test_what_an_agreement_alone_is_missing_for_waits_for_it_and_leaves_whole(step: Step) -> None:
+    referral, own, sent = unproved(step)
+    waits = say_again(referral, own, act(at=NOON + DAY), agreed=False)
+    assert (waits.says, waits.entries) == ((), ())
+    (n,) = referral.repeats
+    assert state(waits).repeats[n].times == referral.repeats[n].times
+    assert again(state(waits), own)[1] == [], "it is not looked at every second meanwhile"
+    assert again(state(waits), own, DAY + LONGEST_PAUSE)[1] == [told(sent)]
+
+
+@pytest.mark.parametrize("step", [step for step in WAITING if step is not Step.OFFERED])
+def test_what_nothing_else_allows_does_not_wait_for_an_agreement(step: Step) -> None:
+    referral, own, _ = unproved(step)
+    over = replace(referral, terms=Terms(purposes=referral.terms.purposes, until=NOON + timedelta(hours=1)))
+    _, events = again(over, own, agreed=False)
     assert [event.step for event in events] == [step]
     assert CANARY.encode() not in b"".join(map(encode, events))
 
 
-def test_an_offer_is_given_up_when_its_agreement_has_ended() -> None:
-    sent = offered()
-    referral, events = again(state(sent), papers(sent), agreed=False)
-    assert (events, dict(referral.repeats)) == ([], {})
+@pytest.mark.parametrize("step", [Step.ANSWERED, Step.DISCLOSED])
+def test_consent_that_is_taken_back_waits_for_no_agreement_nor_does_what_stands_before_it(step: Step) -> None:
+    referral, own = withdrawn_after(step)
+    _, events = again(referral, own, agreed=False)
+    assert [event.step for event in events] == [step, Step.CONSENT_WITHDRAWN]
+
+
+def test_news_does_not_wait_for_an_agreement_once_the_person_has_left() -> None:
+    pair = at_status(Status.ARRIVED)
+    news, left = pair.say(Side.RECEIVER, Step.PROGRESSED), pair.say(Side.RECEIVER, Step.CLOSED)
+    _, events = again(pair.receiver, papers(news, left), agreed=False)
+    assert [event.step for event in events] == [Step.PROGRESSED, Step.CLOSED]
+    assert CANARY.encode() not in b"".join(map(encode, events))
+
+
+def test_an_offer_whose_terms_have_run_out_is_given_up_without_an_agreement_too() -> None:
+    referral, own, _ = unproved(Step.OFFERED)
+    over = replace(referral, terms=Terms(purposes=referral.terms.purposes, until=NOON + timedelta(hours=1)))
+    later, events = again(over, own, agreed=False)
+    assert (events, dict(later.repeats)) == ([], {})
 
 
 def test_a_withdrawn_offer_is_not_made_again() -> None:

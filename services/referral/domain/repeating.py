@@ -5,8 +5,9 @@ of our own events is said again, in a new envelope, in two minutes, in four more
 not be said at all is said as soon as it can be. When that is, is part of the state.
 
 What is said again leaves again: the words go only where they still may. When the referral has ended, when consent was
-taken back, the terms have run out or no agreement is in force, an event keeps its number and its codes and loses what
-it disclosed; an offer, which is nothing without its packet, is given up.
+taken back or the terms have run out, an event keeps its number and its codes and loses what it disclosed; an offer,
+which is nothing without its packet, is given up. Where an agreement alone is missing, the event waits for one, unless
+something that may not wait stands behind it in the lane: then it goes without its words as well.
 
 What must never happen: an event that is not proved is forgotten while somebody may wait for what follows it; or a word
 leaves that the person does not allow any more.
@@ -26,6 +27,7 @@ from services.referral.domain.telling import entry
 from services.referral.domain.terms import ended
 from shared.contracts.codes import Step
 from shared.contracts.entries import Entry, EntryCode
+from shared.contracts.exchange import ReferralEvent
 from shared.growing import doubling
 
 FIRST_PAUSE: Final = timedelta(minutes=2)
@@ -38,6 +40,9 @@ FEEDBACK: Final = frozenset({Step.PROGRESSED, Step.CLOSED})
 NO_PAPERS: Final[Papers] = MappingProxyType({})
 
 GIVEN_UP: Final = "ended"
+LEFT: Final = "left"
+EMPTIED: Final = "emptied"
+"""What became of an event's words when it was said again."""
 
 
 def next_after(times: int, at: datetime) -> Repeat:
@@ -69,13 +74,15 @@ def say_again(referral: Referral, papers: Mapping[int, Papers], act: Act, *, agr
     due = {n: repeat.times for n, repeat in sorted(referral.repeats.items()) if repeat.at <= act.at}
     if not due:
         return Ruling()
-    events = {n: retold(referral, n, _leaving(referral, n, papers, act.at, agreed=agreed)) for n in due}
-    again = {n: next_after(due[n] + 1, act.at) for n, event in events.items() if event is not None}
+    waiting = [n for n in due if not agreed and _awaits_agreement(referral, n, act.at)]
+    events = {n: _leaving(referral, n, papers, act.at, agreed=agreed) for n in due if n not in waiting}
+    given_up = [n for n, event in events.items() if event is None]
+    again = {n: next_after(times + 1, act.at) for n, times in due.items() if n not in given_up}
     later = {n: repeat for n, repeat in referral.repeats.items() if n not in due}
     return Ruling(
-        state=replace(referral, repeats=MappingProxyType(later | again)),
+        state=held_back(replace(referral, repeats=MappingProxyType(later | again)), waiting),
         says=tuple(Tell(referral.partner, event, again=True) for event in events.values() if event is not None),
-        entries=tuple(_line(referral, n, act, given_up=event is None) for n, event in events.items()),
+        entries=tuple(_line(referral, n, papers, event, act) for n, event in events.items()),
     )
 
 
@@ -91,9 +98,21 @@ def _with(referral: Referral, repeats: Mapping[int, Repeat]) -> Referral:
     return replace(referral, repeats=MappingProxyType({**referral.repeats, **repeats}))
 
 
-def _leaving(referral: Referral, n: int, papers: Mapping[int, Papers], at: datetime, *, agreed: bool) -> Papers:
-    """Return those papers of our event ``n`` that may leave now: all of them, or none."""
-    return papers.get(n, NO_PAPERS) if _may_leave(referral, n, at, agreed=agreed) else NO_PAPERS
+def _leaving(
+    referral: Referral, n: int, papers: Mapping[int, Papers], at: datetime, *, agreed: bool
+) -> ReferralEvent | None:
+    """Return our event ``n`` with all of its papers or none, as may leave now; ``None`` where it may not leave."""
+    return retold(referral, n, papers.get(n, NO_PAPERS) if _may_leave(referral, n, at, agreed=agreed) else NO_PAPERS)
+
+
+def _awaits_agreement(referral: Referral, n: int, at: datetime) -> bool:
+    """Tell whether our event ``n``, which may wait, would leave whole if there were an agreement.
+
+    It may not wait where it is patient itself, or something behind it is: the partner hears that only after this one.
+    """
+    lane = referral.lane(referral.side)
+    owed = any(STEPS[lane[later - 1].step].patient for later in referral.repeats if later >= n)
+    return not owed and _may_leave(referral, n, at, agreed=True)
 
 
 def _may_leave(referral: Referral, n: int, at: datetime, *, agreed: bool) -> bool:
@@ -106,8 +125,10 @@ def _may_leave(referral: Referral, n: int, at: datetime, *, agreed: bool) -> boo
     return agreed and not void and not ended(referral.terms, at) and (referral.is_open or step in FEEDBACK)
 
 
-def _line(referral: Referral, n: int, act: Act, *, given_up: bool) -> Entry:
+def _line(referral: Referral, n: int, papers: Mapping[int, Papers], event: ReferralEvent | None, act: Act) -> Entry:
+    """Return what the audit trail says of our event ``n``: given up, or said again with its words or without."""
     step = referral.lane(referral.side)[n - 1].step.value
-    if given_up:
+    if event is None:
         return entry(referral, EntryCode.REFERRAL_UNSAID, act, step=step, n=str(n), reason=GIVEN_UP)
-    return entry(referral, EntryCode.REFERRAL_SAID, act, step=step, n=str(n))
+    words = LEFT if event == retold(referral, n, papers.get(n, NO_PAPERS)) else EMPTIED
+    return entry(referral, EntryCode.REFERRAL_SAID, act, step=step, n=str(n), words=words)

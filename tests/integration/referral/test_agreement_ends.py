@@ -34,6 +34,15 @@ def after_the_end(offer: ReferralEvent, data: EventData, n: int = 1, seen: int =
     return further(offer, data, n, seen, at=datetime.now(UTC) + ENDED)
 
 
+async def put_off(desk: DeskAtWork, referral: UUID, now: datetime) -> None:
+    """Wait until what is due of a referral has been looked at, and left for later."""
+
+    async def look() -> bool:
+        return bool(await desk.owner.fetchval("SELECT repeat_at > $2 FROM referral WHERE id = $1", referral, now))
+
+    await until(look, seconds=10, what="what waits for an agreement")
+
+
 async def test_a_receiver_says_no_word_more_and_does_not_leave_the_sender_waiting(desk: DeskAtWork) -> None:
     offer = await desk.was_offered()
     desk.move_clock(ENDED)
@@ -53,8 +62,9 @@ async def test_an_address_that_nothing_proves_to_have_come_does_not_leave_again(
     _, first = await desk.partner.told(offer.referral, Step.ACCEPTED)
     assert CANARY.encode() in encode(first)
     desk.move_clock(ENDED)
-    again = await until(lambda: desk.partner.heard(offer.referral)[1:], seconds=10, what="said again")
-    assert [(event.id, CANARY.encode() in encode(event)) for _, event in again] == [(first.id, False)]
+    for referral in (offer.referral, unproved.referral):
+        await put_off(desk, referral, datetime.now(UTC) + ENDED)
+    assert len(desk.partner.heard(offer.referral)) == 1
     await desk.do(unproved.referral, "withdraw", {"reason": "no_longer_needed"})
     await desk.partner.told(unproved.referral, Step.WITHDRAWN)
     assert [event.step for _, event in desk.partner.heard(unproved.referral)] == [Step.OFFERED, Step.WITHDRAWN]

@@ -1,0 +1,73 @@
+"""An agreement that is renewed early or late: what was said between the two is said and heard, and nobody is deaf."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from shared.contracts.codes import Status, Step
+from shared.contracts.event import encode
+from shared.contracts.event_data import AcceptedData
+from shared.contracts.exchange import ReferralEvent
+from tests.support.desk import DeskAtWork, desk_at_work, further, meeting
+from tests.support.referrals import CANARY
+from tests.support.servers import FreshDatabase, Rabbit, make_broker_pair
+from tests.support.wait import until
+
+YEAR = timedelta(days=365)
+SOON = timedelta(hours=6)
+
+
+@pytest.fixture
+async def desk(rabbitmq: Rabbit, fresh_database: FreshDatabase, tmp_path: Path) -> AsyncIterator[DeskAtWork]:
+    """Run the service for one test, which changes its agreement."""
+    pair = make_broker_pair(rabbitmq)
+    async with desk_at_work(pair, fresh_database, tmp_path) as desk:
+        yield desk
+    pair.remove()
+
+
+async def renewed(desk: DeskAtWork, begins: timedelta) -> None:
+    """Sign a new agreement with the partner, and wait until the desk knows it."""
+    desk.us.agree_with(desk.partner.organisation, begins=begins, ends=YEAR)
+    book = desk.app.state.office.directory
+    half = datetime.now(UTC) + YEAR / 2
+    await until(lambda: book.book.agreements[desk.partner.id].valid_until > half, seconds=10, what="the agreement")
+
+
+async def offered(desk: DeskAtWork) -> tuple[UUID, UUID, ReferralEvent]:
+    """Offer somebody; return the case, the grant, and the offer as the partner has it."""
+    case = await desk.new_case()
+    given = await desk.grant(case)
+    referral = UUID((await desk.offer(case)).json()["id"])
+    return case, given, (await desk.partner.told(referral, Step.OFFERED))[1]
+
+
+async def disclosed(desk: DeskAtWork) -> tuple[UUID, UUID, UUID]:
+    """Disclose who somebody is, of which nothing proves that it has come; return the case, the grant, the referral."""
+    case, given, offer = await offered(desk)
+    await desk.hear(further(offer, AcceptedData(meeting=meeting()), 1, 1))
+    await desk.stands(offer.referral, Status.ACCEPTED)
+    await desk.do(offer.referral, "disclose", {"categories": ["identity", "safe_contact"]})
+    await desk.partner.told(offer.referral, Step.DISCLOSED)
+    return case, given, offer.referral
+
+
+async def test_what_is_said_between_two_agreements_waits_for_the_next_and_consent_taken_back_does_not(
+    desk: DeskAtWork,
+) -> None:
+    case, given, over = await disclosed(desk)
+    _, _, lost = await offered(desk)
+    await renewed(desk, begins=SOON)
+    assert (await desk.post(f"/cases/{case}/grants/{given}/withdraw")).status_code == 204
+    await desk.partner.told(over, Step.CONSENT_WITHDRAWN)
+    desk.move_clock(timedelta(minutes=3))
+    again = await until(lambda: desk.partner.heard(over)[3:], seconds=10, what="said again")
+    assert [event.step for _, event in again] == [Step.DISCLOSED, Step.CONSENT_WITHDRAWN]
+    assert CANARY.encode() not in b"".join(encode(event) for _, event in again)
+    assert len(desk.partner.heard(lost.referral)) == 1
+    desk.move_clock(SOON + timedelta(minutes=1))
+    _, whole = (await until(lambda: desk.partner.heard(lost.referral)[1:], seconds=10, what="offered again"))[0]
+    assert whole.data == lost.data
