@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI
 
+from services.referral.awaited_agreements import AwaitedAgreements
 from services.referral.domain.clocks import Hours
 from services.referral.hears import ReferralDesk
 from services.referral.routes import cases, referrals, reports
@@ -40,6 +41,7 @@ PARKED: Final = places.parked_queue(SERVICE)
 LOCALE: Final = Path(__file__).parent / "locale"
 
 WATCH_SECONDS: Final = 1.0
+AWAITED_AGREEMENTS_SECONDS: Final = 2.0
 
 
 def create_app(settings: ReferralSettings) -> FastAPI:
@@ -79,7 +81,14 @@ async def build(settings: ReferralSettings) -> AsyncIterator[Parts]:
                 Consumer(node, QUEUE, shell, description="Sealed envelopes that intake has let in"),
                 Consumer(node, PARKED, shell, description="Envelopes that the broker gave up on", parked=True),
             ],
-            rounds=[Round("watch", Watch(base.pool, base.clock, shell, directory, sealer).step, WATCH_SECONDS)],
+            rounds=[
+                Round("watch", Watch(base.pool, base.clock, shell, directory, sealer).step, WATCH_SECONDS),
+                Round(
+                    "awaited-agreements",
+                    AwaitedAgreements(directory, shell, base.pool, base.clock).step,
+                    AWAITED_AGREEMENTS_SECONDS,
+                ),
+            ],
         )
         office = Office(us, base.pool, shell, directory, base.clock, Referrals(us, vault), hours)
         yield Parts(base.staff, runtime, {"office": office})

@@ -36,7 +36,7 @@ from shared.contracts.ids import CaseId, MessageId, OrganisationId
 from shared.contracts.report import ReportTaken
 from shared.messaging import places
 from shared.messaging.decision import Decision, Early
-from shared.messaging.delivery import Delivery, Heard, Unreadable
+from shared.messaging.delivery import Delivery, Heard, Later, Unreadable
 from shared.messaging.desk import Desk, Said
 from shared.messaging.fact_letters import fact_letters, parked_fact
 from shared.messaging.outbox import Letter
@@ -100,6 +100,7 @@ class ReferralDesk(Desk[What, Files]):
 
         Raises:
             Unreadable: a receipt that is not for a message of ours.
+            Later: no agreement covers what a partner says; it may be renewed, or has not come yet.
         """
         files, act = state or NO_FILES, Act(self._us, at, FRESH)
         match heard.what:
@@ -119,7 +120,7 @@ class ReferralDesk(Desk[What, Files]):
     def _hear(self, files: Files, event: LifeEvent, speaker: OrganisationId, act: Act) -> Decision[Files] | Early:
         known, fault = files.get(About.REFERRAL), not_heard(event, self._agreed(speaker), act.at)
         if fault is not None:
-            return Decision.refused(fault)
+            raise Later(fault)
         if known is None and isinstance(event, ReferralOffered):
             case, kinds = CaseId(random_uuid()), self._agreed_kinds(speaker)
             offered = hearing.hear_offer(event, speaker, self._us, act, case=case, hours=self._hours, kinds=kinds)

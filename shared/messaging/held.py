@@ -117,7 +117,10 @@ FROM held WHERE consumer = $1 AND due_at <= $2 ORDER BY due_at LIMIT $3
 
 WAITING = "SELECT count(*) FROM held WHERE due_at IS NOT NULL"
 
-WAKE_FOR = "UPDATE held SET due_at = $3 WHERE consumer = $1 AND reason = ANY($2::text[]) AND due_at > $3"
+WAKE_FOR = """
+UPDATE held SET due_at = $3
+WHERE consumer = $1 AND reason = ANY($2::text[]) AND (due_at > $3 OR $4 AND due_at IS NULL AND size IS NULL)
+"""
 
 PARKED = """
 SELECT id, consumer, source, origin, reason, attempts, first_at, coalesce(last_at, first_at) AS last_at, count,
@@ -216,9 +219,14 @@ async def wake(connection: Connection, subjects: Sequence[UUID], at: datetime) -
     return bool(subjects) and await connection.execute(WAKE, subjects, at) != "UPDATE 0"
 
 
-async def wake_for(connection: Connection, consumer: str, reasons: Sequence[str], at: datetime) -> bool:
-    """Make due at once what ``consumer`` holds for one of ``reasons``, and say whether there was anything."""
-    return await connection.execute(WAKE_FOR, consumer, reasons, at) != "UPDATE 0"
+async def wake_for(
+    connection: Connection, consumer: str, reasons: Sequence[str], at: datetime, *, parked: bool = False
+) -> bool:
+    """Make due at once what ``consumer`` holds for one of ``reasons``, and say whether there was anything.
+
+    With ``parked``, that too which has waited so long that it lies with a person, as long as it is kept whole.
+    """
+    return await connection.execute(WAKE_FOR, consumer, reasons, at, parked) != "UPDATE 0"
 
 
 async def due(connection: Connection, consumer: str, at: datetime, limit: int) -> list[Delivery]:

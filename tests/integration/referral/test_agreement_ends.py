@@ -92,11 +92,11 @@ async def test_in_the_end_nothing_leaves_and_consent_is_taken_back_all_the_same(
     await until(lambda: desk.said_all(offer.referral))
 
 
-async def test_what_concludes_is_heard_and_what_goes_on_is_kept_back(desk: DeskAtWork) -> None:
+async def test_what_concludes_is_heard_and_what_goes_on_waits(desk: DeskAtWork) -> None:
     (_, _, first), (_, _, second) = await offered(desk), await offered(desk)
     desk.move_clock(ENDED)
     for going_on in (AcceptedData(meeting=meeting()), AskedData(question=CANARY)):
-        assert await desk.parked(await desk.hear(after_the_end(first, going_on))) == "agreement-expired"
+        assert await desk.waits(await desk.hear(after_the_end(first, going_on))) == "agreement-expired"
     await desk.hear(after_the_end(first, DeclinedData(reason=DeclineReason.NO_CAPACITY, by=DeclinedBy.PROVIDER)))
     await desk.stands(first.referral, Status.DECLINED)
     await desk.hear(further(second, AcceptedData(meeting=meeting()), 1, 1))  # said before the end, and late
@@ -108,5 +108,5 @@ async def test_what_concludes_is_heard_and_what_goes_on_is_kept_back(desk: DeskA
 async def test_nobody_is_offered_after_the_end(desk: DeskAtWork) -> None:
     desk.move_clock(ENDED)
     late = an_offer().model_copy(update={"at": datetime.now(UTC) + ENDED})
-    assert await desk.parked(await desk.hear(late)) == "agreement-expired"
+    assert await desk.waits(await desk.hear(late)) == "agreement-expired"
     assert await desk.status(late.referral) is None

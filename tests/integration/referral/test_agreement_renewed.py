@@ -9,10 +9,10 @@ import pytest
 
 from shared.contracts.codes import Status, Step
 from shared.contracts.event import encode
-from shared.contracts.event_data import AcceptedData
-from shared.contracts.exchange import ReferralEvent
+from shared.contracts.event_data import AcceptedData, ConsentWithdrawnData, DisclosedData
+from shared.contracts.exchange import ReferralEvent, ReferralOffered
 from tests.support.desk import DeskAtWork, desk_at_work, further, meeting
-from tests.support.referrals import CANARY
+from tests.support.referrals import CANARY, packet
 from tests.support.servers import FreshDatabase, Rabbit, make_broker_pair
 from tests.support.wait import until
 
@@ -71,3 +71,38 @@ async def test_what_is_said_between_two_agreements_waits_for_the_next_and_consen
     desk.move_clock(SOON + timedelta(minutes=1))
     _, whole = (await until(lambda: desk.partner.heard(lost.referral)[1:], seconds=10, what="offered again"))[0]
     assert whole.data == lost.data
+
+
+async def accepted(desk: DeskAtWork) -> ReferralOffered:
+    """Accept whom the partner has offered."""
+    offer = await desk.was_offered()
+    await desk.do(offer.referral, "accept", {"meeting": meeting().model_dump(mode="json", exclude_none=True)})
+    await desk.partner.told(offer.referral, Step.ACCEPTED)
+    return offer
+
+
+def discloses(offer: ReferralOffered, at: datetime) -> ReferralEvent:
+    return further(offer, DisclosedData(packet=packet(), terms=offer.data.terms), 2, 1, at=at)
+
+
+async def test_what_comes_before_the_renewed_agreement_begins_is_heard_as_soon_as_it_does(desk: DeskAtWork) -> None:
+    offer = await accepted(desk)
+    await renewed(desk, begins=SOON)
+    now = datetime.now(UTC)
+    assert await desk.waits(await desk.hear(discloses(offer, now))) == "agreement-none"
+    assert await desk.waits(await desk.hear(further(offer, ConsentWithdrawnData(), 3, 1, at=now))) == "early"
+    desk.move_clock(SOON + timedelta(minutes=1))
+    await desk.stands(offer.referral, Status.WITHDRAWN)
+
+
+async def test_what_was_parked_because_the_agreement_comes_late_is_heard_once_it_is_there(desk: DeskAtWork) -> None:
+    offer = await accepted(desk)
+    ended = timedelta(days=30, hours=1)
+    desk.move_clock(ended)
+    at = datetime.now(UTC) + ended
+    said = await desk.hear(discloses(offer, at))
+    assert await desk.waits(said) == "agreement-expired"
+    desk.move_clock(ended + timedelta(hours=25))
+    assert await desk.parked(said) == "agreement-expired"
+    await renewed(desk, begins=timedelta(days=29))
+    await desk.stands(offer.referral, Status.DISCLOSED)
