@@ -129,7 +129,11 @@ class ReferralDesk(Desk[What, Files]):
             return unkept(hearing.hear_too_late(known.thing, event, speaker, act))
         referral, legs = (known.thing, known.file.legs) if known else (None, ())
         heard = hearing.hear(referral, event, speaker, act, legs)
-        return heard if isinstance(heard, Early) else self._kept(files, About.REFERRAL, known, heard, act.at)
+        if not isinstance(heard, Early):
+            return self._kept(files, About.REFERRAL, known, heard, act.at)
+        if not isinstance(heard.meanwhile, Ruling):
+            return heard
+        return Early(heard.subject, self._kept(files, About.REFERRAL, known, heard.meanwhile, act.at))
 
     def _agreed_kinds(self, speaker: OrganisationId) -> frozenset[ReferralKind]:
         """Return which kinds of referral ``speaker`` may send us."""

@@ -53,6 +53,8 @@ class EntryCode(StrEnum):
     """The partner's step came and has no effect, because another one goes before it."""
     REFERRAL_CONFLICTED = "referral.conflicted"
     """Steps of our own have lost their effect."""
+    REFERRAL_AHEAD = "referral.ahead"
+    """What ends access came before its turn: the packet is shut, and the step is taken at its turn."""
     REFERRAL_UNSAID = "referral.unsaid"
     """A step that the partner cannot be told now."""
     REFERRAL_SAID = "referral.said"

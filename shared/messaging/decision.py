@@ -6,7 +6,7 @@ Pure values. A decision does nothing: the batch shell makes it true, all of it i
 from collections.abc import Mapping
 from dataclasses import field
 from types import MappingProxyType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from shared.contracts.entries import Entry
@@ -49,3 +49,5 @@ class Early:
     """The message came before one that it depends on: keep it, and try again when its subject changes."""
 
     subject: UUID
+    meanwhile: Decision[Any] | None = None
+    """What follows already, before its turn; it is decided once, though the message is tried many times."""

@@ -296,7 +296,8 @@ class Shell(Generic[What, State]):
             _say_failed(error)
             decision = Decision.refused(FAILED)
         if isinstance(decision, Early):
-            return self._put_off(item, work, Later(EARLY), at, decision.subject)
+            self._put_off(item, work, Later(EARLY), at, decision.subject)
+            return None if decision.meanwhile is None else self._gather(work, item, decision.meanwhile)
         if decision.refusal is None:
             work.became[Outcome.DECIDED] += 1
         elif item.delivery is not None:

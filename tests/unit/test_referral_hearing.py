@@ -1,10 +1,15 @@
 """What a partner says is heard only as far as the rules of the protocol let it; what breaks them changes nothing."""
 
+from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from services.referral.domain import hearing
+from services.referral.domain.access import closed_to_reader
 from services.referral.domain.cases import Case
 from services.referral.domain.life import Side
+from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import PaperName, Ruling
 from services.referral.domain.saying import say
@@ -13,6 +18,7 @@ from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.event import EventId
 from shared.contracts.event_data import DisclosedData, Terms
 from shared.contracts.exchange import ReferralDisclosed, ReferralOffered
+from shared.contracts.facts import Fact
 from shared.contracts.ids import CaseId, ConversationId, OrganisationId
 from shared.messaging.decision import Early
 from tests.support.referral_pairs import Pair, at_status
@@ -86,6 +92,51 @@ def test_an_event_that_comes_before_the_one_before_it_waits() -> None:
     pair = at_status(Status.OPENED)
     later = event(pair.sender, BY_STEP[Step.ACCEPTED], n=3, seen=1)
     assert pair.deliver(Side.SENDER, later) == Early(pair.sender.id)
+
+
+def ahead(pair: Pair, step: Step, n: int = 3) -> Ruling[Referral] | None:
+    """Let the sender say ``step`` before its turn; return what follows at once."""
+    heard = pair.deliver(Side.RECEIVER, event(pair.sender, BY_STEP[step], n=n, seen=0))
+    assert isinstance(heard, Early)
+    assert heard.meanwhile is None or isinstance(heard.meanwhile, Ruling)
+    return heard.meanwhile
+
+
+@pytest.mark.parametrize("step", [Step.WITHDRAWN, Step.CONSENT_WITHDRAWN])
+def test_what_ends_access_shuts_the_packet_before_its_turn_and_staff_are_told_once(step: Step) -> None:
+    pair = at_status(Status.ACCEPTED)
+    assert closed_to_reader(pair.receiver, NOON) is None
+    early = ahead(pair, step)
+    assert early is not None
+    assert [(line.code, line.actor, line.detail) for line in early.entries] == [
+        ("referral.ahead", SENDER, {"step": step.value, "n": "3"})
+    ]
+    assert {said.code.value for said in early.says if isinstance(said, Fact)} == {f"referral.{step.value}"}
+    pair.receiver = state(early)
+    assert pair.receiver.status is Status.ACCEPTED, "its turn has not come"
+    assert closed_to_reader(pair.receiver, NOON) is Refused.ACCESS_ENDED
+    assert ahead(pair, step) is None
+    assert state(early).ahead == {step: 3}
+
+
+@pytest.mark.parametrize("step", [Step.ANSWERED, Step.DISCLOSED, Step.RESCHEDULED])
+def test_what_ends_nothing_does_nothing_before_its_turn(step: Step) -> None:
+    assert ahead(at_status(Status.ACCEPTED), step) is None
+
+
+def test_what_was_ahead_has_had_its_turn_once_the_lane_is_as_long() -> None:
+    pair = at_status(Status.ACCEPTED)
+    pair.receiver = replace(pair.receiver, ahead={Step.WITHDRAWN: 2})
+    assert closed_to_reader(pair.receiver, NOON) is Refused.ACCESS_ENDED
+    pair.say(Side.SENDER, Step.DISCLOSED)
+    pair.deliver_all()
+    assert closed_to_reader(pair.receiver, NOON) is None
+
+
+def test_a_withdrawal_ahead_takes_nothing_from_whoever_is_there_and_consent_taken_back_does() -> None:
+    there = at_status(Status.ARRIVED).receiver
+    assert closed_to_reader(replace(there, ahead={Step.WITHDRAWN: 9}), NOON) is None
+    assert closed_to_reader(replace(there, ahead={Step.CONSENT_WITHDRAWN: 9}), NOON) is Refused.ACCESS_ENDED
 
 
 def test_the_same_event_again_changes_nothing() -> None:

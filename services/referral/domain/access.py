@@ -1,12 +1,14 @@
 """Whether this organisation's staff may open what the partner has disclosed: the gate on the reading side.
 
 Access ends by itself: with a decline, a redirection or a withdrawal, when the grant runs out, and at once everywhere
-when the person takes consent back. What may not be opened is still kept until it is erased, so nothing here deletes.
+when the person takes consent back. What says so may come before its turn, because what stands before it is lost or
+set aside: it can only protect, so that the packet stays shut from then on. What may not be opened is still kept until
+it is erased, so nothing here deletes.
 """
 
 from datetime import datetime
 
-from services.referral.domain.life import Side
+from services.referral.domain.life import Side, after
 from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
 from services.referral.domain.terms import ended
@@ -23,6 +25,12 @@ def closed_to_reader(referral: Referral, at: datetime) -> Refused | None:
     """
     if referral.side is Side.SENDER:
         return None
-    if referral.status in _ENDED or referral.standing.consent_withdrawn_at is not None:
+    if referral.status in _ENDED or referral.standing.consent_withdrawn_at is not None or _ends_ahead(referral):
         return Refused.ACCESS_ENDED
     return Refused.TERMS_ENDED if ended(referral.terms, at) else None
+
+
+def _ends_ahead(referral: Referral) -> bool:
+    """Tell whether something waits for its turn that ends access from where the referral stands."""
+    heard = len(referral.lane(Side.SENDER))
+    return any(n > heard and after(referral.status, step) is not None for step, n in referral.ahead.items())

@@ -8,6 +8,7 @@ here. An event that was allowed and lost a race is kept and has no effect; its p
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Final
 
 from services.referral.domain.cases import Case, opened
@@ -15,7 +16,7 @@ from services.referral.domain.clocks import Hours, deadlines
 from services.referral.domain.expected import likely
 from services.referral.domain.handover import withdraw_elsewhere
 from services.referral.domain.lanes import Lane, Lanes
-from services.referral.domain.life import SAID_BY, Side, after
+from services.referral.domain.life import ENDS_ACCESS, SAID_BY, Side, after
 from services.referral.domain.moves import move_of, papers_of
 from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
@@ -104,7 +105,7 @@ def hear(
     if event.n <= len(lane):
         return Ruling()
     if event.n > len(lane) + 1:
-        return Early(referral.id)
+        return Early(referral.id, _ends_ahead(referral, event, act))
     taken = _taken(referral, event, act)
     if event.step is not Step.ARRIVED or taken.state is None:
         return taken
@@ -132,6 +133,21 @@ def hear_receipt(referral: Referral, act: Act, n: int = 1) -> Ruling[Referral]:
         state=known,
         says=(fact(known, FactCode.REFERRAL_RECEIPTED, act.at, act.ids),) if known.is_open else (),
         entries=(entry(known, EntryCode.REFERRAL_RECEIVED, replace(act, by=referral.partner)),),
+    )
+
+
+def _ends_ahead(referral: Referral, event: ReferralEvent, act: Act) -> Ruling[Referral] | None:
+    """Note that ``event``, which has come before its turn, ends access, and tell staff; ``None`` where that is known.
+
+    It is taken into the lane at its turn, and staff are told then what became of the referral.
+    """
+    if event.step not in ENDS_ACCESS or referral.ahead.get(event.step, 0) >= event.n:
+        return None
+    by_partner = replace(act, by=referral.partner)
+    return Ruling(
+        state=replace(referral, ahead=MappingProxyType({**referral.ahead, event.step: event.n})),
+        says=step_facts(referral, event.step, act),
+        entries=(entry(referral, EntryCode.REFERRAL_AHEAD, by_partner, step=event.step.value, n=str(event.n)),),
     )
 
 

@@ -59,6 +59,9 @@ STEPS: Mapping[Step, Traits] = MappingProxyType(
 
 SAID_BY: Mapping[Step, Side] = MappingProxyType({step: traits.said_by for step, traits in STEPS.items()})
 
+ENDS_ACCESS = frozenset(step for step, traits in STEPS.items() if traits.said_by is Side.SENDER and traits.patient)
+"""With it the sender ends what the receiver may open."""
+
 HAPPENED = frozenset(step for step, traits in STEPS.items() if traits.happened)
 
 BEFORE_ARRIVAL = frozenset(

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from services.referral.domain.lanes import Lane
 from services.referral.domain.life import OPEN, Side
 from services.referral.domain.standing import Course, Standing
-from shared.contracts.codes import ReferralKind, Status, Urgency
+from shared.contracts.codes import ReferralKind, Status, Step, Urgency
 from shared.contracts.event_data import Terms
 from shared.contracts.ids import CaseId, ConversationId, OrganisationId, ReferralId, StaffId
 from shared.values import dataclass
@@ -44,6 +44,7 @@ class Repeat:
 NONE_FIRED: Mapping[str, datetime] = MappingProxyType({})
 NO_NUMBERS: frozenset[int] = frozenset()
 NO_REPEATS: Mapping[int, Repeat] = MappingProxyType({})
+NONE_AHEAD: Mapping[Step, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,8 @@ class Referral:
     """Those of the others of which staff were told that no receipt has come in time."""
     repeats: Mapping[int, Repeat] = field(default_factory=lambda: NO_REPEATS)
     """Which of our own events are said until they are proved, by number."""
+    ahead: Mapping[Step, int] = field(default_factory=lambda: NONE_AHEAD)
+    """What of the partner's ends access and came before its turn, each with its number; of several, the last."""
     version: int = 0
     """How often the copy has been written; the store lets nobody write over what they have not read."""
 

@@ -109,6 +109,7 @@ def from_row(row: ReferralRow, me: OrganisationId) -> Referral:
         proved=frozenset(own).difference(unproved),
         missing=frozenset(course.get("missing", ())),
         repeats=MappingProxyType({n: Repeat(times, _moment(at)) for n, times, at in repeats}),
+        ahead=MappingProxyType({Step(step): n for step, n in course.get("ahead", {}).items()}),
         version=row.version,
     )
 
@@ -126,6 +127,7 @@ def _course(referral: Referral) -> str:
             "unproved": referral.unproved,
             "missing": sorted(referral.missing),
             "repeats": [(n, repeat.times, _micros(repeat.at)) for n, repeat in sorted(referral.repeats.items())],
+            "ahead": {step.value: n for step, n in referral.ahead.items()},
         },
     ).decode()
 

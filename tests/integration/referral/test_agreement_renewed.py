@@ -90,7 +90,12 @@ async def test_what_comes_before_the_renewed_agreement_begins_is_heard_as_soon_a
     await renewed(desk, begins=SOON)
     now = datetime.now(UTC)
     assert await desk.waits(await desk.hear(discloses(offer, now))) == "agreement-none"
+    assert (await desk.get(f"/referrals/{offer.referral}/papers")).status_code == 200
     assert await desk.waits(await desk.hear(further(offer, ConsentWithdrawnData(), 3, 1, at=now))) == "early"
+    assert await desk.status(offer.referral) is Status.ACCEPTED
+    shut = await desk.get(f"/referrals/{offer.referral}/papers")
+    assert (shut.status_code, shut.json()["code"]) == (409, "access-ended")
+    await desk.told_staff(offer.referral, "referral.consent-withdrawn")
     desk.move_clock(SOON + timedelta(minutes=1))
     await desk.stands(offer.referral, Status.WITHDRAWN)
 
