@@ -57,7 +57,7 @@ HTTP: Final = "http"
 """The source of what came over HTTP; whoever brought it waits for the answer."""
 
 MOST_KEPT: Final = 500
-"""Messages of one partner that are kept whole while they are held: 128 MiB at most."""
+"""Messages of one partner that are parked whole: 128 MiB at most."""
 
 NOBODY: Final = SigningKey.generate().public
 """Has signed nothing, and never will: its other half is gone."""

@@ -32,8 +32,6 @@ class Hold:
     due_at: datetime | None
     subject: UUID | None
     admitted: bool
-    ours: bool = False
-    """Whether what it waits for is ours to mend."""
     counted: bool = False
     """Whether it is not kept whole, but counted with all that has its id."""
     count: int = 1
@@ -96,12 +94,13 @@ RETURNING id, told_at = last_at AS told
 
 WHOLE = """
 SELECT origin, count(*) AS count FROM held
-WHERE consumer = $1 AND origin = ANY($2::text[]) AND size IS NULL GROUP BY origin
+WHERE consumer = $1 AND origin = ANY($2::text[]) AND due_at IS NULL AND size IS NULL GROUP BY origin
 """
 
 FULLEST = """
 SELECT coalesce(max(count), 0) FROM
-    (SELECT count(*) AS count FROM held WHERE consumer = $1 AND size IS NULL GROUP BY origin) AS by_origin
+    (SELECT count(*) AS count FROM held WHERE consumer = $1 AND due_at IS NULL AND size IS NULL GROUP BY origin)
+    AS by_origin
 """
 
 FORGET = "DELETE FROM held WHERE consumer = $1 AND size IS NOT NULL AND last_at < $2"
@@ -193,12 +192,12 @@ async def count(connection: Connection, consumer: str, holds: Sequence[Hold], at
 
 
 async def whole(connection: Connection, consumer: str, origins: Sequence[str]) -> dict[str, int]:
-    """Return how many messages of each of ``origins`` are kept whole, where there are any."""
+    """Return how many messages of each of ``origins`` are parked whole, where there are any."""
     return {row["origin"]: row["count"] for row in await connection.fetch(WHOLE, consumer, origins)}
 
 
 async def fullest(connection: Connection, consumer: str) -> int:
-    """Return how many messages are kept whole of the origin that has most."""
+    """Return how many messages are parked whole of the origin that has most."""
     return int(await connection.fetchval(FULLEST, consumer))
 
 

@@ -61,7 +61,6 @@ def hold(
         due_at=None if parked else at + wait,
         subject=subject,
         admitted=admitted or (waited is not None and waited.admitted),
-        ours=isinstance(why, Later) and why.ours,
     )
     return counted(consumer, held) if isinstance(why, Unsigned) else held
 

@@ -1,6 +1,9 @@
-"""What of held messages is kept whole: as many of each origin as there is room for; the rest is counted.
+"""What of parked messages is kept whole: as many of each origin as there is room for; the rest is counted.
 
-Whoever may write to us could otherwise fill the disk, also with what they have signed.
+Whoever may write to us could otherwise fill the disk, also with what they have signed. What only waits is kept whole,
+and takes no room: nothing is wrong with it, and after a day it is parked, unless it waits for us.
+
+What must never happen: a message that only comes too early loses its body.
 """
 
 from collections import Counter
@@ -23,7 +26,7 @@ async def keep(
         consumer: who holds them.
         holds: any number.
         at: now.
-        most: messages of one origin that are kept whole; ``None`` keeps all that are not counted already.
+        most: messages of one origin that are parked whole; ``None`` keeps all that are not counted already.
     """
     if not holds:
         return []
@@ -37,11 +40,11 @@ async def keep(
 def within(consumer: str, holds: Sequence[Hold], there: Mapping[str, int], most: int) -> Iterator[Hold]:
     """Yield ``holds``, counted where ``most`` of their origin are ``there``, by origin, or among those before them.
 
-    What waits for something that is ours to mend is kept whole all the same: nothing is wrong with it.
+    What waits is neither counted nor takes room from what is parked.
     """
     taken = Counter(there)
     for hold in holds:
-        if hold.counted or hold.ours:
+        if hold.counted or hold.due_at is not None:
             yield hold
         elif taken[hold.delivery.origin] >= most:
             yield counted(consumer, hold)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from os import urandom
 from pathlib import Path
@@ -96,20 +96,41 @@ async def test_what_a_partner_signed_is_kept_whole_up_to_a_bound_and_then_counte
     rows = await door.owner.fetch("SELECT body, reason, count FROM held WHERE due_at IS NULL ORDER BY size NULLS FIRST")
     assert {row["body"] for row in rows[:3]} <= {each.envelope for each in wrong}
     assert [(row["body"], row["reason"], row["count"]) for row in rows[3:]] == [(b"", "key-wrong-purpose", 2)]
-    unknown = [sender.seal(CANARY, signer=SigningKey.generate()) for _ in range(2)]
-    await door.bring(*unknown)
-
-    async def both() -> bool:
-        return await counted(door) == 4
-
-    await until(both, what="what waits for a key, counted as well")
-    assert await door.count("held") == 5
 
     posted = [Sender.of(knocking.former, knocking.us).seal(CANARY) for _ in range(5)]
     for each in posted:
         assert (await door.post(each)).json()["code"] == "agreement-expired"
     (row,) = await door.owner.fetch("SELECT count FROM held WHERE origin = $1 AND size IS NOT NULL", knocking.former.id)
     assert row["count"] == 2
+
+
+async def test_what_only_waits_is_kept_whole_and_takes_no_room_from_what_is_refused(
+    door: AtWork, knocking: Knocking, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Door, "most_kept", 1)
+    early = [sender.seal(CANARY, signer=SigningKey.generate()) for _ in range(3)]
+    early.append(sender.seal(at=datetime.now(UTC) + timedelta(hours=1)))
+    wrong = [sender.seal(CANARY, signer=knocking.partner.key(KeyPurpose.AUDIT_INTAKE)) for _ in range(2)]
+    behind = sender.seal()
+    await door.bring(*early, *wrong, behind)
+    await door.went_through(behind)
+    assert await _wait(door) == {each.envelope for each in early}
+    assert await counted(door) == 1
+    further = sender.seal(CANARY, signer=SigningKey.generate())
+    await door.bring(further)
+    everything = {each.envelope for each in (*early, further)}
+
+    async def kept() -> bool:
+        return await _wait(door) == everything
+
+    await until(kept, what="what waits, though what is refused has no room left")
+    await QuarantineWatch(door.app.state.entrance.pool, Clock()).step()
+    assert metrics.REGISTRY.get_sample_value("relais_quarantine_full_ratio", {"service": "intake"}) == 1 / MOST_KEPT
+
+
+async def _wait(door: AtWork) -> set[bytes]:
+    """Return the envelopes that wait."""
+    return {row["body"] for row in await door.owner.fetch("SELECT body FROM held WHERE due_at IS NOT NULL")}
 
 
 async def test_how_full_it_is_shows_and_what_is_only_counted_is_forgotten_in_time(
