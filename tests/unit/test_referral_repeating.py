@@ -14,16 +14,18 @@ from services.referral.domain.referral import Referral
 from services.referral.domain.repeating import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
+    left_unsaid,
     next_after,
     repeat_lane,
     say_again,
 )
-from services.referral.domain.retelling import retold
+from services.referral.domain.retelling import NO_WORDS, retold
 from services.referral.domain.ruling import Ruling, Tell
-from shared.contracts.codes import Status, Step
+from services.referral.domain.saying import say
+from shared.contracts.codes import Outcome, Status, Step
 from shared.contracts.event import encode
-from shared.contracts.event_data import Terms
-from shared.contracts.exchange import ReferralEvent
+from shared.contracts.event_data import ClosedData, Terms
+from shared.contracts.exchange import EVENTS, ReferralEvent
 from shared.contracts.personal import Personal
 from tests.support.referral_pairs import NAMES, Pair, at_status
 from tests.support.referrals import BY_STEP, CANARY, NOON, act, offered, state, told
@@ -253,3 +255,37 @@ def test_a_whole_lane_is_said_again_though_all_of_it_is_proved() -> None:
     assert referral.proved == pair.receiver.proved
     assert set(referral.repeats) == {1, 2}, "until it is proved anew"
     assert not state(hear_receipt(state(hear_receipt(referral, act(), 1)), act(), 2)).repeats
+
+
+@pytest.mark.parametrize("step", [Step.PROGRESSED, Step.CLOSED])
+def test_how_the_person_is_goes_again_without_a_word_when_consent_was_taken_back_or_the_terms_ended(step: Step) -> None:
+    """What has happened is true all the same, so that its codes go."""
+    pair = at_status(Status.ARRIVED)
+    said = pair.say(Side.RECEIVER, step)
+    running, own = pair.receiver, papers(said)
+    assert CANARY.encode() in encode(again(running, own)[1][0])
+    ended = replace(running, terms=Terms(purposes=running.terms.purposes, until=NOON))
+    pair.deliver(Side.RECEIVER, told(pair.say(Side.SENDER, Step.CONSENT_WITHDRAWN)))
+    assert (Side.RECEIVER, told(said).n) not in pair.receiver.standing.superseded
+    for referral in (ended, pair.receiver):
+        _, events = again(referral, own)
+        assert [event.step for event in events] == [step]
+        assert CANARY.encode() not in encode(events[0])
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_an_outcome_goes_without_its_words_and_with_a_stroke_only_where_it_must_have_some(outcome: Outcome) -> None:
+    receiver = at_status(Status.ARRIVED).receiver
+    closed = say(receiver, act(), EVENTS[Step.CLOSED], ClosedData(outcome=outcome, note=CANARY))
+    emptied = retold(state(closed), told(closed).n, {})
+    assert emptied is not None
+    assert emptied.data == ClosedData(outcome=outcome, note=NO_WORDS if outcome is Outcome.OTHER else None)
+
+
+def test_what_was_never_said_is_not_repeated_with_the_lane() -> None:
+    """It is said for the first time once it can be; until then the partner cannot have seen it."""
+    pair = at_status(Status.OPENED)
+    withdrawn = state(pair.say(Side.SENDER, Step.WITHDRAWN))
+    repeated = state(repeat_lane(left_unsaid(withdrawn, [2]), act()))
+    assert (repeated.unsaid, repeated.told) == (frozenset({2}), 1)
+    assert repeated.repeats[1].times == 1

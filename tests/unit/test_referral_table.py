@@ -1,6 +1,7 @@
 """Every cell of both tables, which stand here once more, as referral workers know them."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from services.referral.domain.saying import say
 from shared.contracts.codes import Status, Step
 from shared.contracts.exchange import EVENTS
 from tests.support.referral_pairs import Pair, at_status
-from tests.support.referrals import BY_STEP, RECEIVER, SENDER, act, event, offered, state
+from tests.support.referrals import BY_STEP, NOON, RECEIVER, SENDER, act, event, offered, state
 
 PAGE = Path(__file__).parents[2] / "docs" / "architecture" / "referral-life.md"
 
@@ -176,3 +177,12 @@ def test_what_the_receiver_says_proves_that_it_has_the_offer() -> None:
     pair.deliver_all()
     assert pair.sender.status is Status.ASKED
     assert pair.sender.receipt_at is None
+
+
+def test_consent_counts_as_taken_back_from_the_first_time() -> None:
+    pair = at_status(Status.ARRIVED)
+    for hours in (1, 2):
+        pair.say(Side.SENDER, Step.CONSENT_WITHDRAWN, NOON + timedelta(hours=hours))
+        pair.deliver_all()
+    for copy in (pair.sender, pair.receiver):
+        assert copy.standing.consent_withdrawn_at == NOON + timedelta(hours=1)

@@ -131,3 +131,10 @@ def test_nobody_has_seen_what_has_not_left_however_much_else_was_said_since() ->
     heard = pair.deliver(Side.SENDER, event(pair.sender, BY_STEP[Step.ACCEPTED], n=2, seen=1))
     assert isinstance(heard, Ruling)
     assert state(heard).status is Status.WITHDRAWN
+
+
+def test_nothing_is_done_where_what_follows_for_another_referral_may_not_wait() -> None:
+    ruling = at_status(Status.OPENED).say(Side.SENDER, Step.WITHDRAWN)
+    other = offered()
+    hindered = {told(other).id: "key-unknown"}
+    assert put_off(replace(ruling, also=(other,)), hindered) == Ruling.refused("key-unknown")

@@ -1,18 +1,20 @@
 """A case whose key was destroyed: who asks is told so, who speaks of it is written down, and nothing else stops."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from io import StringIO
 from uuid import UUID, uuid4
 
 import httpx
 
+from services.referral.store import referrals
 from shared.audit.log import SALT_BYTES
 from shared.contracts.codes import Step
 from shared.contracts.event_data import WithdrawnData
+from shared.contracts.ids import ReferralId
 from shared.sealing.keys import KeyPurpose
 from tests.integration.referral.test_clocks import looked_at, overdue
 from tests.integration.referral.test_hearing import taken, the_report
@@ -136,3 +138,24 @@ async def test_no_clock_rings_for_what_was_erased(desk: DeskAtWork, own_clock: N
         await until(lambda: overdue(desk, whole), seconds=10)
         assert overdue(desk, referral) == []
         assert str(referral) not in lines.getvalue(), "nobody has tried"
+
+
+async def test_nothing_is_said_again_of_what_was_erased(desk: DeskAtWork) -> None:
+    referral, whole = await desk.offered(), await desk.offered()
+    for each in (referral, whole):
+        await desk.partner.told(each, Step.OFFERED)
+    at, partner = datetime.now(UTC) + timedelta(days=1), desk.partner.id
+    async with erased(desk, await case_of(desk, referral)), desk.owner.acquire() as connection:
+
+        async def due() -> list[ReferralId]:
+            return await referrals.repeating(connection, at, [partner], [], 10_000)
+
+        await until(lambda: _holds(due, whole), what="the one that is whole, once its letter has left")
+        assert referral not in await due()
+        found = await referrals.of_partner(connection, partner)
+        assert whole in found
+        assert referral not in found
+
+
+async def _holds(look: Callable[[], Awaitable[list[ReferralId]]], referral: UUID) -> bool:
+    return referral in await look()
