@@ -38,7 +38,7 @@ def put_off(ruling: Ruling[State], why: Mapping[EventId, str]) -> Ruling[State]:
     return replace(
         ruling,
         state=_waiting(ruling.state, [tell.event.n for tell in unsaid], again),
-        says=tuple(said for said in ruling.says if said not in hindered),
+        says=tuple(said for said in ruling.says if not (isinstance(said, Tell) and said.event.id in why)),
         entries=(
             *(line for line in ruling.entries if not _says_one_of(line, again)),
             *(_left_unsaid(tell, why[tell.event.id], ruling.entries[0]) for tell in unsaid),
