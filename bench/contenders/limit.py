@@ -27,7 +27,7 @@ async def run(site: Site, watch: Stopwatch) -> Took:
     """Take every offer of ``site`` by the ``watch``."""
     first = parse(site.offers[0].envelope)
     keyring = read_keyring(site.folder, Holder.REFERRAL, site.passphrase)
-    inbox = keyring.inbox_key(first.header.inbox_keys)
+    inbox = keyring.inbox_key(first.header.inbox_keys, first.suite)
     book = Directory(site.folder).book
     signer = book.published(first.header.source, first.header.key_id, Clock().now()).key
     assert isinstance(signer, VerifyKey)

@@ -95,7 +95,7 @@ class Receiver:
         assert signer.purpose is KeyPurpose.SIGNING
         assert isinstance(signer.key, VerifyKey)
         envelope.verify(signer.key)
-        event = decode(open_body(envelope, self._keyring.inbox_key(header.inbox_keys)))
+        event = decode(open_body(envelope, self._keyring.inbox_key(header.inbox_keys, envelope.suite)))
         assert isinstance(event, ReferralOffered)
         trace = str(message.headers.get("traceparent", ""))
         at = self._clock.now()

@@ -185,14 +185,12 @@ class Sealed:
             raise Refused("envelope-postdated")
 
     def body(self, secrets_at_hand: Mapping[str, InboxSecret]) -> bytes:
-        """Steps 11 to 15: open with the first of our inbox keys that is named; the keys go by their ids."""
-        named = [index for index, key in enumerate(self.header.inboxkeys) if key in secrets_at_hand]
+        """Steps 11 to 15: open with the first named of our inbox keys of its suite; the keys go by their ids."""
+        fitting = {number: key for number, key in secrets_at_hand.items() if SUITES[kind_of(key)] is self.suite}
+        named = [index for index, number in enumerate(self.header.inboxkeys) if number in fitting]
         if not named:
             raise Refused("envelope-unknown-key")
-        secret = secrets_at_hand[self.header.inboxkeys[named[0]]]
-        if SUITES[kind_of(secret)] is not self.suite:
-            raise Refused("envelope-unknown-suite")
-        content_key = self._unwrapped(named[0], secret)
+        content_key = self._unwrapped(named[0], fitting[self.header.inboxkeys[named[0]]])
         if _commitment(self.suite, content_key) != self.commitment:
             raise Refused("envelope-uncommitted")
         try:

@@ -92,7 +92,7 @@ class Opener:
         try:
             envelope = parse(delivery.body)
             purpose, book = self._verified(envelope)
-            event = decode(open_body(envelope, self._keyring.inbox_key(envelope.header.inbox_keys)))
+            event = decode(open_body(envelope, self._keyring.inbox_key(envelope.header.inbox_keys, envelope.suite)))
         except (EnvelopeError, EventUnreadable) as refused:
             raise Unreadable(refused.code) from None
         key, what = self._heard(event, envelope, purpose, book)

@@ -40,7 +40,7 @@ from shared.sealing.codes import EnvelopeCode, EnvelopeError, KeyringCode, Keyri
 from shared.sealing.documents import note_signer
 from shared.sealing.fields import Base64, Statement, Time, decode_base64, encode_base64, read_exactly, spell
 from shared.sealing.keys import KINDS_FOR, SECRET_BYTES, InboxKey, KeyPurpose, SigningKey, StorageKey, audit_purpose
-from shared.sealing.suites import KeyKind
+from shared.sealing.suites import KeyKind, Suite
 from shared.values import dataclass
 
 FORMAT: Final = "org.relais.keyring.v1"
@@ -143,15 +143,17 @@ class Keyring:
         purpose = audit_purpose(Service(self.holder))
         return note_signer(self.organisation, purpose, self.signing_key(purpose, at))
 
-    def inbox_key(self, ids: Iterable[KeyId]) -> InboxKey:
-        """Return the first key among ``ids`` that is still here, whether or not anybody may still seal to it.
+    def inbox_key(self, ids: Iterable[KeyId], suite: Suite) -> InboxKey:
+        """Return the first key of ``suite`` among ``ids`` that is here, whether or not anybody may still seal to it.
+
+        A door without secrets asks the same of a key document: :meth:`shared.sealing.book.Book.opens_until`.
 
         Raises:
             EnvelopeError: ``envelope-unknown-key``.
         """
         for number in ids:
             key = self._inbox_keys.get(number)
-            if key is not None:
+            if key is not None and key.public.suite is suite:
                 return key
         raise EnvelopeError(EnvelopeCode.UNKNOWN_KEY)
 

@@ -90,7 +90,7 @@ class House:
         envelope.verify(verifier(book, self.partner, key, KeyPurpose.SIGNING, KeyPurpose.RECEIPT))
         assert now < envelope.header.expires
         keyring = self.keyring(Holder.REFERRAL)
-        return decode(open_body(envelope, keyring.inbox_key(envelope.header.inbox_keys)))
+        return decode(open_body(envelope, keyring.inbox_key(envelope.header.inbox_keys, envelope.suite)))
 
     def note_for(self, made: Outgoing, **changes: Any) -> str:  # noqa: ANN401 - what a test gets wrong on purpose
         """Return the receipt for an envelope of the centre."""

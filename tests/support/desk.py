@@ -89,7 +89,8 @@ class Partner:
         """Return what it was told, opened: all of it, or what is about one referral."""
         envelopes = [parse(message.body) for message in self.came]
         opened = [
-            (each, decode_event(open_body(each, self.keyring.inbox_key(each.header.inbox_keys)))) for each in envelopes
+            (each, decode_event(open_body(each, self.keyring.inbox_key(each.header.inbox_keys, each.suite))))
+            for each in envelopes
         ]
         return [
             (envelope, event)

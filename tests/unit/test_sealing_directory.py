@@ -153,7 +153,7 @@ def test_a_partner_is_known_with_keys_and_agreement(two: Two) -> None:
         published = book.published(ABRI, key.id, AT)
         assert (published.key, published.purpose) == (key.public, purpose)
     assert ReferralKind.BROKERED in book.agreement(ABRI, AT).party(CCEM).may_send
-    assert referral.inbox_key([book.inbox_key(ABRI, AT).id]).public == book.inbox_key(ABRI, AT)
+    assert referral.inbox_key([book.inbox_key(ABRI, AT).id], Suite.X_WING).public == book.inbox_key(ABRI, AT)
 
 
 def test_we_know_ourselves_too(two: Two) -> None:

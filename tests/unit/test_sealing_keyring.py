@@ -12,8 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.contracts.ids import KeyId, OrganisationId
+from shared.sealing.book import Book
 from shared.sealing.codes import EnvelopeCode, EnvelopeError, KeyringCode, KeyringError
 from shared.sealing.fields import encode_base64
+from shared.sealing.key_document import KeyDocument, publish
 from shared.sealing.keyring import (
     MAX_FILE_BYTES,
     RECOMMENDED_COST,
@@ -26,7 +28,7 @@ from shared.sealing.keyring import (
     write_keyring,
 )
 from shared.sealing.keys import InboxKey, KeyPurpose, SigningKey, StorageKey
-from shared.sealing.suites import KeyKind
+from shared.sealing.suites import KeyKind, Suite
 from shared.sealing.timestamp import encode_time
 
 AT = datetime(2026, 11, 24, 10, 20, tzinfo=UTC)
@@ -212,10 +214,25 @@ def test_the_newest_key_that_holds_signs() -> None:
 
 def test_an_inbox_key_opens_until_it_is_destroyed() -> None:
     unknown = KeyId("0" * 32)
-    assert RING.inbox_key([unknown, OLD_INBOX.id, INBOX.id]) is OLD_INBOX
+    assert RING.inbox_key([unknown, OLD_INBOX.id, INBOX.id], Suite.X25519) is OLD_INBOX
     with pytest.raises(EnvelopeError) as caught:
-        RING.inbox_key([unknown])
+        RING.inbox_key([unknown], Suite.X25519)
     assert caught.value.code is EnvelopeCode.UNKNOWN_KEY
+
+
+@given(
+    st.lists(st.sampled_from([INBOX.id, OLD_INBOX.id, SIGNING.id, KeyId("0" * 32)]), unique=True),
+    st.sampled_from(Suite),
+)
+def test_the_keyring_opens_what_the_door_says_that_it_opens(ids: list[KeyId], suite: Suite) -> None:
+    keys = tuple(publish(held.key.public, held.purpose, held.valid_from, held.valid_until) for held in RING.keys)
+    document = KeyDocument(organisation=RING.organisation, serial=1, issued=AT, hears=(), keys=keys)
+    book = Book(RING.organisation, {RING.organisation: document}, {}, {})
+    if book.opens_until(RING.organisation, ids, suite) is None:
+        with pytest.raises(EnvelopeError, match=r"^envelope-unknown-key$"):
+            RING.inbox_key(ids, suite)
+    else:
+        assert RING.inbox_key(ids, suite).public.suite is suite
 
 
 def test_storage_keys_come_by_epoch() -> None:

@@ -29,6 +29,7 @@ from shared.sealing.header import CONTENT_TYPE, MAX_LIFETIME
 from shared.sealing.keyring import Holder
 from shared.sealing.keys import InboxKey, KeyPurpose, SigningKey
 from shared.sealing.receipts import Receipt, verify_receipt
+from shared.sealing.suites import Suite
 from tests.integration.intake.conftest import AtWork, Knocking, MoveClock
 from tests.support.partners import DAY, Organisation, Sealed, Sender, verifier
 from tests.support.wait import until
@@ -52,13 +53,13 @@ def read_receipt(envelope: bytes, partner: Organisation, us: OrganisationId) -> 
     """Return the receipt in an envelope of ours, as ``partner`` reads it."""
     read = parse(envelope)
     read.verify(verifier(partner.directory.book, us, read.header.key_id, KeyPurpose.RECEIPT))
-    return ReceiptGiven.model_validate_json(open_body(read, inbox_key_of(partner, read.header.inbox_keys)))
+    return ReceiptGiven.model_validate_json(open_body(read, inbox_key_of(partner, read.header.inbox_keys, read.suite)))
 
 
 @cache
-def inbox_key_of(partner: Organisation, ids: tuple[KeyId, ...]) -> InboxKey:
+def inbox_key_of(partner: Organisation, ids: tuple[KeyId, ...], suite: Suite) -> InboxKey:
     """Return the key that opens what is sealed to ``partner``."""
-    return partner.keyring(Holder.REFERRAL).inbox_key(ids)
+    return partner.keyring(Holder.REFERRAL).inbox_key(ids, suite)
 
 
 async def receipts_for(door: AtWork, knocking: Knocking, sealed: Sealed, count: int = 1) -> list[ReceiptGiven]:

@@ -58,7 +58,7 @@ def read_own(envelope: bytes, knocking: Knocking) -> ReportTaken | None:
     if (read.header.source, read.header.recipient) != (us.id, us.id):
         return None
     read.verify(verifier(us.directory.book, us.id, read.header.key_id, KeyPurpose.RECEIPT))
-    key = us.keyring(Holder.REFERRAL).inbox_key(read.header.inbox_keys)
+    key = us.keyring(Holder.REFERRAL).inbox_key(read.header.inbox_keys, read.suite)
     return ReportTaken.model_validate_json(open_body(read, key))
 
 
