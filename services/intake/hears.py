@@ -237,7 +237,6 @@ def _fault(envelope: Envelope, key: VerifyKey) -> str | None:
 
 def _arrival(delivery: Delivery, envelope: Envelope, published: PublishedKey, book: Book) -> Arrival:
     header = envelope.header
-    agreement = book.agreements.get(header.source)
     return Arrival(
         id=header.id,
         inbox=inbox_id(header.source, header.id),
@@ -251,7 +250,7 @@ def _arrival(delivery: Delivery, envelope: Envelope, published: PublishedKey, bo
         key=header.key_id,
         speaker=SPEAKERS.get(published.purpose, Speaker.NEITHER),
         key_holds=Period(published.valid_from, published.valid_until),
-        heard_until=agreement.heard_until if agreement else None,
+        heard_until=book.heard_until(header.source),
         opens_until=book.opens_until(book.us, header.inbox_keys, envelope.suite),
         answered=delivery.source == HTTP,
     )

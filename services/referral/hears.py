@@ -118,11 +118,11 @@ class ReferralDesk(Desk[What, Files]):
                 assert_never(heard.what)
 
     def _hear(self, files: Files, event: LifeEvent, speaker: OrganisationId, act: Act) -> Decision[Files] | Early:
-        known, fault = files.get(About.REFERRAL), not_heard(event, self._agreed(speaker), act.at)
+        known, fault = files.get(About.REFERRAL), not_heard(event, self._agreed(speaker, act.at), act.at)
         if fault is not None:
             raise Later(fault)
         if known is None and isinstance(event, ReferralOffered):
-            case, kinds = CaseId(random_uuid()), self._agreed_kinds(speaker)
+            case, kinds = CaseId(random_uuid()), self._agreed_kinds(speaker, act.at)
             offered = hearing.hear_offer(event, speaker, self._us, act, case=case, hours=self._hours, kinds=kinds)
             return self._first(files, About.REFERRAL, offered, case, act.at)
         if isinstance(known, Erased):
@@ -135,14 +135,14 @@ class ReferralDesk(Desk[What, Files]):
             return heard
         return Early(heard.subject, self._kept(files, About.REFERRAL, known, heard.meanwhile, act.at))
 
-    def _agreed_kinds(self, speaker: OrganisationId) -> frozenset[ReferralKind]:
+    def _agreed_kinds(self, speaker: OrganisationId, at: datetime) -> frozenset[ReferralKind]:
         """Return which kinds of referral ``speaker`` may send us."""
-        agreement = self._directory.book.agreements.get(speaker)
+        agreement = self._directory.book.counting(speaker, at)
         return frozenset(agreement.party(speaker).may_send) if agreement else frozenset()
 
-    def _agreed(self, partner: OrganisationId) -> Agreed | None:
-        """Return when the agreement with ``partner`` is in force."""
-        agreement = self._directory.book.agreements.get(partner)
+    def _agreed(self, partner: OrganisationId, at: datetime) -> Agreed | None:
+        """Return when the agreement with ``partner`` that counts at ``at`` is in force."""
+        agreement = self._directory.book.counting(partner, at)
         return Agreed(agreement.valid_from, agreement.valid_until) if agreement else None
 
     def _prove(self, files: Files, what: Receipted, act: Act) -> Decision[Files]:
@@ -174,7 +174,7 @@ class ReferralDesk(Desk[What, Files]):
         if known is None or (command.beside is not None and known.beside is None):
             return Decision.refused(Refused.NOT_FOUND)
         if command.own:
-            agreed = self._agreed(known.thing.partner)
+            agreed = self._agreed(known.thing.partner, act.at)
             known = replace(known, agreed=agreed is not None and agreed.holds_at(act.at))
         becomes = command.about if command.makes is None else About.REFERRAL
         return self._kept(files, becomes, known, command.rule(known, act), act.at)
@@ -195,7 +195,7 @@ class ReferralDesk(Desk[What, Files]):
         proof: tuple[MessageId, str] | None = None,
     ) -> Decision[Files]:
         """Return ``ruling`` as a decision that can be kept; what a partner cannot be told now waits, or is refused."""
-        ruling = keep_to(ruling, {tell.to: self._agreed(tell.to) for tell in ruling.tells}, at)
+        ruling = keep_to(ruling, {tell.to: self._agreed(tell.to, at) for tell in ruling.tells}, at)
         hindered = self._hindered(ruling, at)
         return kept(files, about, known, put_off(ruling, hindered) if hindered else ruling, proof)
 

@@ -72,7 +72,7 @@ class Sealer:
         book = self._directory.book
         try:
             if recipient != self._us:
-                book.signed_with(recipient).check_heard(at)
+                book.check_heard(recipient, at)
                 book.check_hears(recipient, types)
             book.inbox_key(recipient, at)
             self._keyring.signing_key(self._purpose, at)

@@ -79,15 +79,6 @@ class Agreement(Statement):
         """When the two hear one another no longer."""
         return self.valid_until + CONCLUDED_WITHIN
 
-    def check_heard(self, at: datetime) -> None:
-        """Refuse an agreement under which nothing at all is said or heard at ``at``.
-
-        Raises:
-            DirectoryError: ``agreement-expired``, from :data:`CONCLUDED_WITHIN` after its end on.
-        """
-        if at >= self.heard_until:
-            raise DirectoryError(DirectoryCode.AGREEMENT_EXPIRED)
-
     def check_in_force(self, at: datetime) -> None:
         """Refuse an agreement that does not hold at ``at``.
 

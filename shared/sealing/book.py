@@ -3,7 +3,7 @@
 Every key in the book was signed by an identity that we pinned, and every agreement by both sides.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime
 from types import MappingProxyType
@@ -32,7 +32,8 @@ class Book:
 
     us: OrganisationId
     documents: Mapping[OrganisationId, KeyDocument]
-    agreements: Mapping[OrganisationId, Agreement]
+    agreements: Mapping[OrganisationId, Sequence[Agreement]]
+    """What we have signed with each partner, at least one, in any order; all pin the same identity."""
     problems: Mapping[str, str]
     """Why a partner's files were refused: a code, by the partner's id as the file names it."""
     keys: Mapping[tuple[OrganisationId, KeyId], PublishedKey] = field(init=False)
@@ -128,18 +129,43 @@ class Book:
         Raises:
             DirectoryError: ``organisation-unknown``, ``agreement-none`` or ``agreement-expired``.
         """
-        agreement = self.signed_with(partner)
+        agreement = self.counting(partner, at)
+        if agreement is None:
+            raise self._not_agreed(partner)
         agreement.check_in_force(at)
         return agreement
 
-    def signed_with(self, partner: OrganisationId) -> Agreement:
-        """Return the agreement between us and ``partner``, whether or not it is in force.
+    def counting(self, partner: OrganisationId, at: datetime) -> Agreement | None:
+        """Return the agreement with ``partner`` that counts at ``at``, in force or not: the one that began last.
+
+        Before any has begun it is the first to begin. So an older one never comes back when a newer one has ended.
+        ``None`` where there is none.
+        """
+        signed = sorted(self.agreements.get(partner, ()), key=lambda agreement: agreement.valid_from)
+        begun = [agreement for agreement in signed if agreement.valid_from <= at]
+        return begun[-1] if begun else next(iter(signed), None)
+
+    def heard_until(self, partner: OrganisationId) -> datetime | None:
+        """Return when we and ``partner`` hear one another no longer: after the agreement that begins last.
+
+        ``None`` where there is none.
+        """
+        signed = self.agreements.get(partner)
+        return max(signed, key=lambda agreement: agreement.valid_from).heard_until if signed else None
+
+    def check_heard(self, partner: OrganisationId, at: datetime) -> None:
+        """Refuse a partner to whom nothing at all is said at ``at``.
 
         Raises:
-            DirectoryError: ``organisation-unknown`` or ``agreement-none``.
+            DirectoryError: ``organisation-unknown``, ``agreement-none``, or ``agreement-expired`` from
+                :data:`shared.sealing.agreement.CONCLUDED_WITHIN` after the end of the last agreement on.
         """
-        agreement = self.agreements.get(partner)
-        if agreement is None:
-            known = partner in self.documents
-            raise DirectoryError(DirectoryCode.AGREEMENT_NONE if known else DirectoryCode.ORGANISATION_UNKNOWN)
-        return agreement
+        until = self.heard_until(partner)
+        if until is None:
+            raise self._not_agreed(partner)
+        if at >= until:
+            raise DirectoryError(DirectoryCode.AGREEMENT_EXPIRED)
+
+    def _not_agreed(self, partner: OrganisationId) -> DirectoryError:
+        known = partner in self.documents
+        return DirectoryError(DirectoryCode.AGREEMENT_NONE if known else DirectoryCode.ORGANISATION_UNKNOWN)

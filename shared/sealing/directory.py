@@ -2,8 +2,11 @@
 
     identity.vkey                 our own identity key: the one thing that is trusted as it lies there
     partners/<us>.keys            our own key document, as partners have it
-    partners/<them>.agreement     signed by us and by them; pins their identity key
+    partners/<them>.<beginning>.agreement
+                                  signed by us and by them; pins their identity key
     partners/<them>.keys          their key document, signed by that identity
+
+``<beginning>`` is when the agreement begins, such as 20261124T102000Z; a renewal lies beside what it renews.
 
 A file that is not right takes away its own partner and nobody else. Files are replaced by renaming, which changes the
 folder's time; :meth:`Directory.refresh` looks at that time, which costs microseconds. What is written into a file where
@@ -98,17 +101,20 @@ class Directory:
             documents = {us: document(us, identity)}
         except SealingError:
             raise DirectoryError(DirectoryCode.OURSELVES_UNREADABLE) from None
-        agreements: dict[OrganisationId, Agreement] = {}
-        for path in sorted(partners.glob(f"*{AGREEMENT_SUFFIX}")):
+        agreements: dict[OrganisationId, list[Agreement]] = {}
+        for path in partners.glob(f"*{AGREEMENT_SUFFIX}"):
             try:
                 agreement, theirs = open_agreement(_content(path), us, identity)
                 partner = agreement.partner_of(us).organisation
-                if partner != path.stem:
+                if path.name != agreement_file(partner, agreement):
                     raise DocumentError(DocumentCode.MALFORMED)
-                agreements[partner] = agreement
+                agreements.setdefault(partner, []).append(agreement)
                 documents[partner] = document(partner, theirs)
             except SealingError as refused:
-                problems[path.stem] = refused.code
+                problems[path.name.partition(".")[0]] = refused.code
+        for partner in agreements.keys() & problems.keys():
+            del agreements[partner]
+            documents.pop(partner, None)
         self._opened = opened
         return Book(us, documents, agreements, problems)
 
@@ -118,6 +124,11 @@ class Directory:
         if found.serial < known.serial or (found.serial == known.serial and found != known):
             raise DocumentError(DocumentCode.SUPERSEDED)
         self._newest[found.organisation] = found
+
+
+def agreement_file(partner: OrganisationId, agreement: Agreement) -> str:
+    """Return what the file of our ``agreement`` with ``partner`` is called: one for each time at which one begins."""
+    return f"{partner}.{agreement.valid_from:%Y%m%dT%H%M%SZ}{AGREEMENT_SUFFIX}"
 
 
 def _own_identity(path: Path) -> tuple[OrganisationId, Verifier]:

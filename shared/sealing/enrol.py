@@ -12,13 +12,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from shared.audit.note import Verifier
 from shared.contracts.codes import RecipientKind, ReferralKind, TransferBasis
 from shared.contracts.heard import HEARD
 from shared.contracts.ids import OrganisationId
 from shared.files import PUBLIC_MODE, write_atomically
 from shared.sealing.agreement import Agreement, Party, open_agreement, sign_agreement
-from shared.sealing.codes import KeyringCode, KeyringError
-from shared.sealing.directory import AGREEMENT_SUFFIX, IDENTITY_FILE, KEYS_SUFFIX, PARTNERS_FOLDER
+from shared.sealing.codes import KeyringCode, KeyringError, SealingError
+from shared.sealing.directory import AGREEMENT_SUFFIX, IDENTITY_FILE, KEYS_SUFFIX, PARTNERS_FOLDER, agreement_file
 from shared.sealing.documents import identity_vkey, parse_identity
 from shared.sealing.key_document import KeyDocument, open_key_document, publish, sign_key_document
 from shared.sealing.keyring import (
@@ -165,18 +166,34 @@ def agree(one: Identity, other: Identity, terms: Terms) -> str:
 def introduce(folder: Path, agreement: str, document: str) -> OrganisationId:
     """Keep a partner's signed ``agreement`` with us and its key ``document`` in our ``folder``; return who it is.
 
+    What was agreed before stays beside it, unless it begins at the same time or pins another identity of the partner.
+
     Raises:
         DocumentError: one of them is not right; nothing is kept.
         KeyRefusedError: our own identity file is not right.
     """
-    ours = (folder / IDENTITY_FILE).read_text().strip()
-    us = OrganisationId(ours.partition("/")[0])
-    agreed, identity = open_agreement(agreement, us, parse_identity(us, ours))
+    vkey = (folder / IDENTITY_FILE).read_text().strip()
+    us = OrganisationId(vkey.partition("/")[0])
+    ours = parse_identity(us, vkey)
+    agreed, identity = open_agreement(agreement, us, ours)
     partner = agreed.partner_of(us).organisation
     open_key_document(document, partner, identity)
+    _forget_others(folder / PARTNERS_FOLDER, partner, agreed.party(partner).identity, us, ours)
     _write_public(_partner_file(folder, partner, KEYS_SUFFIX), document)
-    _write_public(_partner_file(folder, partner, AGREEMENT_SUFFIX), agreement)
+    _write_public(folder / PARTNERS_FOLDER / agreement_file(partner, agreed), agreement)
     return partner
+
+
+def _forget_others(partners: Path, partner: OrganisationId, identity: str, us: OrganisationId, ours: Verifier) -> None:
+    """Take away the agreements with ``partner`` that pin another identity, or cannot be read."""
+    for path in partners.glob(f"{partner}.*{AGREEMENT_SUFFIX}"):
+        try:
+            agreement, _ = open_agreement(path.read_bytes(), us, ours)
+            keep = agreement.party(partner).identity == identity
+        except SealingError:
+            keep = False
+        if not keep:
+            path.unlink()
 
 
 def _keyring(organisation: OrganisationId, holder: Holder, since: datetime, choices: Choices) -> Keyring:

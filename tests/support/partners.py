@@ -12,7 +12,7 @@ from shared.contracts.heard import HEARD, EventType
 from shared.contracts.ids import KeyId, MessageId, OrganisationId
 from shared.files import PUBLIC_MODE, write_atomically
 from shared.sealing.book import Book
-from shared.sealing.directory import KEYS_SUFFIX, PARTNERS_FOLDER, Directory
+from shared.sealing.directory import AGREEMENT_SUFFIX, KEYS_SUFFIX, PARTNERS_FOLDER, Directory
 from shared.sealing.enrol import (
     INBOX_LIFETIME,
     Choices,
@@ -119,13 +119,22 @@ class Organisation:
         begins: timedelta = -DAY,
         ends: timedelta = 30 * DAY,
         kind: RecipientKind = RecipientKind.SUPPORT,
+        *,
+        renews: bool = False,
     ) -> None:
-        """Sign an agreement with ``other``, which is a ``kind``, and exchange documents; the times count from now."""
+        """Sign an agreement with ``other``, which is a ``kind``, and exchange documents; the times count from now.
+
+        It is put in the place of what was agreed before, or beside it when it ``renews`` that.
+        """
         now = datetime.now(UTC).replace(microsecond=0)
         kinds = {self.id: RecipientKind.SUPPORT, other.id: kind}
         agreement = agree(self.identity, other.identity, Terms(now + begins, now + ends, kinds))
         introduce(self.folder, agreement, published_document(other.folder, other.id))
         introduce(other.folder, agreement, published_document(self.folder, self.id))
+        for us, them in ((self, other), (other, self)):
+            for path in (us.folder / PARTNERS_FOLDER).glob(f"{them.id}.*{AGREEMENT_SUFFIX}"):
+                if not renews and path.read_text() != agreement:
+                    path.unlink()
 
 
 def verifier(book: Book, organisation: OrganisationId, number: KeyId, *purposes: KeyPurpose) -> VerifyKey:

@@ -62,7 +62,8 @@ def test_for_eight_weeks_after_an_agreement_has_ended_what_is_left_to_say_is_sea
     us, partner = (Organisation.make(tmp_path, OrganisationId(name)) for name in ("abri-be", "ccem-fr"))
     us.agree_with(partner, begins=timedelta(days=1), ends=timedelta(days=2))
     sealer = Sealer(us.id, us.keyring(Holder.REFERRAL), us.directory, KeyPurpose.SIGNING)
-    agreement = us.directory.book.signed_with(partner.id)
+    agreement = us.directory.book.counting(partner.id, datetime.now(UTC))
+    assert agreement is not None
     last = agreement.valid_until + timedelta(weeks=8)
     for at in (agreement.valid_from - timedelta(days=1), agreement.valid_until, last - timedelta(seconds=1)):
         assert sealer.hindrance(partner.id, at) is None

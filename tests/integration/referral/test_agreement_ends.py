@@ -1,5 +1,6 @@
 """An agreement that has ended: what is under way is concluded, in codes, for some weeks, and nothing else is said."""
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -68,6 +69,29 @@ async def test_an_address_that_nothing_proves_to_have_come_does_not_leave_again(
     await desk.do(unproved.referral, "withdraw", {"reason": "no_longer_needed"})
     await desk.partner.told(unproved.referral, Step.WITHDRAWN)
     assert [event.step for _, event in desk.partner.heard(unproved.referral)] == [Step.OFFERED, Step.WITHDRAWN]
+
+
+@pytest.fixture
+async def renewed(desk: DeskAtWork) -> AsyncIterator[None]:
+    """Let the desk know of a renewal that is signed early, for one test."""
+    partner = desk.partner.organisation
+    signed = desk.app.state.office.directory
+
+    async def known(count: int) -> None:
+        await until(lambda: len(signed.book.agreements[partner.id]) == count, seconds=20, what=f"{count} agreements")
+
+    desk.us.agree_with(partner, AGREED_FOR - timedelta(days=1), 2 * AGREED_FOR, renews=True)
+    await known(2)
+    yield
+    desk.us.agree_with(partner)
+    await known(1)
+
+
+@pytest.mark.usefixtures("renewed")
+async def test_a_renewal_that_is_signed_early_stops_nothing_before_the_end_or_after_it(desk: DeskAtWork) -> None:
+    await offered(desk)
+    desk.move_clock(ENDED)
+    await offered(desk)
 
 
 async def test_consent_that_is_taken_back_is_passed_on_for_weeks_and_an_offer_is_not_made(desk: DeskAtWork) -> None:
