@@ -25,6 +25,8 @@ from shared.values import dataclass
 
 HEARTBEAT_SECONDS: Final = 15.0
 """How long a stream may be silent (the HTML standard, 9.2.7, says about 15), and how often it looks by itself."""
+AWAY_SECONDS: Final = 2.0
+"""When it looks again after the database was away: whatever rang for what it did not see then does not ring again."""
 AT_ONCE: Final = 100
 """Notifications that a stream reads at once, at most: all that it ever holds."""
 LARGEST_PLACE: Final = Place(2**63 - 1)
@@ -98,7 +100,7 @@ class Reading:
         """Yield ``None`` at once, then what ``member`` is told from ``start`` on, each once and in order.
 
         ``None`` also comes when nothing else did for a while. It ends when the service stops. While the database is
-        away, nothing comes.
+        away, nothing else comes.
 
         Raises:
             TooManyStreamsError: before anything is yielded.
@@ -108,18 +110,20 @@ class Reading:
             yield None
             while not self._bell.stopped:
                 rung.clear()
-                fresh = await self._after(member, place, unread_only=start.unread_only)
+                looked = await self._after(member, place, unread_only=start.unread_only)
+                fresh, patience = ((), AWAY_SECONDS) if looked is None else (looked, HEARTBEAT_SECONDS)
                 for each in fresh:
                     place = each.place
                     yield self._show(member, each)
-                if len(fresh) < AT_ONCE and not await within(HEARTBEAT_SECONDS, rung):
+                if len(fresh) < AT_ONCE and not await within(patience, rung):
                     yield None
 
     def language(self, member: StaffMember) -> str:
         """Return the language in which ``member`` is told."""
         return self._voice.language(member.languages)
 
-    async def _after(self, member: StaffMember, place: Place, *, unread_only: bool) -> Sequence[Notification]:
+    async def _after(self, member: StaffMember, place: Place, *, unread_only: bool) -> Sequence[Notification] | None:
+        """Return what comes after ``place``; ``None`` while the database is away."""
         try:
             async with self._pool.acquire() as connection:
                 return await notifications.after(connection, member.id, place, AT_ONCE, unread_only=unread_only)
@@ -127,7 +131,7 @@ class Reading:
             if not will_pass(error):
                 raise
             log.warning("feed.waits", error=type(error).__name__)
-            return ()
+            return None
 
     def _show(self, member: StaffMember, each: Notification) -> NotificationShown:
         language = self.language(member)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from hashlib import sha256
+from typing import Any
 
 import asyncpg
 import pytest
@@ -13,6 +14,7 @@ from deploy.local.databases import DatabaseRole
 from services.notify import reading
 from services.notify.bell import MOST_STREAMS
 from services.notify.routes.feed import Feed
+from services.notify.store import notifications
 from services.notify.store.notifications import CHANNEL
 from shared.contracts.facts import Fact, FactCode
 from tests.integration.notify.conftest import Node, Reader, a_fact
@@ -133,6 +135,25 @@ async def test_a_database_that_goes_away_delays_and_loses_nothing(reader: Reader
         await reader.node.cut_database(lost)
         await reader.tell(3)
         assert [event.id for event in await feed.take(3)] == ["2", "3", "4"]
+
+
+async def test_a_look_that_failed_is_taken_again_though_nothing_rings(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await reader.tell()
+    await reader.told(1)
+    look, failures = notifications.after, [asyncpg.ConnectionDoesNotExistError()]
+
+    async def after(*asked: Any, **named: Any) -> list[notifications.Notification]:  # noqa: ANN401
+        if failures:
+            raise failures.pop()
+        return await look(*asked, **named)
+
+    monkeypatch.setattr(notifications, "after", after)
+    monkeypatch.setattr(reading, "AWAY_SECONDS", 0.05)
+    async with reader.feed() as feed:
+        assert (await feed.next()).id == "1"
+    assert not failures
 
 
 async def test_a_silent_stream_says_that_it_is_alive(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
