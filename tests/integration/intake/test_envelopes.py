@@ -246,7 +246,7 @@ async def test_an_operator_is_told_of_what_is_kept_back(door: AtWork, sender: Se
     held = await door.owner.fetchval("SELECT id FROM held WHERE body = $1", bad.envelope)
     facts = await until(lambda: [fact for fact in door.facts if fact.subject == held], what="a fact")
     assert [(fact.code, fact.audience, fact.urgency) for fact in facts] == [
-        (FactCode.MESSAGE_PARKED, Audience.OPERATOR, Urgency.STANDARD)
+        (FactCode.MESSAGE_PARKED, Audience.OPERATOR, Urgency.URGENT)
     ]
 
 
