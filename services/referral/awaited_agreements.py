@@ -40,7 +40,11 @@ class AwaitedAgreements:
         self._directory.refresh()
         now = self._clock.now()
         agreements = self._directory.book.agreements.items()
-        known = frozenset((who, each.valid_from, each.valid_until, each.valid_from <= now) for who, each in agreements)
+        known = frozenset(
+            (who, each.valid_from, each.valid_until, each.valid_from <= now)
+            for who, ours in agreements
+            for each in ours
+        )
         if not known <= self._known:
             async with self._pool.acquire() as connection:
                 woken = await held.wake_for(connection, self._shell.desk.name, FOR_AN_AGREEMENT, now, parked=True)
