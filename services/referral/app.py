@@ -12,6 +12,8 @@ from fastapi import FastAPI
 from services.referral.awaited_agreements import AwaitedAgreements
 from services.referral.domain.clocks import Hours
 from services.referral.hears import ReferralDesk
+from services.referral.outgoing import OutgoingMail
+from services.referral.recipients import Recipients
 from services.referral.routes import cases, referrals, reports
 from services.referral.routes.office import Office
 from services.referral.settings import ReferralSettings
@@ -67,9 +69,11 @@ async def build(settings: ReferralSettings) -> AsyncIterator[Parts]:
         directory, vault = base.directory, Vault(base.keyring.storage_keys())
         node = make_broker(settings.referral_node_broker.get_secret_value(), description="What referral hears")
         exchange = make_broker(settings.referral_exchange_broker.get_secret_value(), description="What referral says")
-        post = base.post({Broker.NODE: node, Broker.EXCHANGE: exchange})
         hours = Hours(ZoneInfo(settings.referral_time_zone))
         desk, sealer = make_desk(us, base.keyring, directory, hours), make_sealer(us, base.keyring, directory)
+        kept, recipients = Referrals(us, vault), Recipients(us, directory, hours)
+        mail = OutgoingMail(kept, recipients, sealer)
+        post = base.post({Broker.NODE: node, Broker.EXCHANGE: exchange}, mail.review)
         shell = base.shell(desk, post)
         runtime = base.runtime(
             connections={
@@ -90,7 +94,7 @@ async def build(settings: ReferralSettings) -> AsyncIterator[Parts]:
                 ),
             ],
         )
-        office = Office(us, base.pool, shell, directory, base.clock, Referrals(us, vault), hours)
+        office = Office(us, base.pool, shell, directory, base.clock, kept, recipients)
         yield Parts(base.staff, runtime, {"office": office})
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from services.referral.domain.cases import CLOCK, Actor, Case
 from services.referral.domain.expiring import expire
+from services.referral.domain.leaving import Today
 from services.referral.domain.referral import Referral
 from services.referral.domain.repeating import say_again
 from services.referral.domain.reports import ReportFile
@@ -88,6 +89,6 @@ LOOK_AT_CLOCKS: Final = Command.about_referral(CLOCK, lambda known, act: expire(
 """The clock looks at one referral."""
 
 SAY_AGAIN: Final = Command.about_referral(
-    CLOCK, lambda known, act: say_again(known.thing, known.own, act, agreed=known.agreed), own=True
+    CLOCK, lambda known, act: say_again(known.thing, known.own, act, Today(known.file, known.to)), whole=True, own=True
 )
 """What nothing proves to have come to the partner is said again, and what could not be said is said."""

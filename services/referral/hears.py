@@ -24,6 +24,7 @@ from services.referral.keeping import keep, kept, unkept
 from services.referral.known import NO_FILES, About, Erased, Files, Kept, Known
 from services.referral.loading import Loading, What
 from services.referral.opening import Opener, Receipted, Reported, Spoken
+from services.referral.recipients import Recipients
 from services.referral.store import folders, proofs
 from services.referral.store.referrals import Referrals
 from shared.audit.cases import CaseEntries
@@ -78,6 +79,7 @@ class ReferralDesk(Desk[What, Files]):
         self._sealer = sealer
         self._vault = vault
         self._hours = hours
+        self._recipients = Recipients(us, directory, hours)
 
     def read(self, delivery: Delivery) -> Heard[What]:
         """Open a sealed message.
@@ -174,8 +176,7 @@ class ReferralDesk(Desk[What, Files]):
         if known is None or (command.beside is not None and known.beside is None):
             return Decision.refused(Refused.NOT_FOUND)
         if command.own:
-            agreed = self._agreed(known.thing.partner, act.at)
-            known = replace(known, agreed=agreed is not None and agreed.holds_at(act.at))
+            known = replace(known, to=self._recipients.of(known.thing.partner, act.at))
         becomes = command.about if command.makes is None else About.REFERRAL
         return self._kept(files, becomes, known, command.rule(known, act), act.at)
 

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from services.referral.domain.casefile import CaseFile
 from services.referral.domain.cases import Case
+from services.referral.domain.policy import Recipient
 from services.referral.domain.retelling import Papers
 from services.referral.domain.ruling import Ruling, Tell
 from shared.contracts.facts import Fact
@@ -47,6 +48,8 @@ class Sent:
     """Which event of our lane it carried."""
     digest: bytes
     """SHA-256 of its sealed bytes."""
+    emptied: bool = False
+    """Whether its words were taken out before it left."""
 
 
 NO_PAPERS: Mapping[int, Papers] = MappingProxyType({})
@@ -72,8 +75,8 @@ class Known(Generic[Thing_co]):
     """Another case that the command names, if it is there."""
     own: Mapping[int, Papers] = field(default_factory=lambda: NO_PAPERS)
     """The papers of our own events, by their number, for the command that says them again …"""
-    agreed: bool = False
-    """… and whether an agreement with the partner is in force, so that words may leave."""
+    to: Recipient | None = None
+    """… and the partner as it is today, which the gate is asked about."""
 
 
 Files: TypeAlias = Mapping[About, Known[Any] | Erased[Any]]

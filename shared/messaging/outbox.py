@@ -67,6 +67,8 @@ WAITING = """
 SELECT broker, count(*) AS count, extract(epoch FROM now() - min(at))::float8 AS oldest FROM outbox GROUP BY broker
 """
 
+REPLACE = "UPDATE outbox SET id = $2, headers = $3, body = $4 WHERE id = $1"
+
 
 async def put(connection: Connection, letters: Sequence[Letter], at: datetime) -> None:
     """Write ``letters`` down, in the transaction that decided to send them."""
@@ -96,12 +98,20 @@ async def claim(connection: Connection, at: datetime, limit: int) -> list[Letter
     ]
 
 
+async def replace(connection: Connection, id_: UUID, by: Letter) -> None:
+    """Let ``by`` leave in the place of the letter ``id_``, which this transaction has claimed."""
+    await connection.execute(REPLACE, id_, by.id, _headers(by), by.body)
+
+
 async def waiting(connection: Connection) -> dict[str, Waiting]:
     """Return what waits for the confirm of each broker; nothing for one that has confirmed all."""
     return {row["broker"]: Waiting(row["count"], row["oldest"]) for row in await connection.fetch(WAITING)}
 
 
 def _row(letter: Letter, due_at: datetime) -> tuple[object, ...]:
-    headers = to_json(dict(letter.headers)).decode()
     place = (letter.broker, letter.exchange, letter.routing_key)
-    return letter.id, due_at, *place, headers, letter.content_type, letter.body
+    return letter.id, due_at, *place, _headers(letter), letter.content_type, letter.body
+
+
+def _headers(letter: Letter) -> str:
+    return to_json(dict(letter.headers)).decode()

@@ -2,11 +2,12 @@
 
 A confirm says that the broker has it. A letter that no queue takes, that the broker refuses, or whose confirm does
 not come in time, stays in the outbox, and the sweeper tries it again, later each time; it never stands in the way of
-the others.
+the others. What is tried again leaves at another time than it was decided: whoever wrote it is asked once more.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from time import perf_counter
 from types import MappingProxyType
 from typing import Protocol
@@ -15,7 +16,7 @@ from uuid import UUID
 from shared.clock import Clock
 from shared.messaging import outbox
 from shared.messaging.outbox import Letter
-from shared.storage.pool import Pool, will_pass
+from shared.storage.pool import Connection, Pool, will_pass
 from shared.telemetry import metrics
 from shared.telemetry.logs import get_logger
 from shared.telemetry.metrics import Sent
@@ -35,15 +36,30 @@ class Publisher(Protocol):
         """Return, at the latest after ``within`` seconds, what became of ``letters``: of some, nothing may be known."""
 
 
+class Review(Protocol):
+    """Asked before letters are tried again: the transaction is the one that has claimed them."""
+
+    async def __call__(self, connection: Connection, letters: Sequence[Letter], at: datetime) -> Sequence[Letter]:
+        """Return what leaves of ``letters`` now, or leaves in their place; what is left out stays, or was dropped."""
+
+
+async def as_they_are(connection: Connection, letters: Sequence[Letter], at: datetime) -> Sequence[Letter]:  # noqa: ARG001
+    """Let all of them leave: they say nothing that anybody could take back."""
+    return letters
+
+
 class PostOffice:
     """Sends what the outbox holds."""
 
-    def __init__(self, pool: Pool, publishers: Mapping[str, Publisher], clock: Clock, service: str) -> None:
-        """Take the service's database and its publishers by name: ``node``, ``exchange``."""
+    def __init__(
+        self, pool: Pool, publishers: Mapping[str, Publisher], clock: Clock, service: str, review: Review = as_they_are
+    ) -> None:
+        """Take the service's database, its publishers by name (``node``, ``exchange``), and who is asked again."""
         self._pool = pool
         self._publishers = publishers
         self._clock = clock
         self._service = service
+        self._review = review
         self._sending: set[asyncio.Task[None]] = set()
 
     def send(self, letters: Sequence[Letter]) -> None:
@@ -60,8 +76,10 @@ class PostOffice:
 
     async def sweep(self, limit: int = 200) -> int:
         """Publish letters that a crash or a refusal left behind; return how many were tried."""
-        async with self._pool.acquire() as connection:
-            letters = await outbox.claim(connection, self._clock.now(), limit)
+        now = self._clock.now()
+        async with self._pool.acquire() as connection, connection.transaction():
+            claimed = await outbox.claim(connection, now, limit)
+            letters = await self._review(connection, claimed, now) if claimed else ()
             waiting = await outbox.waiting(connection)
         metrics.OUTBOX_PENDING.set(sum(each.count for each in waiting.values()), service=self._service)
         for broker in self._publishers:
@@ -70,7 +88,7 @@ class PostOffice:
         if letters:
             log.info("outbox.swept", count=len(letters))
             await self._deliver(letters)
-        return len(letters)
+        return len(claimed)
 
     async def _deliver(self, letters: Sequence[Letter]) -> None:
         """Publish all, and forget the confirmed ones."""

@@ -100,6 +100,17 @@ class Sealer:
         numbers = await _take(connection, [each.to for each, _ in ready])
         return [self._letter(each, key, signer, next(numbers[each.to]), at) for each, key in ready]
 
+    def seal_in_place(self, outgoing: Outgoing, number: int, at: datetime) -> Letter:
+        """Return a letter that takes the place, and the number, of one that has not left.
+
+        It has an id of its own: a receipt for the first, should that have left after all, is not for other bytes.
+
+        Raises:
+            DirectoryError, KeyringError, EnvelopeError: as :meth:`seal`.
+        """
+        key = self._directory.book.inbox_key(outgoing.to, at)
+        return self._letter(outgoing, key, self._keyring.signing_key(self._purpose, at), number, at)
+
     def _with_key(
         self, outgoing: Outgoing, at: datetime, *, leave_out: bool
     ) -> Iterator[tuple[Outgoing, InboxPublicKey]]:

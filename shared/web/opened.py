@@ -20,7 +20,7 @@ from shared.contracts.services import Service
 from shared.messaging.consumer import Consumer
 from shared.messaging.desk import Desk
 from shared.messaging.loops import Round
-from shared.messaging.post import PostOffice
+from shared.messaging.post import PostOffice, Review, as_they_are
 from shared.messaging.publisher import RabbitPublisher
 from shared.messaging.runtime import Connected, Runtime
 from shared.messaging.schema import check_schema
@@ -50,10 +50,10 @@ class Opened:
     staff: StaffBook
     pool: Pool
 
-    def post(self, brokers: Mapping[str, RabbitBroker]) -> PostOffice:
-        """Return the post office that publishes on ``brokers``, by their names."""
+    def post(self, brokers: Mapping[str, RabbitBroker], review: Review = as_they_are) -> PostOffice:
+        """Return the post office that publishes on ``brokers``, by their names; ``review`` sees what is tried again."""
         publishers = {name: RabbitPublisher(broker) for name, broker in brokers.items()}
-        return PostOffice(self.pool, publishers, self.clock, self.service)
+        return PostOffice(self.pool, publishers, self.clock, self.service, review)
 
     def shell(self, desk: Desk[What, State], post: PostOffice) -> Shell[What, State]:
         """Return the shell that makes the decisions of ``desk`` true."""

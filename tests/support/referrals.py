@@ -1,6 +1,7 @@
 """Fictional people and referrals for tests. Every text in them is a canary that must not sing where it can be heard."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from uuid import UUID
@@ -9,6 +10,7 @@ from services.referral.domain.casefile import CaseFile
 from services.referral.domain.cases import Actor
 from services.referral.domain.clocks import Hours
 from services.referral.domain.grants import Grant
+from services.referral.domain.leaving import Today
 from services.referral.domain.policy import Grounds, Recipient
 from services.referral.domain.referral import Referral
 from services.referral.domain.ruling import Act, Ruling, Tell
@@ -187,6 +189,11 @@ def recipient(organisation: OrganisationId = RECEIVER) -> Recipient:
 def casefile(*grants: Grant, legs: tuple[Referral, ...] = ()) -> CaseFile:
     """Return what a case holds in which every category is written: full of canaries."""
     return CaseFile(grants, packet().parts(), legs)
+
+
+def today(*grants: Grant, agreed: bool = True, kind: RecipientKind = RecipientKind.SUPPORT) -> Today:
+    """Return what the gate looks at: a case, with a grant for everything unless others are named, and a partner."""
+    return Today(casefile(*(grants or (grant(),))), replace(recipient(), agreed=agreed, kind=kind))
 
 
 def leg() -> Leg:

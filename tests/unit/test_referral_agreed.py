@@ -16,7 +16,7 @@ from shared.contracts.event_data import ClosedData, DeclinedData, EventData, Mis
 from shared.contracts.exchange import EVENTS, ReferralEvent
 from shared.contracts.ids import OrganisationId
 from tests.support.referral_pairs import NAMES, at_status
-from tests.support.referrals import BY_STEP, CANARY, NOON, RECEIVER, SENDER, act, grant, offered, told
+from tests.support.referrals import BY_STEP, CANARY, NOON, RECEIVER, SENDER, act, grant, offered, today, told
 
 DAY = timedelta(days=1)
 NOW = Agreed(NOON - DAY, NOON + DAY)
@@ -119,7 +119,7 @@ def test_what_is_said_again_without_its_words_does_not_hold_up_consent_that_is_t
     pair = at_status(Status.ACCEPTED)
     for step in (Step.DISCLOSED, Step.CONSENT_WITHDRAWN):
         pair.say(SAID_BY[step], step)
-    said = say_again(pair.sender, {}, act(at=NOON + DAY), agreed=False)
+    said = say_again(pair.sender, {}, act(at=NOON + DAY), today(agreed=False))
     assert [tell.event.step for tell in said.tells] == [Step.DISCLOSED, Step.CONSENT_WITHDRAWN]
     assert keep_to(said, {RECEIVER: agreed}, NOON + DAY) is said
 
@@ -128,7 +128,7 @@ def test_what_was_said_while_it_was_in_force_is_said_again_after_its_end() -> No
     pair = at_status(Status.OPENED)
     declined = pair.say(SAID_BY[Step.DECLINED], Step.DECLINED)
     papers = {told(declined).n: {str(paper.name): paper.content for paper in declined.papers}}
-    said = say_again(pair.receiver, papers, act(at=NOON + DAY), agreed=True)
+    said = say_again(pair.receiver, papers, act(at=NOON + DAY), today())
     assert [tell.event for tell in said.tells] == [told(declined)]
     assert keep_to(said, {SENDER: Agreed(NOON - DAY, NOON + timedelta(seconds=1))}, NOON + DAY) is said
 

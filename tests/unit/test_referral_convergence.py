@@ -24,7 +24,7 @@ from shared.contracts.exchange import EVENTS, ReferralEvent, decode
 from shared.contracts.facts import Fact, FactCode
 from shared.messaging.decision import Early
 from tests.support.referral_pairs import NAMES, Pair
-from tests.support.referrals import NOON, act, offered
+from tests.support.referrals import NOON, act, offered, today
 
 if TYPE_CHECKING:
     from shared.contracts.personal import Personal
@@ -133,7 +133,7 @@ class TwoOrganisations(RuleBasedStateMachine):
 
     def say_again(self, side: Side) -> None:
         """Say again what nothing proves to have come, a day later."""
-        ruling = say_again(self.pair.copy(side), self.papers[side], act(at=self.now + timedelta(days=1)), agreed=True)
+        ruling = say_again(self.pair.copy(side), self.papers[side], act(at=self.now + timedelta(days=1)), today())
         self.pair.keep(side, ruling.state)
         self.under_way += [(side.other, tell.event) for tell in ruling.tells]
 

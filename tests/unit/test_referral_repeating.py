@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 
 from services.referral.domain.hearing import hear, hear_receipt
+from services.referral.domain.leaving import Today
 from services.referral.domain.life import SAID_BY, STEPS, TABLE, Side
 from services.referral.domain.moves import move_of, papers_of
 from services.referral.domain.referral import Referral
@@ -22,13 +23,13 @@ from services.referral.domain.repeating import (
 from services.referral.domain.retelling import NO_WORDS, retold
 from services.referral.domain.ruling import Ruling, Tell
 from services.referral.domain.saying import say
-from shared.contracts.codes import Outcome, Status, Step
+from shared.contracts.codes import Category, Outcome, RecipientKind, Status, Step
 from shared.contracts.event import encode
 from shared.contracts.event_data import ClosedData, Terms
 from shared.contracts.exchange import EVENTS, ReferralEvent
 from shared.contracts.personal import Personal
 from tests.support.referral_pairs import NAMES, Pair, at_status
-from tests.support.referrals import BY_STEP, CANARY, NOON, act, offered, state, told
+from tests.support.referrals import BY_STEP, CANARY, NOON, act, grant, offered, state, today, told
 
 DAY = timedelta(days=1)
 WAITING = [step for step, traits in STEPS.items() if not traits.patient]
@@ -62,7 +63,7 @@ def again(
     agreed: bool = True,
 ) -> tuple[Referral, list[ReferralEvent]]:
     """Return the referral a while after noon, and what is said again then."""
-    ruling = say_again(referral, own, act(at=NOON + after), agreed=agreed)
+    ruling = say_again(referral, own, act(at=NOON + after), today(agreed=agreed))
     return ruling.state or referral, [said.event for said in ruling.says if isinstance(said, Tell)]
 
 
@@ -76,22 +77,22 @@ def test_the_pauses_grow_from_two_minutes_to_a_day() -> None:
 def test_nothing_is_said_before_its_time_and_then_once() -> None:
     sent = offered()
     referral, own = state(sent), papers(sent)
-    assert say_again(referral, own, act(at=NOON + FIRST_PAUSE - timedelta(seconds=1)), agreed=True) == Ruling()
+    assert say_again(referral, own, act(at=NOON + FIRST_PAUSE - timedelta(seconds=1)), today()) == Ruling()
     later, events = again(referral, own, FIRST_PAUSE)
     assert events == [told(sent)]
     assert later.repeats[1] == next_after(2, NOON + FIRST_PAUSE)
-    assert say_again(later, own, act(at=NOON + FIRST_PAUSE), agreed=True) == Ruling()
+    assert say_again(later, own, act(at=NOON + FIRST_PAUSE), today()) == Ruling()
 
 
 def test_every_repeat_is_a_line_of_the_audit_trail() -> None:
     sent = offered()
-    (line,) = say_again(state(sent), papers(sent), act(at=NOON + DAY), agreed=True).entries
+    (line,) = say_again(state(sent), papers(sent), act(at=NOON + DAY), today()).entries
     assert (line.code, line.detail) == ("referral.said", {"step": "offered", "n": "1", "words": "left"})
 
 
 def test_it_says_whether_the_words_left_again() -> None:
     referral, own = withdrawn_after(Step.DISCLOSED)
-    lines = say_again(referral, own, act(at=NOON + DAY), agreed=True).entries
+    lines = say_again(referral, own, act(at=NOON + DAY), today()).entries
     assert [(line.detail["step"], line.detail["words"]) for line in lines] == [
         ("disclosed", "emptied"),
         ("consent-withdrawn", "left"),
@@ -102,7 +103,7 @@ def test_a_receipt_ends_it() -> None:
     sent = offered()
     proved = state(hear_receipt(state(sent), act(), 1))
     assert not proved.repeats
-    assert say_again(proved, papers(sent), act(at=NOON + DAY), agreed=True) == Ruling()
+    assert say_again(proved, papers(sent), act(at=NOON + DAY), today()) == Ruling()
 
 
 def test_so_does_what_the_partner_says_in_the_knowledge_of_it() -> None:
@@ -176,16 +177,55 @@ def test_words_go_again_only_while_the_terms_run() -> None:
     referral = replace(state(sent), terms=Terms(purposes=state(sent).terms.purposes, until=until))
     _, events = again(referral, papers(sent), timedelta(minutes=59))
     assert [event.step for event in events] == [Step.OFFERED]
-    ruling = say_again(referral, papers(sent), act(at=until), agreed=True)
+    ruling = say_again(referral, papers(sent), act(at=until), today())
     assert ruling.says == ()
     assert [(line.code, line.detail["reason"]) for line in ruling.entries] == [("referral.unsaid", "ended")]
     assert not state(ruling).repeats, "an offer that may not leave is given up"
 
 
+REFUSED_TODAY = [
+    today(kind=RecipientKind.POLICE),
+    today(grant(until=NOON + timedelta(hours=1))),
+    today(grant(Category.SUMMARY)),
+    today(grant(explained=False)),
+]
+"""Nobody took anything back, and the gate would not let it go any more."""
+
+
+@pytest.mark.parametrize("now", REFUSED_TODAY)
+def test_what_the_gate_would_not_let_go_today_goes_without_its_words(now: Today) -> None:
+    referral, own, sent = unproved(Step.DISCLOSED)
+    (whole,) = say_again(referral, own, act(at=NOON + DAY), today()).tells
+    assert whole.event == told(sent)
+    (emptied,) = say_again(referral, own, act(at=NOON + DAY), now).tells
+    assert (emptied.event.step, emptied.event.n) == (Step.DISCLOSED, told(sent).n)
+    assert CANARY.encode() not in encode(emptied.event)
+
+
+@pytest.mark.parametrize("step", [Step.ANSWERED, Step.RESCHEDULED])
+def test_words_in_no_category_rest_on_the_summary(step: Step) -> None:
+    referral, own, _ = unproved(step)
+    only_identity = today(grant(Category.IDENTITY))
+    (tell,) = say_again(referral, own, act(at=NOON + DAY), only_identity).tells
+    assert CANARY.encode() not in encode(tell.event)
+
+
+def test_an_offer_that_would_be_refused_today_is_given_up() -> None:
+    referral, own, _ = unproved(Step.OFFERED)
+    ruling = say_again(referral, own, act(at=NOON + DAY), today(kind=RecipientKind.IMMIGRATION))
+    assert (ruling.says, dict(state(ruling).repeats)) == ((), {})
+
+
+def test_what_a_receiver_says_rests_on_no_grant_of_its_own() -> None:
+    referral, own, sent = unproved(Step.ACCEPTED)
+    (tell,) = say_again(referral, own, act(at=NOON + DAY), today(grant(Category.LEGAL))).tells
+    assert tell.event == told(sent)
+
+
 @pytest.mark.parametrize("step", WAITING)
 def test_what_an_agreement_alone_is_missing_for_waits_for_it_and_leaves_whole(step: Step) -> None:
     referral, own, sent = unproved(step)
-    waits = say_again(referral, own, act(at=NOON + DAY), agreed=False)
+    waits = say_again(referral, own, act(at=NOON + DAY), today(agreed=False))
     assert (waits.says, waits.entries) == ((), ())
     (n,) = referral.repeats
     assert state(waits).repeats[n].times == referral.repeats[n].times

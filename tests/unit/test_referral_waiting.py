@@ -17,7 +17,7 @@ from shared.contracts.codes import Status, Step
 from shared.contracts.event import EventId
 from shared.contracts.exchange import ReferralEvent
 from tests.support.referral_pairs import at_status
-from tests.support.referrals import BY_STEP, FRESH, NOON, ZOE, act, event, grant, offered, state, told
+from tests.support.referrals import BY_STEP, FRESH, NOON, ZOE, act, event, grant, offered, state, today, told
 
 State = TypeVar("State")
 
@@ -97,7 +97,7 @@ def test_what_was_left_unsaid_is_said_in_its_order() -> None:
     for step in (Step.MISSED, Step.ARRIVED):
         pair.receiver = state(untold(pair.say(Side.RECEIVER, step)))
     assert (set(pair.receiver.unsaid), pair.receiver.told) == ({2, 3}, 1)
-    said = say_again(pair.receiver, {}, act(), agreed=True)
+    said = say_again(pair.receiver, {}, act(), today())
     assert (state(said).unsaid, state(said).told) == (frozenset(), 3)
     assert [tell.event.step for tell in said.says if isinstance(tell, Tell)] == [Step.MISSED, Step.ARRIVED]
     assert [(line.code, line.detail["step"]) for line in said.entries] == [
@@ -108,7 +108,7 @@ def test_what_was_left_unsaid_is_said_in_its_order() -> None:
 
 def test_what_is_said_again_waits_on_where_the_partner_cannot_be_told() -> None:
     pair = at_status(Status.ARRIVED)
-    again = say_again(state(repeat_lane(pair.receiver, act())), {}, act(), agreed=True)
+    again = say_again(state(repeat_lane(pair.receiver, act())), {}, act(), today())
     assert [said.event.step for said in again.says if isinstance(said, Tell)] == [Step.ACCEPTED, Step.ARRIVED]
     later = state(untold(again))
     assert (untold(again).tells, untold(again).entries) == ((), ())
@@ -143,7 +143,7 @@ def test_nothing_is_done_where_what_follows_for_another_referral_may_not_wait() 
 
 def test_what_is_left_unsaid_is_known_by_its_id_whatever_its_length(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compared word by word, a long lane that is said again would take a time that grows with its square."""
-    again = say_again(state(repeat_lane(at_status(Status.ARRIVED).receiver, act())), {}, act(), agreed=True)
+    again = say_again(state(repeat_lane(at_status(Status.ARRIVED).receiver, act())), {}, act(), today())
     first, last = (tell.event.id for tell in again.tells)
 
     def compare(_one: ReferralEvent, _other: object) -> bool:

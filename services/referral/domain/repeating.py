@@ -4,10 +4,10 @@ A message that is lost on the way would deafen the referral for good: whatever f
 of our own events is said again, in a new envelope, in two minutes, in four more, and so on up to once a day; what could
 not be said at all is said as soon as it can be. When that is, is part of the state.
 
-What is said again leaves again: the words go only where they still may. When the referral has ended, when consent was
-taken back or the terms have run out, an event keeps its number and its codes and loses what it disclosed; an offer,
-which is nothing without its packet, is given up. Where an agreement alone is missing, the event waits for one, unless
-something that may not wait stands behind it in the lane: then it goes without its words as well.
+What is said again leaves again, through the same gate (``leaving.py``). Where its words may not leave any more, an
+event keeps its number and its codes and loses what it disclosed; an offer, which is nothing without its packet, is
+given up. Where an agreement alone is missing, the event waits for one, unless something that may not wait stands behind
+it in the lane: then it goes without its words as well.
 
 What must never happen: an event that is not proved is forgotten while somebody may wait for what follows it; or a word
 leaves that the person does not allow any more.
@@ -19,13 +19,11 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
-from services.referral.domain.life import STEPS
+from services.referral.domain.leaving import NO_PAPERS, Today, awaits_agreement, leaving
 from services.referral.domain.referral import AT_ONCE, Referral, Repeat
 from services.referral.domain.retelling import Papers, retold
 from services.referral.domain.ruling import Act, Ruling, Tell
 from services.referral.domain.telling import entry
-from services.referral.domain.terms import ended
-from shared.contracts.codes import Step
 from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.exchange import ReferralEvent
 from shared.growing import doubling
@@ -33,11 +31,6 @@ from shared.growing import doubling
 FIRST_PAUSE: Final = timedelta(minutes=2)
 """Shorter than the clock of the receipt: what one loss can mend alarms nobody."""
 LONGEST_PAUSE: Final = timedelta(days=1)
-
-FEEDBACK: Final = frozenset({Step.PROGRESSED, Step.CLOSED})
-"""What flows back after the arrival, as long as the terms run."""
-
-NO_PAPERS: Final[Papers] = MappingProxyType({})
 
 GIVEN_UP: Final = "ended"
 LEFT: Final = "left"
@@ -66,23 +59,20 @@ def held_back(referral: Referral, numbers: Iterable[int]) -> Referral:
     return _with(referral, {n: Repeat(repeat.times - 1, repeat.at) for n, repeat in repeats.items()})
 
 
-def say_again(referral: Referral, papers: Mapping[int, Papers], act: Act, *, agreed: bool) -> Ruling[Referral]:
-    """Say what is due.
-
-    ``papers`` are those of our own events, by their number; ``agreed`` is whether an agreement is in force now.
-    """
+def say_again(referral: Referral, papers: Mapping[int, Papers], act: Act, today: Today) -> Ruling[Referral]:
+    """Say what is due, as far as the gate lets it go ``today``; ``papers`` are those of our own events."""
     due = {n: repeat.times for n, repeat in sorted(referral.repeats.items()) if repeat.at <= act.at}
     if not due:
         return Ruling()
-    waiting = [n for n in due if not agreed and _awaits_agreement(referral, n, act.at)]
-    events = {n: _leaving(referral, n, papers, act.at, agreed=agreed) for n in due if n not in waiting}
+    waiting = [n for n in due if not today.agreed and awaits_agreement(referral, n, act.at)]
+    events = {n: leaving(referral, n, papers.get(n, NO_PAPERS), act.at, today) for n in due if n not in waiting}
     given_up = [n for n, event in events.items() if event is None]
     again = {n: next_after(times + 1, act.at) for n, times in due.items() if n not in given_up}
     later = {n: repeat for n, repeat in referral.repeats.items() if n not in due}
     return Ruling(
         state=held_back(replace(referral, repeats=MappingProxyType(later | again)), waiting),
         says=tuple(Tell(referral.partner, event, again=True) for event in events.values() if event is not None),
-        entries=tuple(_line(referral, n, papers, event, act) for n, event in events.items()),
+        entries=tuple(said_line(referral, n, papers.get(n, NO_PAPERS), event, act) for n, event in events.items()),
     )
 
 
@@ -98,37 +88,10 @@ def _with(referral: Referral, repeats: Mapping[int, Repeat]) -> Referral:
     return replace(referral, repeats=MappingProxyType({**referral.repeats, **repeats}))
 
 
-def _leaving(
-    referral: Referral, n: int, papers: Mapping[int, Papers], at: datetime, *, agreed: bool
-) -> ReferralEvent | None:
-    """Return our event ``n`` with all of its papers or none, as may leave now; ``None`` where it may not leave."""
-    return retold(referral, n, papers.get(n, NO_PAPERS) if _may_leave(referral, n, at, agreed=agreed) else NO_PAPERS)
-
-
-def _awaits_agreement(referral: Referral, n: int, at: datetime) -> bool:
-    """Tell whether our event ``n``, which may wait, would leave whole if there were an agreement.
-
-    It may not wait where it is patient itself, or something behind it is: the partner hears that only after this one.
-    """
-    lane = referral.lane(referral.side)
-    owed = any(STEPS[lane[later - 1].step].patient for later in referral.repeats if later >= n)
-    return not owed and _may_leave(referral, n, at, agreed=True)
-
-
-def _may_leave(referral: Referral, n: int, at: datetime, *, agreed: bool) -> bool:
-    """Tell whether the words of our event ``n`` may leave again. What ends access never waits, and goes whole."""
-    step = referral.lane(referral.side)[n - 1].step
-    if STEPS[step].patient and step not in FEEDBACK:
-        return True
-    standing = referral.standing
-    void = (referral.side, n) in standing.superseded or standing.consent_withdrawn_at is not None
-    return agreed and not void and not ended(referral.terms, at) and (referral.is_open or step in FEEDBACK)
-
-
-def _line(referral: Referral, n: int, papers: Mapping[int, Papers], event: ReferralEvent | None, act: Act) -> Entry:
+def said_line(referral: Referral, n: int, papers: Papers, event: ReferralEvent | None, act: Act) -> Entry:
     """Return what the audit trail says of our event ``n``: given up, or said again with its words or without."""
     step = referral.lane(referral.side)[n - 1].step.value
     if event is None:
         return entry(referral, EntryCode.REFERRAL_UNSAID, act, step=step, n=str(n), reason=GIVEN_UP)
-    words = LEFT if event == retold(referral, n, papers.get(n, NO_PAPERS)) else EMPTIED
+    words = LEFT if event == retold(referral, n, papers) else EMPTIED
     return entry(referral, EntryCode.REFERRAL_SAID, act, step=step, n=str(n), words=words)

@@ -130,7 +130,7 @@ async def offer(office: TheOffice, asked: Asked, case: CaseId, body: OfferAsked,
     command = Command.offering(
         asked.by.id,
         leg.referral,
-        lambda known, act: sending.offer(leg, act, body, known.file, office.recipient(body.to, act.at)),
+        lambda known, act: sending.offer(leg, act, body, known.file, office.recipients.of(body.to, act.at)),
     )
     made(await office.act(asked, case, command), response)
     return await office.standing(leg.referral)

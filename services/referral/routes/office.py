@@ -15,18 +15,16 @@ from fastapi import Depends, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 
 from services.referral.commands import Command, NewCase
-from services.referral.domain.clocks import Hours
-from services.referral.domain.policy import Recipient
 from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
 from services.referral.known import Erased, Files, Kept
 from services.referral.loading import What
+from services.referral.recipients import Recipients
 from services.referral.routes.shown import ReferralShown
 from services.referral.store import papers
 from services.referral.store.papers import KeptPaper
 from services.referral.store.referrals import Referrals
 from shared.clock import Clock
-from shared.contracts.codes import RecipientKind
 from shared.contracts.ids import OrganisationId, ReferralId
 from shared.contracts.personal import Moment
 from shared.contracts.problem import ProblemCode
@@ -34,7 +32,7 @@ from shared.messaging.decision import Refusal
 from shared.messaging.delivery import Heard
 from shared.messaging.desk import REUSED
 from shared.messaging.shell import FAILED, Shell
-from shared.sealing.codes import DirectoryError, EnvelopeError
+from shared.sealing.codes import EnvelopeError
 from shared.sealing.directory import Directory
 from shared.staff import Role, StaffMember
 from shared.storage.pool import Connection, Pool
@@ -149,8 +147,7 @@ class Office:
     directory: Directory
     clock: Clock
     referrals: Referrals
-    hours: Hours
-    """When receivers work, as far as it is known: as we do."""
+    recipients: Recipients
 
     async def act(self, asked: Caller, key: UUID, command: Command | NewCase) -> Kept:
         """Make a command about what ``key`` names true, and return what was decided.
@@ -223,21 +220,6 @@ class Office:
             beside = await self.referrals.of_cases(connection, cases)
         legs = {referral.id: [leg for leg in beside if _other_leg(leg, referral)] for referral in referrals}
         return [ReferralShown.of(referral, legs[referral.id], at) for referral in referrals]
-
-    def recipient(self, organisation: OrganisationId, at: datetime) -> Recipient:
-        """Return what the agreement says of an organisation to which something may go."""
-        try:
-            agreement = self.directory.book.agreement(organisation, at)
-        except DirectoryError:
-            return Recipient(organisation, RecipientKind.SUPPORT, agreed=False, kinds=frozenset(), hours=self.hours)
-        return Recipient(
-            organisation,
-            agreement.party(organisation).kind,
-            agreed=True,
-            kinds=frozenset(agreement.party(self.us).may_send),
-            hours=self.hours,
-            transfer_basis=agreement.transfer_basis,
-        )
 
 
 def _other_leg(leg: Referral, referral: Referral) -> bool:

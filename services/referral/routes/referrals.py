@@ -189,7 +189,7 @@ async def _disclose(
     """Apply a rule that discloses something of the case, and show where the referral stands then."""
     command = Command.about_referral(
         asked.by.id,
-        lambda known, act: rule(known.thing, act, body, known.file, office.recipient(known.thing.partner, act.at)),
+        lambda known, act: rule(known.thing, act, body, known.file, office.recipients.of(known.thing.partner, act.at)),
         whole=True,
     )
     await office.act(asked, referral, command)

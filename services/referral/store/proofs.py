@@ -11,13 +11,13 @@ from shared.storage.pool import Connection
 from shared.values import dataclass
 
 SAY: Final = """
-INSERT INTO said (message, referral, n, recipient, digest, at)
-SELECT message, referral, n, recipient, digest, $6
-FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[], $5::bytea[])
-    AS new (message, referral, n, recipient, digest)
+INSERT INTO said (message, referral, n, recipient, digest, emptied, at)
+SELECT message, referral, n, recipient, digest, emptied, $7
+FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[], $5::bytea[], $6::boolean[])
+    AS new (message, referral, n, recipient, digest, emptied)
 """
 
-FIND: Final = "SELECT message, referral, n, digest FROM said WHERE message = ANY($1::uuid[])"
+FIND: Final = "SELECT message, referral, n, digest, emptied FROM said WHERE message = ANY($1::uuid[])"
 
 PROVE: Final = """
 INSERT INTO proof (message, note, at) SELECT message, note, $3 FROM unnest($1::uuid[], $2::text[]) AS new (message,
@@ -39,6 +39,8 @@ class SaidEvent:
     n: int
     recipient: OrganisationId
     digest: bytes
+    emptied: bool = False
+    """Whether it takes the place of one whose words may not leave any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ async def say(connection: Connection, said: Sequence[SaidEvent], at: datetime) -
             [each.n for each in said],
             [each.recipient for each in said],
             [each.digest for each in said],
+            [each.emptied for each in said],
             at,
         )
 
@@ -69,7 +72,10 @@ async def say(connection: Connection, said: Sequence[SaidEvent], at: datetime) -
 async def find(connection: Connection, messages: Collection[UUID]) -> dict[MessageId, Sent]:
     """Return what those of ``messages`` that are ours have said."""
     rows = await connection.fetch(FIND, list(messages))
-    return {MessageId(row["message"]): Sent(ReferralId(row["referral"]), row["n"], row["digest"]) for row in rows}
+    return {
+        MessageId(row["message"]): Sent(ReferralId(row["referral"]), row["n"], row["digest"], row["emptied"])
+        for row in rows
+    }
 
 
 async def prove(connection: Connection, proofs: Sequence[tuple[MessageId, str]], at: datetime) -> None:

@@ -26,6 +26,11 @@ WHERE referral.id = ANY($1::uuid[] || ARRAY(SELECT id FROM referral WHERE case_i
 ORDER BY referral.id FOR UPDATE OF referral
 """
 
+LOOK_AT: Final = f"""
+SELECT {COLUMNS}, folder.epoch, folder.wrapped
+FROM referral LEFT JOIN folder ON folder.id = referral.case_id WHERE referral.id = ANY($1::uuid[])
+"""
+
 CHANGE: Final = """
 UPDATE referral SET
     status = new.status, responsible = new.responsible, assignee = new.assignee, overdue = new.overdue,
@@ -144,6 +149,12 @@ class Referrals:
         if not ids and not of:
             return {}
         return {row["id"]: self._known(*row.values()) for row in await connection.fetch(LOCK, ids, of)}
+
+    async def look_at(
+        self, connection: Connection, ids: Collection[UUID]
+    ) -> dict[UUID, Known[Referral] | Erased[Referral]]:
+        """Return those of ``ids`` that are there, each with its case's key, without a lock."""
+        return {row["id"]: self._known(*row.values()) for row in await connection.fetch(LOOK_AT, ids)}
 
     async def find(self, connection: Connection, referral: ReferralId) -> Referral | Erased[Referral] | None:
         """Return one referral, if it is there."""

@@ -1,0 +1,112 @@
+"""Whether what was decided may leave now: asked before it is said again, and before a letter is tried again.
+
+What a referral says leaves at the hour at which it goes, and not at the one at which it was decided. So its words go
+only while the referral is open, consent stands, the terms run, an agreement is in force, and the gate (``policy.py``)
+would let go the same categories to the partner as it is today. Words in no category rest on the summary, as they did.
+
+What must never happen: a word leaves that the person does not allow any more, or that nobody may have here today.
+"""
+
+from datetime import datetime
+from types import MappingProxyType
+from typing import Final
+
+from services.referral.domain.casefile import CaseFile
+from services.referral.domain.life import STEPS, Side
+from services.referral.domain.policy import Grounds, Recipient, Stage, release
+from services.referral.domain.referral import Referral
+from services.referral.domain.retelling import Papers, retold
+from services.referral.domain.ruling import PaperName
+from services.referral.domain.terms import ended
+from shared.contracts.codes import Category, Step
+from shared.contracts.event_data import Meeting
+from shared.contracts.exchange import ReferralEvent
+from shared.values import dataclass
+
+FEEDBACK: Final = frozenset({Step.PROGRESSED, Step.CLOSED})
+"""What flows back after the arrival, as long as the terms run."""
+
+NO_PAPERS: Final[Papers] = MappingProxyType({})
+
+_ACCEPTED: Final = frozenset({Step.DISCLOSED, Step.RESCHEDULED})
+"""What is said to whoever has said that it will help; what is said before that goes to somebody who decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Today:
+    """What the gate looks at."""
+
+    file: CaseFile
+    to: Recipient | None
+    """The partner as it is now; nothing goes to whom nobody knows."""
+
+    @property
+    def agreed(self) -> bool:
+        """Whether an agreement with the partner is in force, so that words may leave."""
+        return self.to is not None and self.to.agreed
+
+
+def leaving(referral: Referral, n: int, papers: Papers, at: datetime, today: Today) -> ReferralEvent | None:
+    """Return our event ``n`` with all of its ``papers`` or none, as may leave now; ``None`` where it may not leave."""
+    return retold(referral, n, papers if _may_leave(referral, n, papers, at, today) else NO_PAPERS)
+
+
+def awaits_agreement(referral: Referral, n: int, at: datetime) -> bool:
+    """Tell whether our event ``n``, which may wait, waits for an agreement: the gate is asked when there is one.
+
+    It may not wait where it is patient itself, or something behind it is: the partner hears that only after this one.
+    """
+    lane = referral.lane(referral.side)
+    owed = any(STEPS[lane[later - 1].step].patient for later in referral.repeats if later >= n)
+    return not owed and not _owed_whole(lane[n - 1].step) and _stands(referral, n, at)
+
+
+def _owed_whole(step: Step) -> bool:
+    """Tell whether ``step`` ends access, or is owed in any case: it never waits, and goes whole."""
+    return STEPS[step].patient and step not in FEEDBACK
+
+
+def _may_leave(referral: Referral, n: int, papers: Papers, at: datetime, today: Today) -> bool:
+    """Tell whether the words of our event ``n`` may leave now."""
+    step = referral.lane(referral.side)[n - 1].step
+    if _owed_whole(step):
+        return True
+    return today.agreed and _stands(referral, n, at) and _released(referral, step, papers, at, today)
+
+
+def _stands(referral: Referral, n: int, at: datetime) -> bool:
+    """Tell whether the referral still lets the words of our event ``n`` be said, whatever the gate says."""
+    step, standing = referral.lane(referral.side)[n - 1].step, referral.standing
+    void = (referral.side, n) in standing.superseded or standing.consent_withdrawn_at is not None
+    return not void and not ended(referral.terms, at) and (referral.is_open or step in FEEDBACK)
+
+
+def _released(referral: Referral, step: Step, papers: Papers, at: datetime, today: Today) -> bool:
+    """Tell whether the gate lets all that the ``papers`` of ``step`` rest on go, for one of the referral's purposes.
+
+    What a receiver says rests on no grant of its own.
+    """
+    wanted, reason = _rests_on(papers), PaperName.IDENTITY_REASON in papers
+    if referral.side is Side.RECEIVER or not wanted:
+        return True
+    file, to = today.file, today.to
+    if to is None:
+        return False
+    stage = Stage.ACCEPTED if step in _ACCEPTED else Stage.DECIDING
+    grounds = (Grounds(to, file.age, purpose, file.grants) for purpose in referral.terms.purposes)
+    return any(release(wanted, each, stage=stage, identity_reason=reason, at=at).whole for each in grounds)
+
+
+def _rests_on(papers: Papers) -> frozenset[Category]:
+    """Return the categories that ``papers`` are, and the summary where there are words in no category."""
+    categories = frozenset(Category(name) for name in papers if name in _CATEGORIES)
+    words = any(name not in _CATEGORIES and not _is_an_hour(paper) for name, paper in papers.items())
+    return categories | {Category.SUMMARY} if words else categories
+
+
+def _is_an_hour(paper: object) -> bool:
+    """Tell whether ``paper`` is a meeting of which nothing but the time is said."""
+    return isinstance(paper, Meeting) and not any((paper.where, paper.who, paper.bring))
+
+
+_CATEGORIES: Final = frozenset(category.value for category in Category)

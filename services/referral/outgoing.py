@@ -1,0 +1,148 @@
+"""What lies in the outbox for a partner and is tried again: whether it may still leave, and what leaves in its place.
+
+A letter may lie there for weeks while the exchange is away. Meanwhile consent is taken back, terms and agreements end,
+and envelopes expire. So before each further try the gate is asked as if it were said again (``domain/leaving.py``).
+What has lost its words is sealed anew under the number that the first had, so that the partner misses none.
+
+What must never happen: sealed words leave that the person does not allow any more; one letter holds up the others.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from os import urandom
+
+from services.referral.domain.casefile import CaseFile
+from services.referral.domain.cases import CLOCK
+from services.referral.domain.leaving import NO_PAPERS, Today, awaits_agreement, leaving
+from services.referral.domain.referral import Referral
+from services.referral.domain.repeating import said_line
+from services.referral.domain.retelling import Papers, retold
+from services.referral.domain.ruling import Act
+from services.referral.known import Erased, Known, Sent
+from services.referral.recipients import Recipients
+from services.referral.store import cases, papers, proofs
+from services.referral.store.referrals import Referrals
+from shared.audit import log as audit
+from shared.audit.cases import CaseEntries
+from shared.contracts.coded import Coded
+from shared.contracts.event import type_of
+from shared.contracts.exchange import ReferralEvent
+from shared.contracts.ids import MessageId, OrganisationId
+from shared.messaging import outbox
+from shared.messaging.delivery import Delivery
+from shared.messaging.outbox import Letter
+from shared.messaging.sealer import Outgoing, Sealer
+from shared.sealing.envelope import parse
+from shared.storage.pool import Connection
+from shared.telemetry.logs import get_logger
+from shared.uuids import random_uuid
+from shared.values import dataclass
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is known of the event in a letter."""
+
+    referral: Referral
+    known: Known[Referral] | None
+    """With its key; ``None`` where the case was erased."""
+    papers: Papers
+    today: Today
+
+
+class OutgoingMail:
+    """Asks the gate about letters that are tried again."""
+
+    def __init__(self, referrals: Referrals, recipients: Recipients, sealer: Sealer) -> None:
+        """Take where referrals are, what partners are today, and what seals."""
+        self._referrals = referrals
+        self._recipients = recipients
+        self._sealer = sealer
+
+    async def review(self, connection: Connection, letters: Sequence[Letter], at: datetime) -> Sequence[Letter]:
+        """Return what may leave of ``letters``, which are claimed: facts as they are, events by the gate."""
+        sent = await proofs.find(connection, [letter.id for letter in letters])
+        leaves = []
+        for letter in letters:
+            said = sent.get(MessageId(letter.id))
+            now = letter if said is None else await self._if_it_can_be_told(connection, letter, said, at)
+            leaves += [] if now is None else [now]
+        return leaves
+
+    async def _if_it_can_be_told(
+        self, connection: Connection, letter: Letter, sent: Sent, at: datetime
+    ) -> Letter | None:
+        """Return what leaves of ``letter`` now; one of which nothing can be told stays, and the others go."""
+        try:
+            known = (await self._referrals.look_at(connection, [sent.referral]))[sent.referral]
+            return await self._now(connection, letter, sent, known, at)
+        except (Coded, ValueError, LookupError) as error:
+            log.warning("letter.stuck", message_id=letter.id, referral_id=sent.referral, error=type(error).__name__)
+            return None
+
+    async def _now(
+        self,
+        connection: Connection,
+        letter: Letter,
+        sent: Sent,
+        known: Known[Referral] | Erased[Referral],
+        at: datetime,
+    ) -> Letter | None:
+        """Return what leaves of ``letter`` now; ``None`` where nothing does."""
+        found = await self._look(connection, sent.n, known, at)
+        referral, expires = found.referral, parse(letter.body).header.expires
+        if not found.today.agreed and awaits_agreement(referral, sent.n, at):
+            return None
+        event = leaving(referral, sent.n, found.papers, at, found.today)
+        whole = event is not None and event == retold(referral, sent.n, found.papers) and known is found.known
+        if (whole or sent.emptied) and at < expires:
+            return letter
+        if event is None:
+            await outbox.confirm(connection, [letter.id])
+            log.warning("letter.dropped", message_id=letter.id, referral_id=referral.id)
+            return None
+        replaced = await self._replace(connection, letter, event, at, emptied=not whole)
+        if replaced is not None:
+            await _note(connection, found, event, at)
+        return replaced
+
+    async def _look(
+        self, connection: Connection, n: int, known: Known[Referral] | Erased[Referral], at: datetime
+    ) -> Found:
+        """Return what the gate looks at; of what was erased nothing is left that could leave."""
+        to = self._recipients.of(known.thing.partner, at)
+        if isinstance(known, Erased):
+            return Found(known.thing, None, NO_PAPERS, Today(CaseFile(), to))
+        file = CaseFile(
+            grants=await cases.grants(connection, known.folder),
+            parts=await papers.newest_parts(connection, known.folder),
+        )
+        own = await papers.of_side(connection, known.thing.id, known.thing.side, known.folder)
+        return Found(known.thing, known, own.get(n, NO_PAPERS), Today(file, to))
+
+    async def _replace(
+        self, connection: Connection, letter: Letter, event: ReferralEvent, at: datetime, *, emptied: bool
+    ) -> Letter | None:
+        """Seal ``event`` in the place of ``letter``, under its number; where that cannot be done, nothing leaves."""
+        to = OrganisationId(letter.routing_key)
+        if reason := self._sealer.hindrance(to, at, (type_of(type(event)),)):
+            log.warning("envelope.unsealed", recipient=to, reason=reason)
+            return None
+        new = self._sealer.seal_in_place(Outgoing(to, event), parse(letter.body).header.sequence, at)
+        digest = Delivery(new.body, {}, "").digest()
+        said = proofs.SaidEvent(MessageId(new.id), event.referral, event.n, to, digest, emptied)
+        await outbox.replace(connection, letter.id, new)
+        await proofs.say(connection, [said], at)
+        log.warning("letter.replaced", message_id=letter.id, referral_id=event.referral)
+        return new
+
+
+async def _note(connection: Connection, found: Found, event: ReferralEvent, at: datetime) -> None:
+    """Write down whether the words left after all; of what was erased, nothing more is written."""
+    if found.known is None:
+        return
+    line = said_line(found.referral, event.n, found.papers, event, Act(CLOCK, at, iter(random_uuid, None)))
+    cipher = CaseEntries({found.known.folder.id: found.known.folder.cipher})
+    await audit.append(connection, [audit.prepare(line, urandom(audit.SALT_BYTES))], cipher)

@@ -1,0 +1,134 @@
+"""What leaves must still be allowed when it leaves: what is said again, and what the outbox still holds."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from shared.contracts.codes import Category, RecipientKind, Status, Step
+from shared.contracts.event import encode
+from shared.contracts.event_data import AcceptedData
+from shared.contracts.exchange import ReferralEvent
+from shared.messaging.publisher import RabbitPublisher
+from shared.sealing.envelope import Envelope
+from tests.support.desk import DeskAtWork, further, meeting
+from tests.support.referrals import CANARY
+from tests.support.wait import until
+
+pytestmark = pytest.mark.usefixtures("own_clock")
+
+TRIED = "SELECT min(attempts) FROM outbox JOIN said ON said.message = outbox.id WHERE referral = $1"
+ASKED = {"categories": [Category.IDENTITY.value, Category.SAFE_CONTACT.value]}
+
+
+@contextmanager
+def brokers_away() -> Iterator[None]:
+    """Let nothing that we say leave for a while."""
+
+    async def refuse(*_args: object, **_options: object) -> None:
+        raise OSError
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(RabbitPublisher, "publish", refuse)
+        yield
+
+
+@asynccontextmanager
+async def agreed_otherwise(desk: DeskAtWork, changes: Mapping[str, Any]) -> AsyncIterator[None]:
+    """Let another agreement with the partner take the place of the one before, for a while."""
+    await _agree(desk, **changes)
+    try:
+        yield
+    finally:
+        await _agree(desk)
+
+
+async def _agree(desk: DeskAtWork, **changes: Any) -> None:  # noqa: ANN401 - as the agreement has them
+    directory = desk.app.state.office.directory
+    before = directory.book.agreements[desk.partner.id]
+    desk.us.agree_with(desk.partner.organisation, **changes)
+    await until(lambda: directory.book.agreements[desk.partner.id] is not before, seconds=10, what="the new agreement")
+
+
+async def another_try(desk: DeskAtWork, referral: UUID, tries: int) -> None:
+    """Wait until everything about a referral that lies in the outbox was tried so many times."""
+
+    async def look() -> bool:
+        return int(await desk.owner.fetchval(TRIED, referral) or 0) >= tries
+
+    await until(look, seconds=10, what="another try")
+
+
+async def accepted(desk: DeskAtWork) -> tuple[UUID, UUID, UUID]:
+    """Let the partner accept somebody; return the case, the grant and the referral."""
+    case = await desk.new_case()
+    given = await desk.grant(case)
+    referral = UUID((await desk.offer(case)).json()["id"])
+    offer = (await desk.partner.told(referral, Step.OFFERED))[1]
+    await desk.hear(further(offer, AcceptedData(meeting=meeting()), 1, 1))
+    await desk.stands(referral, Status.ACCEPTED)
+    return case, given, referral
+
+
+def disclosed(desk: DeskAtWork, referral: UUID) -> list[tuple[Envelope, ReferralEvent]]:
+    return [each for each in desk.partner.heard(referral) if each[1].step is Step.DISCLOSED]
+
+
+def has_words(event: ReferralEvent) -> bool:
+    return CANARY.encode() in encode(event) or b"family_name" in encode(event)
+
+
+async def test_what_the_gate_would_refuse_today_is_not_said_again_whole(desk: DeskAtWork) -> None:
+    case, _, referral = await accepted(desk)
+    await desk.do(referral, "disclose", ASKED)
+    assert has_words((await desk.partner.told(referral, Step.DISCLOSED))[1])
+    async with agreed_otherwise(desk, {"kind": RecipientKind.POLICE}):
+        assert (await desk.offer(case)).json()["code"] == "not-released"
+        desk.move_clock(timedelta(minutes=3))
+        await until(lambda: len(disclosed(desk, referral)) > 1, seconds=10, what="it said again")
+    assert [has_words(event) for _, event in disclosed(desk, referral)] == [True, False]
+
+
+async def test_what_lies_in_the_outbox_when_consent_is_taken_back_leaves_without_its_words(desk: DeskAtWork) -> None:
+    case, given, referral = await accepted(desk)
+    with brokers_away():
+        await desk.do(referral, "disclose", ASKED)
+        assert (await desk.post(f"/cases/{case}/grants/{given}/withdraw")).status_code == 204
+    desk.move_clock(timedelta(minutes=1))
+    await desk.partner.told(referral, Step.CONSENT_WITHDRAWN)
+    await desk.partner.told(referral, Step.DISCLOSED)
+    heard = sorted(desk.partner.heard(referral), key=lambda each: each[0].header.sequence)
+    assert [event.step for _, event in heard] == [Step.OFFERED, Step.DISCLOSED, Step.CONSENT_WITHDRAWN]
+    assert not has_words(heard[1][1])
+    numbers = [envelope.header.sequence for envelope, _ in heard]
+    assert numbers == list(range(numbers[0], numbers[0] + 3)), "the partner misses no number"
+
+
+async def test_it_is_emptied_once_however_long_the_exchange_is_away(desk: DeskAtWork) -> None:
+    case, given, referral = await accepted(desk)
+    with brokers_away():
+        await desk.do(referral, "disclose", ASKED)
+        assert (await desk.post(f"/cases/{case}/grants/{given}/withdraw")).status_code == 204
+        for tries, minutes in enumerate((1, 10), 1):
+            desk.move_clock(timedelta(minutes=minutes))
+            await another_try(desk, referral, tries)
+    count = "SELECT count(*) FROM said WHERE referral = $1 AND n = 2"
+    assert await desk.owner.fetchval(count, referral) == 2
+
+
+async def test_what_lies_in_the_outbox_waits_for_an_agreement_and_leaves_in_a_fresh_envelope(desk: DeskAtWork) -> None:
+    _, _, referral = await accepted(desk)
+    ended = timedelta(days=31)
+    with brokers_away():
+        await desk.do(referral, "disclose", ASKED)
+    desk.move_clock(ended)
+    await another_try(desk, referral, 1)
+    assert not disclosed(desk, referral)
+    async with agreed_otherwise(desk, {"ends": timedelta(days=400)}):
+        desk.move_clock(ended + timedelta(minutes=10))
+        envelope, event = await desk.partner.told(referral, Step.DISCLOSED)
+    assert has_words(event)
+    assert envelope.header.expires > datetime.now(UTC) + ended
