@@ -50,19 +50,29 @@ def unkept(ruling: Ruling[Any]) -> Decision[Files]:
     return Decision(entries=ruling.entries, refusal=ruling.refusal)
 
 
+class CrossedError(Exception):
+    """Two messages of a batch change one referral, and neither has seen what the other did: apart, each does."""
+
+
 async def keep(
     connection: Connection, states: Mapping[UUID, Files], decisions: Sequence[Decision[Files]], at: datetime
 ) -> None:
-    """Write keys, cases, referrals, reports, consent, documents and receipts: one statement a table."""
+    """Write keys, cases, referrals, reports, consent, documents and receipts: one statement a table.
+
+    Raises:
+        CrossedError: two of ``decisions`` change one referral.
+    """
     known = [(about, each) for files in states.values() for about, each in files.items() if isinstance(each, Known)]
-    kept = [each for each in decisions if isinstance(each, Kept)]
-    rulings = [(ruling, each.folder) for each in kept for ruling in each.rulings]
+    decided = [each for each in decisions if isinstance(each, Kept)]
+    rulings = [(ruling, each.folder) for each in decided for ruling in each.rulings]
+    changed = [each.thing for about, each in known if about is About.REFERRAL]
+    changed += [leg.state for each in decided for leg in each.rulings[1:] if leg.state is not None]
+    if len({each.id for each in changed}) < len(changed):
+        raise CrossedError
     await folders.keep(connection, [each.folder for _, each in known if each.folder.new])
     await cases.open_(connection, [ruling.opens for ruling, _ in rulings if ruling.opens is not None])
-    changed = [each.thing for about, each in known if about is About.REFERRAL]
-    others = [leg.state for each in kept for leg in each.rulings[1:] if leg.state is not None]
-    await referrals.save(connection, [*changed, *others])
+    await referrals.save(connection, changed)
     await reports.save(connection, [each.thing for about, each in known if about is About.REPORT])
     await cases.record(connection, [(ruling.grant, folder) for ruling, folder in rulings if ruling.grant is not None])
     await papers.keep(connection, [(paper, folder) for ruling, folder in rulings for paper in ruling.papers], at)
-    await proofs.prove(connection, [each.proof for each in kept if each.proof is not None], at)
+    await proofs.prove(connection, [each.proof for each in decided if each.proof is not None], at)

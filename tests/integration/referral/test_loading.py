@@ -126,8 +126,10 @@ async def test_commands_about_one_case_wait_in_one_line(desk: DeskAtWork, monkey
     assert await desk.owner.fetchval(deadlocks) == before
 
 
-async def test_an_arrival_and_what_is_said_elsewhere_in_the_case_may_come_at_once(desk: DeskAtWork) -> None:
-    """Both change the other hand-over: the batch is halved, and each sees what the other did."""
+async def test_an_arrival_and_what_is_said_elsewhere_in_the_case_may_come_at_once(
+    desk: DeskAtWork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both change the other hand-over: the batch is halved at once, and each sees what the other did."""
     case = await desk.new_case()
     legs = []
     for partner in (desk.partner, desk.other):
@@ -142,12 +144,19 @@ async def test_an_arrival_and_what_is_said_elsewhere_in_the_case_may_come_at_onc
         if partner is desk.partner:
             await desk.do(referral, "withdraw", {"reason": "unsafe"})
     first, second = legs
+    pauses = list[int]()
+
+    def pause(attempt: int, **_: float) -> float:
+        pauses.append(attempt)
+        return 0.0
+
+    monkeypatch.setattr(shell, "pause", pause)
     async with counting(desk) as batch:
         refused = await batch.take(
             (further(first, ArrivedData(), 2, 2), desk.partner.voice),
             (further(second, MissedData(reason=MissReason.DID_NOT_COME), 2, 2), desk.other.voice),
         )
-    assert refused == ["", ""]
+    assert (refused, pauses) == (["", ""], [])
     assert await desk.status(first.referral) is Status.ARRIVED
     assert await desk.status(second.referral) is Status.WITHDRAWN
     _, withdrawn = await desk.other.told(second.referral, Step.WITHDRAWN)
