@@ -2,8 +2,9 @@
 
 What anybody may have sent is not held, but counted: named by who brought it and why it is refused.
 
-Pure. What must never happen: a message that nobody can deal with goes round for ever, or is forgotten; somebody who has
-signed nothing stores with us what they like, or as much as they like.
+No I/O; chance has a part in how long a pause is, and in nothing else. What must never happen: a message that nobody can
+deal with goes round for ever, or is forgotten; somebody who has signed nothing stores with us what they like, or as
+much as they like.
 """
 
 import re
