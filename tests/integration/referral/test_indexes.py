@@ -41,13 +41,18 @@ INSERT INTO held (id, consumer, source, reason, attempts, first_at, due_at, subj
     gen_random_uuid(), 'referral', 'referral.in', 'early', 1, now(), now() + n * interval '1 s', gen_random_uuid(),
     false, '{}', 'x'
 FROM generate_series(1, 20000) AS n;
+INSERT INTO held (id, consumer, source, origin, reason, attempts, first_at, admitted, headers, body) SELECT
+    gen_random_uuid(), 'referral', 'referral.in', 'from.' || n % 50, 'lane-forked', 1, now(), false, '{}', 'x'
+FROM generate_series(1, 1000) AS n;
 """
 
 NOW, ID, IDS = datetime.now(UTC), uuid4(), [uuid4()]
 WALKS: dict[str, tuple[str, tuple[object, ...]]] = {
     "consent_case": (cases.GRANTS, (ID,)),
     "held_due": (held.DUE, ("referral", NOW, 100)),
+    "held_parked": (held.PARKED, (None, 50)),
     "held_subject": (held.WAKE, (IDS, NOW)),
+    "held_whole": (held.WHOLE, ("referral", ["from.1"])),
     "outbox_due": (outbox.CLAIM, (NOW, 100, outbox.PAUSES)),
     "paper_place": (papers.ABOUT, (ID, ID)),
     "referral_case": (referrals.OF_CASES, (IDS,)),
