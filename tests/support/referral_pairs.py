@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from services.referral.domain.hearing import hear, hear_offer, hear_receipt
-from services.referral.domain.life import SAID_BY, Side
+from services.referral.domain.life import FEEDBACK, SAID_BY, Side
 from services.referral.domain.referral import Referral
 from services.referral.domain.ruling import Ruling
-from services.referral.domain.saying import say
+from services.referral.domain.saying import news_allowed, say
 from shared.contracts.codes import EVERY_KIND, ReferralKind, Status, Step
+from shared.contracts.event_data import EventData
 from shared.contracts.exchange import EVENTS, ReferralEvent, ReferralOffered
 from shared.contracts.ids import CaseId, OrganisationId
 from shared.messaging.decision import Early
@@ -48,6 +49,12 @@ PATHS: dict[Status, Sequence[Step]] = {
 """One way to each status."""
 
 
+def words_for(referral: Referral, step: Step, at: datetime = NOON) -> EventData:
+    """Return what ``step`` says: the example of it, without its note where the person lets no news flow back."""
+    data = BY_STEP[step]
+    return data if step not in FEEDBACK or news_allowed(referral, at) else data.model_copy(update={"note": None})
+
+
 @dataclass
 class Pair:
     """Both copies, and what is under way to each side."""
@@ -79,7 +86,7 @@ class Pair:
     def say(self, side: Side, step: Step, at: datetime = NOON) -> Ruling[Referral]:
         """Let one side say ``step``; what it tells the other is under way."""
         by = NOOR if side is Side.SENDER else ZOE
-        ruling = say(self.copy(side), act(by, at), EVENTS[step], BY_STEP[step])
+        ruling = say(self.copy(side), act(by, at), EVENTS[step], words_for(self.copy(side), step, at))
         self.keep(side, ruling.state)
         if ruling.state is not None:
             self.under_way[side.other].append(told(ruling))

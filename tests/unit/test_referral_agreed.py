@@ -9,6 +9,7 @@ from services.referral.domain.agreed import Agreed, keep_to, needed, not_heard, 
 from services.referral.domain.casefile import CaseFile
 from services.referral.domain.casework import take_back
 from services.referral.domain.life import SAID_BY, STEPS, TABLE
+from services.referral.domain.moves import has_words
 from services.referral.domain.repeating import say_again
 from services.referral.domain.ruling import Ruling
 from shared.contracts.codes import DeclinedBy, DeclineReason, MissReason, Outcome, Status, Step
@@ -62,6 +63,13 @@ def test_otherwise_what_has_happened_or_ends_access_alone(step: Step, agreed: Ag
     said = event(IN_CODES[step])
     for rule in (not_said, not_heard):
         assert rule(said, agreed, NOON) == (None if STEPS[step].patient else code)
+
+
+@pytest.mark.parametrize("data", [*IN_WORDS, *BY_STEP.values()])
+def test_whatever_is_no_code_and_no_time_is_words(data: EventData) -> None:
+    """Each field of its own: the packet, a meeting, a text and a name are words; a reason, a day and an id are not."""
+    clear = {"reason", "by", "until", "to", "code", "outcome", "kind", "urgency", "expected"}
+    assert has_words(data) == any(name not in clear and value is not None for name, value in data)
 
 
 @pytest.mark.parametrize("data", IN_WORDS)

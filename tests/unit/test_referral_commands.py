@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from services.referral.domain import access, casework, receiving, sending
+from services.referral.domain import access, casework, life, receiving, sending
 from services.referral.domain.casefile import CaseFile
 from services.referral.domain.grants import Grant
 from services.referral.domain.life import Side
@@ -33,6 +33,7 @@ from shared.contracts.event_data import (
     AskedData,
     ClosedData,
     DeclinedData,
+    EventData,
     OfferedData,
     ProgressedData,
     RedirectedData,
@@ -231,6 +232,24 @@ def test_nothing_flows_back_that_the_person_did_not_allow() -> None:
     assert receiving.progress(silent, act(ZOE), settled) == Ruling.refused(Refused.NO_FEEDBACK, status="arrived")
     early = receiving.progress(at_status(Status.OPENED).receiver, act(ZOE), settled)
     assert early == Ruling.refused(Refused.NOT_IN_TABLE, status="opened")
+
+
+def with_words(step: Step) -> EventData:
+    """Return what ``step`` says, with a note where it may have one."""
+    data = BY_STEP[step]
+    return data.model_copy(update={"note": CANARY}) if "note" in type(data).model_fields else data
+
+
+@pytest.mark.parametrize("step", sorted(life.FEEDBACK))
+@pytest.mark.parametrize("terms", ["no feedback", "ended", "taken back"])
+def test_no_command_says_in_words_after_the_arrival_what_the_person_does_not_allow(step: Step, terms: str) -> None:
+    pair = at_status(Status.CLOSING if terms == "taken back" else Status.ARRIVED)
+    here = pair.receiver
+    if terms != "taken back":
+        here = replace(here, terms=ENDED if terms == "ended" else here.terms.model_copy(update={"feedback": False}))
+    said = say(here, act(ZOE), EVENTS[step], with_words(step))
+    code = Refused.NO_FEEDBACK if life.after(here.status, step) else Refused.NOT_IN_TABLE
+    assert said == Ruling.refused(code, status=here.status.value)
 
 
 @pytest.mark.parametrize("status", Status)

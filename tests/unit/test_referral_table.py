@@ -1,19 +1,21 @@
 """Every cell of both tables, which stand here once more, as referral workers know them."""
 
 import re
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from services.referral.domain import hearing, life
-from services.referral.domain.life import BEFORE_ARRIVAL, SAID_BY, Side, after
+from services.referral.domain.life import BEFORE_ARRIVAL, SAID_BY, Side, Words, after
+from services.referral.domain.moves import contents
 from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import Ruling
 from services.referral.domain.saying import say
 from shared.contracts.codes import Status, Step
 from shared.contracts.exchange import EVENTS
-from tests.support.referral_pairs import Pair, at_status
+from tests.support.referral_pairs import Pair, at_status, words_for
 from tests.support.referrals import BY_STEP, NOON, RECEIVER, SENDER, act, event, offered, state
 
 PAGE = Path(__file__).parents[2] / "docs" / "architecture" / "referral-life.md"
@@ -41,22 +43,22 @@ closed                                                  consent-withdrawn  sende
 """
 
 STEPS = """
-step               by        happened  kept   alarms
-offered            sender    -         -      -
-opened             receiver  yes       yes    -
-asked              receiver  -         -      -
-answered           sender    -         -      -
-accepted           receiver  -         -      -
-declined           receiver  -         yes    -
-redirected         receiver  -         yes    -
-disclosed          sender    -         -      -
-arrived            receiver  yes       yes    -
-missed             receiver  yes       yes    immediate
-rescheduled        sender    -         -      -
-progressed         receiver  yes       -      -
-closed             receiver  yes       yes    -
-withdrawn          sender    -         yes    -
-consent-withdrawn  sender    -         yes    urgent
+step               by        happened  kept   words     alarms
+offered            sender    -         -      grants    -
+opened             receiver  yes       yes    terms     -
+asked              receiver  -         -      terms     -
+answered           sender    -         -      terms     -
+accepted           receiver  -         -      terms     -
+declined           receiver  -         yes    always    -
+redirected         receiver  -         yes    always    -
+disclosed          sender    -         -      grants    -
+arrived            receiver  yes       yes    none      -
+missed             receiver  yes       yes    always    immediate
+rescheduled        sender    -         -      grants    -
+progressed         receiver  yes       -      feedback  -
+closed             receiver  yes       yes    feedback  -
+withdrawn          sender    -         yes    none      -
+consent-withdrawn  sender    -         yes    none      urgent
 """
 
 
@@ -74,7 +76,7 @@ EVERY = [(status, step, side) for status in Status for step in EVENTS if step is
 def test_a_command_does_what_the_table_says(status: Status, step: Step, side: Side) -> None:
     pair = at_status(status)
     referral = pair.copy(side)
-    ruling = say(referral, act(), EVENTS[step], BY_STEP[step])
+    ruling = say(referral, act(), EVENTS[step], words_for(referral, step))
     by, to = CELLS.get((referral.status.value, step.value), (None, None))
     if SAID_BY[step] is not side:
         assert ruling == Ruling.refused(Refused.NOT_THIS_SIDE, status=referral.status.value)
@@ -186,3 +188,37 @@ def test_consent_counts_as_taken_back_from_the_first_time() -> None:
         pair.deliver_all()
     for copy in (pair.sender, pair.receiver):
         assert copy.standing.consent_withdrawn_at == NOON + timedelta(hours=1)
+
+
+def paper_steps() -> set[Step]:
+    """Return the steps that may bring a paper: their example does."""
+    return {step for step, data in BY_STEP.items() if contents(data)}
+
+
+def wordless(steps: Mapping[Step, life.Traits], papers: Collection[Step]) -> set[Step]:
+    """Return the steps that bring a paper, and do not say when its words may leave."""
+    return {step for step in papers if steps[step].words is Words.NONE}
+
+
+def unheeding(steps: Mapping[Step, life.Traits], papers: Collection[Step]) -> set[Step]:
+    """Return the steps of the receiver after the arrival whose words go without regard to what the person allows."""
+    after_arrival = {step for status, step in life.TABLE if status in (Status.ARRIVED, Status.CLOSING)}
+    said = {step for step in papers if step in after_arrival and steps[step].said_by is Side.RECEIVER}
+    return {step for step in said if steps[step].words is not Words.FEEDBACK}
+
+
+def test_every_step_that_has_a_paper_says_when_its_words_may_leave() -> None:
+    assert wordless(life.STEPS, paper_steps()) == set()
+    assert unheeding(life.STEPS, paper_steps()) == set()
+
+
+@pytest.mark.parametrize("words", [Words.NONE, Words.TERMS, Words.ALWAYS])
+def test_words_after_the_arrival_that_the_person_is_not_asked_about_are_found(words: Words) -> None:
+    careless = {**life.STEPS, Step.CLOSED: life.STEPS[Step.CLOSED]._replace(words=words)}
+    assert unheeding(careless, paper_steps()) == {Step.CLOSED}
+    assert wordless(careless, paper_steps()) == ({Step.CLOSED} if words is Words.NONE else set())
+
+
+def test_grants_are_asked_for_by_the_sender_alone() -> None:
+    """The gate knows the grants of the case, which only the organisation that recorded them has."""
+    assert {SAID_BY[step] for step, traits in life.STEPS.items() if traits.words is Words.GRANTS} == {Side.SENDER}

@@ -10,30 +10,13 @@ What must never happen: a person's words or a packet leave after the end; consen
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, assert_never
+from typing import Any
 
 from services.referral.domain.life import STEPS
+from services.referral.domain.moves import has_words
 from services.referral.domain.ruling import Ruling
 from shared.contracts.codes import Step
 from shared.contracts.event import type_of
-from shared.contracts.event_data import (
-    AcceptedData,
-    AnsweredData,
-    ArrivedData,
-    AskedData,
-    ClosedData,
-    ConsentWithdrawnData,
-    DeclinedData,
-    DisclosedData,
-    EventData,
-    MissedData,
-    OfferedData,
-    OpenedData,
-    ProgressedData,
-    RedirectedData,
-    RescheduledData,
-    WithdrawnData,
-)
 from shared.contracts.exchange import EVENTS, ReferralEvent
 from shared.contracts.heard import EventType
 from shared.contracts.ids import OrganisationId
@@ -58,7 +41,7 @@ class Agreed:
 
 def not_said(event: ReferralEvent, agreed: Agreed | None, at: datetime) -> DirectoryCode | None:
     """Return why ``event`` may not leave at ``at``, or ``None`` when it may."""
-    codes_alone = STEPS[event.step].patient and not _has_words(event.data)
+    codes_alone = STEPS[event.step].patient and not has_words(event.data)
     return None if codes_alone else _outside(agreed, event.at, at)
 
 
@@ -96,18 +79,3 @@ def _outside(agreed: Agreed | None, said: datetime, at: datetime) -> DirectoryCo
     if agreed.holds_at(at) or agreed.holds_at(said):
         return None
     return DirectoryCode.AGREEMENT_NONE if at < agreed.since else DirectoryCode.AGREEMENT_EXPIRED
-
-
-def _has_words(data: EventData) -> bool:
-    """Tell whether somebody's own words are in an event, or what is personal without being a code or a time."""
-    match data:
-        case OpenedData() | ArrivedData() | WithdrawnData() | ConsentWithdrawnData():
-            return False
-        case DeclinedData() | MissedData() | ProgressedData() | ClosedData():
-            return data.note is not None
-        case RedirectedData():
-            return data.note is not None or data.name is not None
-        case OfferedData() | AskedData() | AnsweredData() | AcceptedData() | DisclosedData() | RescheduledData():
-            return True
-        case _:
-            assert_never(data)

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Final
 
 from services.referral.domain.casefile import CaseFile
-from services.referral.domain.life import STEPS, Side
+from services.referral.domain.life import FEEDBACK, STEPS, UNGATED, Side
 from services.referral.domain.policy import Grounds, Recipient, Stage, release
 from services.referral.domain.referral import Referral
 from services.referral.domain.retelling import Papers, retold
@@ -22,9 +22,6 @@ from shared.contracts.codes import Category, Step
 from shared.contracts.event_data import Meeting
 from shared.contracts.exchange import ReferralEvent
 from shared.values import dataclass
-
-FEEDBACK: Final = frozenset({Step.PROGRESSED, Step.CLOSED})
-"""What flows back after the arrival, as long as the terms run."""
 
 NO_PAPERS: Final[Papers] = MappingProxyType({})
 
@@ -58,18 +55,13 @@ def awaits_agreement(referral: Referral, n: int, at: datetime) -> bool:
     """
     lane = referral.lane(referral.side)
     owed = any(STEPS[lane[later - 1].step].patient for later in referral.repeats if later >= n)
-    return not owed and not _owed_whole(lane[n - 1].step) and _stands(referral, n, at)
-
-
-def _owed_whole(step: Step) -> bool:
-    """Tell whether ``step`` ends access, or is owed in any case: it never waits, and goes whole."""
-    return STEPS[step].patient and step not in FEEDBACK
+    return not owed and lane[n - 1].step not in UNGATED and _stands(referral, n, at)
 
 
 def _may_leave(referral: Referral, n: int, papers: Papers, at: datetime, today: Today) -> bool:
     """Tell whether the words of our event ``n`` may leave now."""
     step = referral.lane(referral.side)[n - 1].step
-    if _owed_whole(step):
+    if step in UNGATED:
         return True
     return today.agreed and _stands(referral, n, at) and _released(referral, step, papers, at, today)
 

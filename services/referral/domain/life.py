@@ -24,6 +24,24 @@ class Side(StrEnum):
         return Side.RECEIVER if self is Side.SENDER else Side.SENDER
 
 
+class Words(StrEnum):
+    """Under which condition the words of a step leave, the first time and whenever it is said again.
+
+    Words are whatever is not a code, a time or an organisation's id (:func:`services.referral.domain.moves.has_words`).
+    """
+
+    NONE = "none"
+    """It has none."""
+    GRANTS = "grants"
+    """Where grants cover them: the command of the sender asks the gate (``policy.py``). Again, while the terms run."""
+    TERMS = "terms"
+    """While the terms run; after that the step itself waits for a new grant."""
+    FEEDBACK = "feedback"
+    """After the arrival, while the person lets the sender know how they are; a step that cannot wait goes without."""
+    ALWAYS = "always"
+    """In any case: the sender answers for the person, has told what it knows, and must know this."""
+
+
 class Traits(NamedTuple):
     """What kind of step it is. None of the answers is understood: a new step gives each."""
 
@@ -32,27 +50,31 @@ class Traits(NamedTuple):
     """It has happened in the world, and is not undone by what somebody else wanted at the time."""
     patient: bool
     """It has happened or ends access: kept, and said later, where the partner cannot be told now."""
+    words: Words
+    """When what it says in words may leave."""
     alarms: Urgency | None
     """The person may be in danger, or have rights to be kept: the coordinator is told too, as urgently at least."""
 
 
 STEPS: Mapping[Step, Traits] = MappingProxyType(
     {
-        Step.OFFERED: Traits(Side.SENDER, happened=False, patient=False, alarms=None),
-        Step.OPENED: Traits(Side.RECEIVER, happened=True, patient=True, alarms=None),
-        Step.ASKED: Traits(Side.RECEIVER, happened=False, patient=False, alarms=None),
-        Step.ANSWERED: Traits(Side.SENDER, happened=False, patient=False, alarms=None),
-        Step.ACCEPTED: Traits(Side.RECEIVER, happened=False, patient=False, alarms=None),
-        Step.DISCLOSED: Traits(Side.SENDER, happened=False, patient=False, alarms=None),
-        Step.DECLINED: Traits(Side.RECEIVER, happened=False, patient=True, alarms=None),
-        Step.REDIRECTED: Traits(Side.RECEIVER, happened=False, patient=True, alarms=None),
-        Step.ARRIVED: Traits(Side.RECEIVER, happened=True, patient=True, alarms=None),
-        Step.MISSED: Traits(Side.RECEIVER, happened=True, patient=True, alarms=Urgency.IMMEDIATE),
-        Step.RESCHEDULED: Traits(Side.SENDER, happened=False, patient=False, alarms=None),
-        Step.PROGRESSED: Traits(Side.RECEIVER, happened=True, patient=False, alarms=None),
-        Step.CLOSED: Traits(Side.RECEIVER, happened=True, patient=True, alarms=None),
-        Step.WITHDRAWN: Traits(Side.SENDER, happened=False, patient=True, alarms=None),
-        Step.CONSENT_WITHDRAWN: Traits(Side.SENDER, happened=False, patient=True, alarms=Urgency.URGENT),
+        Step.OFFERED: Traits(Side.SENDER, happened=False, patient=False, words=Words.GRANTS, alarms=None),
+        Step.OPENED: Traits(Side.RECEIVER, happened=True, patient=True, words=Words.TERMS, alarms=None),
+        Step.ASKED: Traits(Side.RECEIVER, happened=False, patient=False, words=Words.TERMS, alarms=None),
+        Step.ANSWERED: Traits(Side.SENDER, happened=False, patient=False, words=Words.TERMS, alarms=None),
+        Step.ACCEPTED: Traits(Side.RECEIVER, happened=False, patient=False, words=Words.TERMS, alarms=None),
+        Step.DISCLOSED: Traits(Side.SENDER, happened=False, patient=False, words=Words.GRANTS, alarms=None),
+        Step.DECLINED: Traits(Side.RECEIVER, happened=False, patient=True, words=Words.ALWAYS, alarms=None),
+        Step.REDIRECTED: Traits(Side.RECEIVER, happened=False, patient=True, words=Words.ALWAYS, alarms=None),
+        Step.ARRIVED: Traits(Side.RECEIVER, happened=True, patient=True, words=Words.NONE, alarms=None),
+        Step.MISSED: Traits(Side.RECEIVER, happened=True, patient=True, words=Words.ALWAYS, alarms=Urgency.IMMEDIATE),
+        Step.RESCHEDULED: Traits(Side.SENDER, happened=False, patient=False, words=Words.GRANTS, alarms=None),
+        Step.PROGRESSED: Traits(Side.RECEIVER, happened=True, patient=False, words=Words.FEEDBACK, alarms=None),
+        Step.CLOSED: Traits(Side.RECEIVER, happened=True, patient=True, words=Words.FEEDBACK, alarms=None),
+        Step.WITHDRAWN: Traits(Side.SENDER, happened=False, patient=True, words=Words.NONE, alarms=None),
+        Step.CONSENT_WITHDRAWN: Traits(
+            Side.SENDER, happened=False, patient=True, words=Words.NONE, alarms=Urgency.URGENT
+        ),
     },
 )
 """Every step that one organisation says to the other. ``received`` is not among them: a receipt proves it."""
@@ -63,6 +85,15 @@ ENDS_ACCESS = frozenset(step for step, traits in STEPS.items() if traits.said_by
 """With it the sender ends what the receiver may open."""
 
 HAPPENED = frozenset(step for step, traits in STEPS.items() if traits.happened)
+
+IN_TERMS = frozenset(step for step, traits in STEPS.items() if traits.words is Words.TERMS)
+"""What waits for a new grant when the person's has run out: to read, to ask and to be answered, to accept."""
+
+FEEDBACK = frozenset(step for step, traits in STEPS.items() if traits.words is Words.FEEDBACK)
+"""What flows back after the arrival, as long as the terms run."""
+
+UNGATED = frozenset(step for step, traits in STEPS.items() if traits.words in (Words.NONE, Words.ALWAYS))
+"""What goes whole whatever the person allows: it has no words, or its words are owed."""
 
 BEFORE_ARRIVAL = frozenset(
     {

@@ -1,6 +1,8 @@
 """What of an event stays in a lane (codes and times), and what of it is a personal paper."""
 
 from collections.abc import Mapping
+from datetime import date
+from enum import StrEnum
 from typing import assert_never
 
 from services.referral.domain.lanes import Move
@@ -26,7 +28,7 @@ from shared.contracts.event_data import (
     WithdrawnData,
 )
 from shared.contracts.exchange import ReferralEvent
-from shared.contracts.ids import CaseId
+from shared.contracts.ids import CaseId, Organisation
 from shared.contracts.packet import Packet
 from shared.contracts.personal import Personal
 
@@ -67,6 +69,13 @@ def codes_of(data: EventData) -> tuple[str, ...]:
             assert_never(data)
 
 
+def has_words(data: EventData) -> bool:
+    """Tell whether an event says anything but codes, times and an organisation's id."""
+    fields = type(data).model_fields
+    said = {name: value for name, value in data if value is not None and fields[name].annotation != _AN_ORGANISATION}
+    return not all(isinstance(value, StrEnum | date) for value in said.values())
+
+
 def papers_of(event: ReferralEvent, case: CaseId) -> tuple[Paper, ...]:
     """Return the personal papers that ``event`` brings, to be kept under the key of ``case``."""
     side = SAID_BY[event.step]
@@ -91,6 +100,8 @@ def contents(data: EventData) -> dict[Category | PaperName, Personal]:
         case _:
             assert_never(data)
 
+
+_AN_ORGANISATION = Organisation | None
 
 _KEPT_WHOLE: Mapping[type[EventData], PaperName] = {
     AskedData: PaperName.QUESTION,

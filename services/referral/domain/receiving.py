@@ -14,7 +14,7 @@ from services.referral.domain.expected import likely
 from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import Act, Ruling
-from services.referral.domain.saying import news_allowed, refusal_of, say
+from services.referral.domain.saying import refusal_of, say
 from services.referral.domain.telling import step_facts
 from shared.contracts.codes import Step
 from shared.contracts.event_data import (
@@ -90,8 +90,6 @@ def progress(referral: Referral, act: Act, how: ProgressedData) -> Ruling[Referr
 
 def close(referral: Referral, act: Act, how: ClosedData) -> Ruling[Referral]:
     """Close the referral with its outcome, which is always told; in words, only where the person allows news."""
-    if how.note is not None and not news_allowed(referral, act.at):
-        return _refused(referral, Step.CLOSED, act.at, Refused.NO_FEEDBACK)
     return say(referral, act, ReferralClosed, how)
 
 

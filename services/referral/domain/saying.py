@@ -9,8 +9,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from services.referral.domain.life import REPEATABLE, SAID_BY, after
-from services.referral.domain.moves import codes_of, move_of, papers_of
+from services.referral.domain.life import FEEDBACK, IN_TERMS, REPEATABLE, SAID_BY, STEPS, after
+from services.referral.domain.moves import codes_of, has_words, move_of, papers_of
 from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
 from services.referral.domain.repeating import once_said
@@ -27,10 +27,6 @@ RESERVED: Final = 10
 """Places at the end of a lane, kept for what must always be possible: to withdraw, to confirm arrival, to close."""
 
 
-IN_TERMS: Final = frozenset({Step.OPENED, Step.ASKED, Step.ANSWERED, Step.ACCEPTED})
-"""What waits for a new grant when the person's has run out: to read, to ask and to be answered, to accept."""
-
-
 def refusal_of(referral: Referral, step: Step, at: datetime) -> Refused | None:
     """Return why this organisation cannot say ``step`` at ``at``, whatever it would say with it, or ``None``."""
     if SAID_BY[step] is not referral.side:
@@ -41,7 +37,7 @@ def refusal_of(referral: Referral, step: Step, at: datetime) -> Refused | None:
         return Refused.LANE_FULL
     if step in IN_TERMS and ended(referral.terms, at):
         return Refused.TERMS_ENDED
-    if step is Step.PROGRESSED and not news_allowed(referral, at):
+    if step in FEEDBACK and not STEPS[step].patient and not news_allowed(referral, at):
         return Refused.NO_FEEDBACK
     return None
 
@@ -55,6 +51,8 @@ def news_allowed(referral: Referral, at: datetime) -> bool:
 def say(referral: Referral, act: Act, model: type[ReferralEvent], data: EventData, **detail: str) -> Ruling[Referral]:
     """Say ``data`` about the referral, or refuse. ``detail`` joins the codes of ``data`` in the audit trail."""
     refusal = refusal_of(referral, model.step, act.at)
+    if refusal is None and model.step in FEEDBACK and has_words(data) and not news_allowed(referral, act.at):
+        refusal = Refused.NO_FEEDBACK
     if refusal is not None:
         return Ruling.refused(refusal, status=referral.status.value)
     event = model(
