@@ -14,7 +14,7 @@ EventType = Annotated[
 """The type of an event, with its version: ``referral.offered.v1``."""
 
 
-HEARD: Final[tuple[EventType, ...]] = (
+FIRST: Final[tuple[EventType, ...]] = (
     "receipt.given.v1",
     "referral.accepted.v1",
     "referral.answered.v1",
@@ -32,4 +32,10 @@ HEARD: Final[tuple[EventType, ...]] = (
     "referral.rescheduled.v1",
     "referral.withdrawn.v1",
 )
+"""The types of version 1 of the protocol. The list is closed: a type that comes later stands in ``LATER``."""
+
+LATER: Final[tuple[EventType, ...]] = ()
+"""The types that have come since."""
+
+HEARD: Final[tuple[EventType, ...]] = tuple(sorted((*FIRST, *LATER)))
 """In alphabetical order."""

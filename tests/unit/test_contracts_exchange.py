@@ -25,7 +25,7 @@ from shared.contracts.event_data import (
     RedirectedData,
 )
 from shared.contracts.exchange import EVENTS, EventUnreadable, ReferralEvent, decode
-from shared.contracts.heard import HEARD
+from shared.contracts.heard import FIRST, HEARD, LATER
 from shared.contracts.ids import MessageId, OrganisationId
 from shared.contracts.packet import IDENTIFYING, Identity, Packet, SafeChannel, SafeContact
 from shared.contracts.packet_codes import Channel
@@ -56,6 +56,12 @@ def test_a_receipt_is_an_event_of_its_own() -> None:
 def test_this_release_hears_what_it_reads() -> None:
     assert set(HEARD) == {type_of(type(said)) for said in SAID} | {type_of(ReceiptGiven)}
     assert list(HEARD) == sorted(HEARD)
+
+
+def test_the_first_version_is_closed() -> None:
+    """A type that comes later and stood here would be kept for a partner that may never hear it: it goes to LATER."""
+    assert (len(FIRST), {each.rpartition(".")[2] for each in FIRST}) == (16, {"v1"})
+    assert set(FIRST).isdisjoint(LATER)
 
 
 def refused(body: bytes) -> str:

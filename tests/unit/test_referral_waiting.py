@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import pytest
 
+from services.referral.domain import waiting
 from services.referral.domain.casefile import CaseFile
 from services.referral.domain.casework import take_back
 from services.referral.domain.life import SAID_BY, STEPS, TABLE, Side
@@ -14,8 +15,9 @@ from services.referral.domain.repeating import repeat_lane, say_again
 from services.referral.domain.ruling import Ruling, Tell
 from services.referral.domain.waiting import put_off
 from shared.contracts.codes import Status, Step
-from shared.contracts.event import EventId
+from shared.contracts.event import EventId, type_of
 from shared.contracts.exchange import ReferralEvent
+from shared.contracts.heard import FIRST
 from tests.support.referral_pairs import at_status
 from tests.support.referrals import BY_STEP, FRESH, NOON, ZOE, act, event, grant, offered, state, today, told
 
@@ -48,6 +50,20 @@ def test_what_protects_the_person_is_kept_and_said_later(status: Status, step: S
     assert (step_entry,) == ruling.entries
     assert (unsaid.code, unsaid.case) == ("referral.unsaid", state(ruling).case)
     assert unsaid.detail == {"step": step.value, "n": str(number), "reason": "key-unknown"}
+
+
+@pytest.mark.parametrize(("status", "step"), [each for each in POSSIBLE if STEPS[each[1]].patient])
+def test_what_is_later_than_the_first_version_waits_for_a_key_and_not_for_a_partner_to_hear_it(
+    status: Status, step: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would take a number that the partner may never get, and consent that is taken back would wait behind it."""
+    ruling = at_status(status).say(SAID_BY[step], step)
+    unheard, keyless = ({told(ruling).id: why} for why in ("event-type-unheard", "key-unknown"))
+    assert put_off(ruling, unheard).refusal is None, "of the first version"
+    later = tuple(each for each in FIRST if each != type_of(type(told(ruling))))
+    monkeypatch.setattr(waiting, "FIRST", later)
+    assert put_off(ruling, unheard) == Ruling.refused("event-type-unheard")
+    assert put_off(ruling, keyless).refusal is None
 
 
 def test_nothing_that_discloses_is_ever_kept_for_later() -> None:

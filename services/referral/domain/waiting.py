@@ -3,9 +3,11 @@
 What has happened, and what ends access, is true whether or not the partner can be told: it is kept at once, left
 unsaid, and said when it can be (``repeating.py``); the clock that waits for its receipt tells staff meanwhile. What
 discloses rests on what the person allows when it leaves, and a question or a meeting is nothing while nobody hears it:
-those are refused, to be decided again.
+those are refused, to be decided again. So is whatever is of a type later than the first version, where the partner does
+not hear it: kept, it would have a number that the partner may never get, and all that is said later would wait for it.
 
-What must never happen: what protects the person is refused, or a part of it dropped, because a partner cannot be told.
+What must never happen: what protects the person is refused, or a part of it dropped, because a partner cannot be told;
+or it waits behind what the partner does not understand.
 """
 
 from collections.abc import Collection, Mapping
@@ -17,7 +19,10 @@ from services.referral.domain.referral import Referral
 from services.referral.domain.repeating import held_back, left_unsaid
 from services.referral.domain.ruling import Ruling, Tell
 from shared.contracts.entries import Entry, EntryCode
-from shared.contracts.event import EventId
+from shared.contracts.event import EventId, type_of
+from shared.contracts.exchange import ReferralEvent
+from shared.contracts.heard import FIRST
+from shared.sealing.codes import DirectoryCode
 
 State = TypeVar("State")
 
@@ -30,7 +35,7 @@ def put_off(ruling: Ruling[State], why: Mapping[EventId, str]) -> Ruling[State]:
     hindered = [tell for tell in ruling.says if isinstance(tell, Tell) and tell.event.id in why]
     unsaid = [tell for tell in hindered if not tell.again]
     also = tuple(put_off(each, why) for each in ruling.also)
-    refused = [why[tell.event.id] for tell in unsaid if not STEPS[tell.event.step].patient]
+    refused = [why[tell.event.id] for tell in unsaid if not _may_wait(tell.event, why[tell.event.id])]
     refused += [each.refusal.code for each in also if each.refusal is not None]
     if refused:
         return Ruling.refused(refused[0])
@@ -45,6 +50,12 @@ def put_off(ruling: Ruling[State], why: Mapping[EventId, str]) -> Ruling[State]:
         ),
         also=also,
     )
+
+
+def _may_wait(event: ReferralEvent, reason: str) -> bool:
+    """Tell whether ``event`` is kept until it can be said, though it cannot be now for this ``reason``."""
+    comes = reason != DirectoryCode.TYPE_UNHEARD or type_of(type(event)) in FIRST
+    return comes and STEPS[event.step].patient
 
 
 def _waiting(state: State | None, unsaid: Collection[int], again: Collection[int]) -> State | None:
