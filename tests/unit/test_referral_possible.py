@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis.strategies import booleans, builds, integers, just, lists, none, sampled_from
 
+from services.referral.domain import possible as rule
 from services.referral.domain import receiving, sending
 from services.referral.domain.casefile import CaseFile
-from services.referral.domain.life import STEPS, Side
+from services.referral.domain.life import ONLY_HEARD, STEPS, Side
 from services.referral.domain.possible import possible
 from services.referral.domain.referral import Referral
 from services.referral.domain.ruling import Act, Ruling
@@ -110,7 +112,14 @@ def accepted(referral: Referral, others: list[Referral], at: datetime) -> set[St
 
 
 def test_every_step_has_its_command() -> None:
-    assert COMMANDS.keys() == STEPS.keys() - {Step.OFFERED}
+    assert COMMANDS.keys() == STEPS.keys() - {Step.OFFERED} - ONLY_HEARD
+
+
+def test_what_is_only_heard_is_shown_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = at_status(Status.ARRIVED).receiver
+    assert possible(here, (), NOON) == (Step.PROGRESSED, Step.CLOSED)
+    monkeypatch.setattr(rule, "ONLY_HEARD", {Step.PROGRESSED})
+    assert possible(here, (), NOON) == (Step.CLOSED,)
 
 
 @settings(max_examples=300)

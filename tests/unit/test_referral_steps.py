@@ -9,7 +9,7 @@ import pytest
 
 from examples.partner_system import event_data as example_data
 from examples.partner_system import lanes as example
-from services.referral.domain.life import STEPS, TABLE, Side
+from services.referral.domain.life import ONLY_HEARD, STEPS, TABLE, Side
 from services.referral.domain.moves import codes_of, contents
 from services.referral.domain.retelling import RETOLD
 from shared.contracts.codes import Step
@@ -45,9 +45,6 @@ OF_WHAT_TRAVELS: Mapping[str, Collection[str]] = {
     },
 }
 
-
-ONLY_HEARD: frozenset[Step] = frozenset()
-"""What is heard already, and said by nobody for one release: it has no command and no route yet."""
 
 DOMAIN: Final = "services/referral/domain"
 ROUTES: Final = "services/referral/routes/referrals.py"

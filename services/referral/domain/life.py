@@ -79,6 +79,9 @@ STEPS: Mapping[Step, Traits] = MappingProxyType(
 )
 """Every step that one organisation says to the other. ``received`` is not among them: a receipt proves it."""
 
+ONLY_HEARD: frozenset[Step] = frozenset()
+"""What is heard already, and said by nobody for one release: it has no command and no route yet."""
+
 SAID_BY: Mapping[Step, Side] = MappingProxyType({step: traits.said_by for step, traits in STEPS.items()})
 
 ENDS_ACCESS = frozenset(step for step, traits in STEPS.items() if traits.said_by is Side.SENDER and traits.patient)

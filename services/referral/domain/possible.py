@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from services.referral.domain.handover import not_handed_over
-from services.referral.domain.life import STEPS
+from services.referral.domain.life import ONLY_HEARD, STEPS
 from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
 from services.referral.domain.saying import refusal_of
@@ -17,7 +17,8 @@ from shared.contracts.codes import Step
 
 def possible(referral: Referral, legs: Sequence[Referral], at: datetime) -> tuple[Step, ...]:
     """Return what this organisation can say at ``at``; ``legs`` are the other referrals of the case."""
-    return tuple(step for step in STEPS if _refusal(referral, step, legs, at) is None)
+    said = (step for step in STEPS if step not in ONLY_HEARD)
+    return tuple(step for step in said if _refusal(referral, step, legs, at) is None)
 
 
 def _refusal(referral: Referral, step: Step, legs: Sequence[Referral], at: datetime) -> Refused | None:
