@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
 from services.referral.domain.lanes import Lanes, Move, in_order
-from services.referral.domain.life import HAPPENED, SAID_BY, TABLE, Side
+from services.referral.domain.life import HAPPENED, SAID_BY, STEPS, TABLE, Side
 from services.referral.domain.refusals import Refused
 from services.referral.domain.standing import standing_of
 from shared.contracts.codes import Status, Step
@@ -125,3 +125,12 @@ def _lane(line: str) -> tuple[Move, ...]:
     return tuple(
         Move(Step(step), EventId(next(FRESH)), NOON, int(seen)) for step, seen in re.findall(r"(\w+), seen (\d+)", line)
     )
+
+
+def test_what_the_pages_say_is_kept_or_said_without_an_agreement_is_what_the_steps_are() -> None:
+    kept = {step.value for step, traits in STEPS.items() if traits.patient}
+    keys = (FOLDER.parent / "keys.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"`([a-z-]+)`", keys.split("happened or ends access: ")[1].split(", in codes")[0])) == kept
+    desk = (FOLDER.parents[1] / "architecture" / "referral.md").read_text(encoding="utf-8")
+    listed = re.split(r",\s", re.split(r"what ends\s+access \(", desk)[1].split(")")[0])
+    assert {name.replace("consent taken back", Step.CONSENT_WITHDRAWN.value) for name in listed} == kept
