@@ -32,9 +32,12 @@ async def desk(rabbitmq: Rabbit, fresh_database: FreshDatabase, tmp_path: Path) 
 async def renewed(desk: DeskAtWork, begins: timedelta) -> None:
     """Sign a new agreement with the partner, and wait until the desk knows it."""
     desk.us.agree_with(desk.partner.organisation, begins=begins, ends=YEAR)
-    book = desk.app.state.office.directory
-    half = datetime.now(UTC) + YEAR / 2
-    await until(lambda: book.book.agreements[desk.partner.id].valid_until > half, seconds=10, what="the agreement")
+    directory, half = desk.app.state.office.directory, datetime.now(UTC) + YEAR / 2
+
+    def known() -> bool:
+        return any(each.valid_until > half for each in directory.book.agreements[desk.partner.id])
+
+    await until(known, seconds=10, what="the agreement")
 
 
 async def offered(desk: DeskAtWork) -> tuple[UUID, UUID, ReferralEvent]:
