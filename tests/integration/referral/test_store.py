@@ -32,12 +32,13 @@ GIVES: dict[ModuleType, dict[str, list[str]]] = {
     papers: {"ABOUT": PAPER, "OF_SIDE": PAPER, "NEWEST": PAPER, "GONE": ["name"]},
     proofs: {
         "SAY": [],
-        "FIND": ["message", "referral", "n", "digest"],
+        "FIND": ["message", "referral", "n", "digest", "emptied"],
         "PROVE": [],
         "OF_REFERRAL": ["message", "n", "said_at", "proved_at", "note"],
     },
     referrals: {
         "LOCK": [*ROW, "epoch", "wrapped"],
+        "LOOK_AT": [*ROW, "epoch", "wrapped"],
         "CHANGE": [],
         "FIND": [*ROW, "erased"],
         "PAGE": ROW,
