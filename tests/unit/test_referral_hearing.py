@@ -13,10 +13,10 @@ from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import PaperName, Ruling
 from services.referral.domain.saying import say
-from shared.contracts.codes import EVERY_KIND, Category, Purpose, Status, Step
+from shared.contracts.codes import EVERY_KIND, Category, Outcome, ProgressCode, Purpose, Status, Step
 from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.event import EventId
-from shared.contracts.event_data import DisclosedData, Terms
+from shared.contracts.event_data import ClosedData, DisclosedData, ProgressedData, Terms
 from shared.contracts.exchange import ReferralDisclosed, ReferralOffered
 from shared.contracts.facts import Fact
 from shared.contracts.ids import CaseId, ConversationId, OrganisationId
@@ -300,3 +300,43 @@ def test_an_event_id_is_not_enough_to_be_the_same_event() -> None:
     copied = event(pair.sender, BY_STEP[Step.OPENED], n=1, seen=1, at=first.at)
     assert pair.deliver(Side.SENDER, copied) == Ruling.refused(Refused.FORKED)
     assert pair.deliver(Side.SENDER, copied.model_copy(update={"id": EventId(first.id)})) == Ruling()
+
+
+@pytest.mark.parametrize("step", [Step.PROGRESSED, Step.CLOSED])
+def test_news_that_the_person_does_not_let_flow_back_counts_without_its_words(step: Step) -> None:
+    arrived = at_status(Status.ARRIVED)
+    silent = replace(arrived.sender, terms=arrived.sender.terms.model_copy(update={"feedback": False}))
+    taken_back = at_status(Status.ARRIVED)
+    said = event(arrived.sender, BY_STEP[step], n=3, seen=2)
+    allowed = hearing.hear(arrived.sender, said, RECEIVER, act())
+    assert isinstance(allowed, Ruling)
+    assert (len(allowed.papers), "refused" in allowed.entries[0].detail) == (1, False)
+    state(taken_back.say(Side.SENDER, Step.CONSENT_WITHDRAWN))
+    crossed = event(taken_back.sender, BY_STEP[step], n=3, seen=2)
+    for referral, heard in ((silent, said), (taken_back.sender, crossed)):
+        ruling = hearing.hear(referral, heard, RECEIVER, act())
+        assert isinstance(ruling, Ruling)
+        assert ruling.papers == ()
+        assert ruling.entries[0].detail == {**allowed.entries[0].detail, "refused": "feedback-not-granted"}
+        assert state(ruling).lane(Side.RECEIVER)[-1].step is step
+        assert (Side.RECEIVER, 3) not in state(ruling).standing.superseded
+
+
+@pytest.mark.parametrize("step", [Step.PROGRESSED, Step.CLOSED])
+def test_news_that_was_on_its_way_when_the_terms_ended_keeps_its_words(step: Step) -> None:
+    arrived = at_status(Status.ARRIVED).sender
+    until = NOON + timedelta(hours=1)
+    referral = replace(arrived, terms=arrived.terms.model_copy(update={"until": until}))
+    for at, words in ((NOON, 1), (until, 0)):
+        heard = hearing.hear(referral, event(arrived, BY_STEP[step], n=3, seen=2, at=at), RECEIVER, act(at=until))
+        assert isinstance(heard, Ruling)
+        assert len(heard.papers) == words
+
+
+def test_a_step_without_words_keeps_what_it_says_in_codes() -> None:
+    arrived = at_status(Status.ARRIVED).sender
+    silent = replace(arrived, terms=arrived.terms.model_copy(update={"feedback": False}))
+    for data in (ClosedData(outcome=Outcome.GOT_HELP), ProgressedData(code=ProgressCode.SETTLED)):
+        heard = hearing.hear(silent, event(arrived, data, n=3, seen=2), RECEIVER, act())
+        assert isinstance(heard, Ruling)
+        assert (len(heard.papers), "refused" in heard.entries[0].detail) == (1, False)

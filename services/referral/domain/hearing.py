@@ -2,7 +2,8 @@
 
 An event is taken into the partner's lane only if it is the next one and if its author, knowing what it says it knew,
 was allowed to say it. A partner that breaks these rules is refused and the message is parked: it changes nothing
-here. An event that was allowed and lost a race is kept and has no effect; its personal papers are not kept.
+here. An event that was allowed and lost a race is kept and has no effect; its personal papers are not kept. Nor are
+words about how the person is that they do not let flow back: the step counts, and its codes.
 """
 
 from collections.abc import Sequence
@@ -21,12 +22,12 @@ from services.referral.domain.moves import move_of, papers_of
 from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import Act, Ruling
-from services.referral.domain.saying import coded
+from services.referral.domain.saying import coded, news_allowed
 from services.referral.domain.standing import Course, standing_of
 from services.referral.domain.telling import alarm, conflict, entry, fact, step_facts
 from shared.contracts.codes import ReferralKind, Status, Step
 from shared.contracts.entries import Entry, EntryCode
-from shared.contracts.event_data import DisclosedData
+from shared.contracts.event_data import ClosedData, DisclosedData, ProgressedData
 from shared.contracts.exchange import ReferralEvent, ReferralOffered
 from shared.contracts.facts import Fact, FactCode
 from shared.contracts.ids import CaseId, OrganisationId
@@ -207,18 +208,28 @@ def _taken(referral: Referral, event: ReferralEvent, act: Act) -> Ruling[Referra
     if void:
         lost = entry(heard, EntryCode.REFERRAL_SUPERSEDED, by_partner, step=event.step.value, **coded(data))
         return Ruling(state=heard, says=says, entries=(*entries, lost))
+    left_out = _left_out(heard, event)
+    why = {} if left_out is None else {"refused": left_out.value}
     return Ruling(
         state=heard,
         says=(*_facts(referral, heard, event.step, act), *says),
-        entries=(entry(heard, EntryCode.of(event.step), by_partner, **coded(data), **_unlikely(event)), *entries),
-        papers=papers_of(event, heard.case),
+        entries=(entry(heard, EntryCode.of(event.step), by_partner, **coded(data), **why), *entries),
+        papers=() if left_out is Refused.NO_FEEDBACK else papers_of(event, heard.case),
     )
 
 
-def _unlikely(event: ReferralEvent) -> dict[str, str]:
-    """Return for the audit trail that no clock waits for the hour that a partner has named."""
-    move = move_of(event)
-    return {} if move.expected is None or likely(move.expected, move.at) else {"refused": Refused.EXPECTED.value}
+def _left_out(heard: Referral, event: ReferralEvent) -> Refused | None:
+    """Return why a part of an event that counts does not, or ``None``.
+
+    An hour that nobody can mean is none; words of news that the person does not let flow back are not kept.
+    Whether the terms ran is asked of the time at which it was said: what was on its way when they ended was allowed.
+    """
+    match event.data:
+        case ProgressedData(note=str()) | ClosedData(note=str()) if not news_allowed(heard, event.at):
+            return Refused.NO_FEEDBACK
+        case _:
+            move = move_of(event)
+            return None if move.expected is None or likely(move.expected, move.at) else Refused.EXPECTED
 
 
 def _facts(before: Referral, heard: Referral, step: Step, act: Act) -> tuple[Fact, ...]:
