@@ -53,9 +53,13 @@ def disclose(referral: Referral, *legs: Referral, although: bool = False) -> Rul
     return sending.disclose(referral, act(), asked, casefile(grant(), legs=legs), recipient())
 
 
-def answer(referral: Referral, *legs: Referral, categories: frozenset[Category] = WHO) -> Ruling[Referral]:
+def answer(
+    referral: Referral, *legs: Referral, categories: frozenset[Category] = WHO, although: bool = False
+) -> Ruling[Referral]:
     """Answer who it is, with the reason to tell."""
-    asked = sending.AnswerAsked(answer=CANARY, categories=categories, identity_reason=CANARY)
+    asked = sending.AnswerAsked(
+        answer=CANARY, categories=categories, identity_reason=CANARY, although_expected=although
+    )
     return sending.answer(referral, act(), asked, casefile(grant(), legs=legs), recipient())
 
 
@@ -135,6 +139,30 @@ def test_whoever_may_still_be_expected_elsewhere_is_handed_on_only_by_staff_who_
     proved = disclose(second, first.sender, although=True)
     assert "although_expected" not in proved.entries[0].detail, "there was nothing to know"
     assert state(disclose(second, first.sender)).status is Status.DISCLOSED
+
+
+@pytest.mark.parametrize("status", [Status.DISCLOSED, Status.MISSED])
+@pytest.mark.parametrize("step", WITHDRAWALS)
+def test_no_candidate_learns_who_it_is_while_another_may_expect_them_unless_staff_say_that_they_know(
+    step: Step, status: Status
+) -> None:
+    first, asked = at_status(status), at_status(Status.ASKED).sender
+    state(first.say(Side.SENDER, step))
+    assert offer(first.sender, categories=WHO) == Ruling.refused(Refused.PERHAPS_EXPECTED)
+    assert answer(asked, first.sender) == Ruling.refused(Refused.PERHAPS_EXPECTED, status="asked")
+    knowing = (
+        offer(first.sender, categories=WHO, although_expected=True),
+        answer(asked, first.sender, although=True),
+    )
+    for ruling in knowing:
+        assert state(ruling).is_open
+        assert ruling.entries[0].detail["although_expected"] == str(first.sender.id)
+    for nameless in (offer(first.sender), answer(asked, first.sender, categories=frozenset({Category.HEALTH}))):
+        assert state(nameless).is_open
+        assert "although_expected" not in nameless.entries[0].detail, "nobody learns who it is"
+    first.receipt(Side.SENDER, first.sender.unproved[-1])
+    assert state(offer(first.sender, categories=WHO)).status is Status.OFFERED
+    assert state(answer(asked, first.sender)).status is Status.OPENED
 
 
 def test_a_receipt_of_the_withdrawal_proves_nothing_while_one_of_before_is_missing() -> None:

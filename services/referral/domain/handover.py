@@ -52,9 +52,21 @@ def not_handed_over(referral: Referral, legs: Sequence[Referral]) -> Refused | N
     return Refused.ANOTHER_CHOSEN if one_is_chosen(rivals(referral.kind, legs)) else None
 
 
-def identifies_to_a_second(kind: ReferralKind, wanted: frozenset[Category], legs: Sequence[Referral]) -> bool:
-    """Tell whether a candidate would learn who it is when another has been chosen, whatever its reason to know."""
-    return not wanted.isdisjoint(IDENTIFYING) and one_is_chosen(rivals(kind, legs))
+def rivals_in_knowing(
+    kind: ReferralKind, wanted: frozenset[Category], legs: Sequence[Referral]
+) -> tuple[Referral, ...]:
+    """Return the rivals of a referral that tells ``wanted``: none where that does not say who the person is."""
+    return () if wanted.isdisjoint(IDENTIFYING) else rivals(kind, legs)
+
+
+def not_identified(others: Sequence[Referral], *, although: bool) -> Refused | None:
+    """Return why the rivals let nobody else learn who the person is, whatever the reason to know, or ``None``.
+
+    ``although``: staff know that nothing proves one of them to know of its withdrawal.
+    """
+    if one_is_chosen(others):
+        return Refused.ANOTHER_CHOSEN
+    return Refused.PERHAPS_EXPECTED if perhaps_expected(others) and not although else None
 
 
 def perhaps_expected(others: Sequence[Referral]) -> tuple[Referral, ...]:

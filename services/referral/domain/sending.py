@@ -17,11 +17,12 @@ from services.referral.domain.casefile import CaseFile
 from services.referral.domain.clocks import arrival_by, deadlines
 from services.referral.domain.expected import likely
 from services.referral.domain.handover import (
-    identifies_to_a_second,
     not_handed_over,
+    not_identified,
     not_ours,
     perhaps_expected,
     rivals,
+    rivals_in_knowing,
     withdraw_candidates,
 )
 from services.referral.domain.lanes import Lanes
@@ -63,7 +64,14 @@ from shared.contracts.personal import Moment, Personal, Text
 from shared.values import dataclass
 
 
-class OfferAsked(Personal):
+class MayIdentify(Personal):
+    """Something to say that may tell who the person is."""
+
+    although_expected: bool = False
+    """Staff know that nothing proves an organisation to which the person was on the way to know of the withdrawal."""
+
+
+class OfferAsked(MayIdentify):
     """A referral to make: the packet is cut from the case, the categories that are named and no others."""
 
     to: Organisation
@@ -83,7 +91,7 @@ class OfferAsked(Personal):
         return categories
 
 
-class AnswerAsked(Personal):
+class AnswerAsked(MayIdentify):
     """An answer, with the categories that it needs."""
 
     answer: Text
@@ -92,13 +100,11 @@ class AnswerAsked(Personal):
     purpose: Purpose = Purpose.SUPPORT
 
 
-class DiscloseAsked(Personal):
+class DiscloseAsked(MayIdentify):
     """What the receiver needs now that it has accepted."""
 
     categories: frozenset[Category] = Field(min_length=1)
     purpose: Purpose = Purpose.SUPPORT
-    although_expected: bool = False
-    """Staff know that nothing proves an organisation to which the person was on the way to know of the withdrawal."""
 
 
 class RescheduleAsked(Personal):
@@ -141,16 +147,17 @@ def offer(leg: Leg, act: Act, asked: OfferAsked, file: CaseFile, to: Recipient) 
         terms=gate.terms(asked.purpose),
         identity_reason=reason,
     )
-    conversation, released = _conversation(asked, file), _released(asked.categories, gate)
+    conversation = _conversation(asked, file)
+    others = rivals_in_knowing(asked.kind, asked.categories, file.legs)
+    released = _released(asked.categories, gate) | _although(others)
     return _offered(leg, act, data, to=to, conversation=conversation, released=released)
 
 
 def answer(referral: Referral, act: Act, asked: AnswerAsked, file: CaseFile, to: Recipient) -> Ruling[Referral]:
     """Answer the receiver's question; its words, and what goes with them, pass the same gate as the offer."""
     wanted, reason = asked.categories, asked.identity_reason
-    refusal = refusal_of(referral, Step.ANSWERED, act.at)
-    if refusal is None and identifies_to_a_second(referral.kind, wanted, file.legs):
-        refusal = Refused.ANOTHER_CHOSEN
+    others = rivals_in_knowing(referral.kind, wanted, file.legs)
+    refusal = refusal_of(referral, Step.ANSWERED, act.at) or not_identified(others, although=asked.although_expected)
     if refusal is not None:
         return Ruling.refused(refusal, status=referral.status.value)
     if lacking := file.lacks(wanted):
@@ -161,7 +168,7 @@ def answer(referral: Referral, act: Act, asked: AnswerAsked, file: CaseFile, to:
         return gate
     packet = file.packet(wanted) if wanted else None
     said = AnsweredData(answer=asked.answer, packet=packet, identity_reason=reason)
-    return say(referral, act, ReferralAnswered, said, **_released(wanted, gate))
+    return say(referral, act, ReferralAnswered, said, **_released(wanted, gate), **_although(others))
 
 
 def disclose(referral: Referral, act: Act, asked: DiscloseAsked, file: CaseFile, to: Recipient) -> Ruling[Referral]:
@@ -242,8 +249,9 @@ def _not_offered(leg: Leg, asked: OfferAsked, file: CaseFile, to: Recipient) -> 
         return Refused.NOT_WITH_ITSELF
     if not_ours(asked.kind, file.legs):
         return Refused.NOT_OURS
-    if identifies_to_a_second(asked.kind, asked.categories, file.legs):
-        return Refused.ANOTHER_CHOSEN
+    others = rivals_in_knowing(asked.kind, asked.categories, file.legs)
+    if refusal := not_identified(others, although=asked.although_expected):
+        return refusal
     if to.agreed and asked.kind not in to.kinds:
         return Refused.KIND_NOT_AGREED
     return None
@@ -257,10 +265,8 @@ def _awaiting(referral: Referral, at: datetime, to: Recipient) -> Referral:
 
 def _not_disclosed(referral: Referral, asked: DiscloseAsked, file: CaseFile) -> Refused | None:
     """Return why the other referrals of the case let nobody be told who it is, or ``None`` where they do."""
-    if refusal := not_handed_over(referral, file.legs):
-        return refusal
-    expected = perhaps_expected(rivals(referral.kind, file.legs))
-    return Refused.PERHAPS_EXPECTED if expected and not asked.although_expected else None
+    others = rivals(referral.kind, file.legs)
+    return not_handed_over(referral, file.legs) or not_identified(others, although=asked.although_expected)
 
 
 def _although(others: Sequence[Referral]) -> dict[str, str]:
