@@ -8,7 +8,7 @@ import pytest
 from services.referral.domain import access, casework, life, receiving, sending
 from services.referral.domain.casefile import CaseFile
 from services.referral.domain.grants import Grant
-from services.referral.domain.life import Side
+from services.referral.domain.life import SAID_BY, Side
 from services.referral.domain.policy import Recipient
 from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
@@ -286,6 +286,29 @@ def test_a_full_lane_still_lets_the_person_arrive_and_leave() -> None:
     refused = say(full, act(ZOE), EVENTS[Step.PROGRESSED], BY_STEP[Step.PROGRESSED])
     assert refused == Ruling.refused(Refused.LANE_FULL, status="arrived")
     assert state(receiving.close(full, act(ZOE), ClosedData(outcome=Outcome.GOT_PART))).status is Status.CLOSED
+
+
+@pytest.mark.parametrize("status", Status)
+def test_consent_that_was_taken_back_already_is_told_nobody_again(status: Status) -> None:
+    pair = at_status(status)
+    if pair.sender.standing.consent_withdrawn_at is None:
+        pair.sender = state(sending.withdraw_consent(pair.sender, act()))
+    assert sending.withdraw_consent(pair.sender, act()) == Ruling()
+    refused: Ruling[Referral] = Ruling.refused(Refused.NOT_THIS_SIDE, status=pair.receiver.status.value)
+    assert sending.withdraw_consent(pair.receiver, act()) == refused
+
+
+@pytest.mark.parametrize("status", Status)
+@pytest.mark.parametrize("side", Side)
+def test_where_a_lane_has_no_place_left_all_is_refused_and_nothing_fails(side: Side, status: Status) -> None:
+    referral = at_status(status).copy(side)
+    lanes = referral.course.lanes
+    idle = replace(lanes.sender[0], step=Step.OFFERED, seen=0)
+    full = replace(lanes, **{side.value: (*lanes.of(side), *[idle] * LANE_LIMIT)})
+    for step in (step for step, by in SAID_BY.items() if by is side):
+        ruling = say(replace(referral, course=Course(full)), act(), EVENTS[step], BY_STEP[step])
+        assert ruling.refusal is not None
+        assert ruling.refusal.code in (Refused.LANE_FULL, Refused.NOT_IN_TABLE)
 
 
 def test_withdrawing_and_rescheduling_say_what_staff_meant() -> None:

@@ -24,7 +24,10 @@ from shared.contracts.event_data import DisclosedData, EventData
 from shared.contracts.exchange import LANE_LIMIT, ReferralEvent
 
 RESERVED: Final = 10
-"""Places at the end of a lane, kept for what must always be possible: to withdraw, to confirm arrival, to close."""
+"""Places at the end of a lane, kept for what must always be possible: to withdraw, to confirm arrival, to close.
+
+Of these each is said once, so that the places do not run out.
+"""
 
 
 def refusal_of(referral: Referral, step: Step, at: datetime) -> Refused | None:
@@ -33,7 +36,7 @@ def refusal_of(referral: Referral, step: Step, at: datetime) -> Refused | None:
         return Refused.NOT_THIS_SIDE
     if after(referral.status, step) is None:
         return Refused.NOT_IN_TABLE
-    if step in REPEATABLE and len(referral.lane(referral.side)) >= LANE_LIMIT - RESERVED:
+    if len(referral.lane(referral.side)) >= LANE_LIMIT - (RESERVED if step in REPEATABLE else 0):
         return Refused.LANE_FULL
     if step in IN_TERMS and ended(referral.terms, at):
         return Refused.TERMS_ENDED

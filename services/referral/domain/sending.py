@@ -225,7 +225,12 @@ def withdraw(referral: Referral, act: Act, reason: WithdrawReason) -> Ruling[Ref
 
 
 def withdraw_consent(referral: Referral, act: Act) -> Ruling[Referral]:
-    """Pass on that the person takes consent back: possible in every state, so that every holder learns of it."""
+    """Pass on that the person takes consent back: possible in every state, so that every holder learns of it.
+
+    Done again it changes nothing: the receiver is told once, and that is said again until it is proved.
+    """
+    if referral.side is Side.SENDER and referral.standing.consent_withdrawn_at is not None:
+        return Ruling()
     return say(referral, act, ReferralConsentWithdrawn, ConsentWithdrawnData())
 
 

@@ -318,6 +318,15 @@ async def test_the_other_candidates_are_withdrawn_with_the_disclosure(desk: Desk
     assert (refused.status_code, refused.json()["code"]) == (409, "another-organisation-chosen")
 
 
+async def test_consent_that_is_taken_back_twice_is_told_once(desk: DeskAtWork) -> None:
+    referral = await desk.offered()
+    for _ in range(2):
+        assert (await desk.do(referral, "withdraw-consent"))["status"] == "withdrawn"
+    assert await desk.said_all(referral)
+    query = "SELECT DISTINCT n FROM said WHERE referral = $1 ORDER BY n"
+    assert [row["n"] for row in await desk.owner.fetch(query, referral)] == [1, 2]
+
+
 async def test_a_grant_that_is_taken_back_reaches_whoever_holds_something(desk: DeskAtWork) -> None:
     case = await desk.new_case()
     given, _ = await desk.grant(case), await desk.grant(case, desk.other)
