@@ -6,11 +6,11 @@ What must never happen: a part of a decision is kept without the rest.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeGuard
 from uuid import UUID
 
 from services.referral.domain.ruling import Ruling
-from services.referral.known import About, Files, Kept, Known
+from services.referral.known import About, Erased, Files, Kept, Known
 from services.referral.store import cases, folders, papers, proofs, referrals, reports
 from shared.contracts.ids import MessageId
 from shared.messaging.decision import Decision
@@ -33,7 +33,7 @@ def kept(
         return unkept(ruling)
     state = None
     if ruling.state is not None:
-        state = {**files, about: known if known.thing is ruling.state else replace(known, thing=ruling.state)}
+        state = {**files, about: replace(known, thing=ruling.state, changed=True)}
     rulings = (ruling, *ruling.also)
     return Kept(
         state=state,
@@ -54,6 +54,11 @@ class CrossedError(Exception):
     """Two messages of a batch change one referral, and neither has seen what the other did: apart, each does."""
 
 
+def _changed(each: Known[Any] | Erased[Any]) -> TypeGuard[Known[Any]]:
+    """Tell whether it is to be written: what shares an id with what was decided stays as it is."""
+    return isinstance(each, Known) and each.changed
+
+
 async def keep(
     connection: Connection, states: Mapping[UUID, Files], decisions: Sequence[Decision[Files]], at: datetime
 ) -> None:
@@ -62,7 +67,7 @@ async def keep(
     Raises:
         CrossedError: two of ``decisions`` change one referral.
     """
-    known = [(about, each) for files in states.values() for about, each in files.items() if isinstance(each, Known)]
+    known = [(about, each) for files in states.values() for about, each in files.items() if _changed(each)]
     decided = [each for each in decisions if isinstance(each, Kept)]
     rulings = [(ruling, each.folder) for each in decided for ruling in each.rulings]
     changed = [each.thing for about, each in known if about is About.REFERRAL]

@@ -77,6 +77,8 @@ class Known(Generic[Thing_co]):
     """The papers of our own events, by their number, for the command that says them again …"""
     to: Recipient | None = None
     """… and the partner as it is today, which the gate is asked about."""
+    changed: bool = False
+    """Whether it was decided anew, and has yet to be written: not all that shares an id is."""
 
 
 Files: TypeAlias = Mapping[About, Known[Any] | Erased[Any]]

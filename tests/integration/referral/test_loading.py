@@ -22,12 +22,14 @@ from services.referral.store.schema import SCHEMA
 from shared.contracts.codes import Category, MissReason, Status, Step
 from shared.contracts.event import Event
 from shared.contracts.event_data import AcceptedData, ArrivedData, MissedData, WithdrawnData
-from shared.contracts.ids import ReferralId
+from shared.contracts.ids import ReferralId, ReportId
 from shared.contracts.receipt import ReceiptGiven
 from shared.messaging import shell
 from shared.messaging.delivery import Delivery
 from shared.messaging.places import VERDICT, VERIFIED
 from shared.messaging.shell import Shell
+from shared.sealing.keys import KeyPurpose
+from tests.integration.referral.test_hearing import taken
 from tests.support.desk import DeskAtWork, an_offer, further, given, meeting, raw_of, receipt
 from tests.support.partners import Sender
 from tests.support.wait import until
@@ -193,3 +195,15 @@ async def test_new_referrals_are_written_in_the_order_of_their_ids(desk: DeskAtW
         await other.execute(write, heard.referral, second.referral)
         await writing.rollback()
         assert await taking == ["", ""]
+
+
+async def test_what_shares_its_id_with_what_changes_is_not_written(desk: DeskAtWork) -> None:
+    """A partner may call its referral what a report is called here."""
+    offer, intake = an_offer(), Sender.of(desk.us, desk.us, KeyPurpose.RECEIPT)
+    report = taken(desk.us).model_copy(update={"report": ReportId(offer.referral)})
+    withdrawn = further(offer, WithdrawnData(reason="no_longer_needed"), 2, 0)
+    async with counting(desk) as shell:
+        assert await shell.take((offer, desk.partner.voice), (report, intake)) == ["", ""]
+        assert await shell.take((withdrawn, desk.partner.voice), (report, intake)) == ["", ""]
+    assert await desk.owner.fetchval("SELECT version FROM referral WHERE id = $1", offer.referral) == 2
+    assert await desk.owner.fetchval("SELECT version FROM report WHERE id = $1", offer.referral) == 1
