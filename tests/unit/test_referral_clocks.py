@@ -125,7 +125,12 @@ def test_what_is_waited_for_depends_on_where_the_referral_stands(status: Status)
         Status.OPENED: {Awaited.DECISION},
         Status.DISCLOSED: {Awaited.ARRIVAL},
     }.get(status, set())
-    only_sender = {Awaited.RECEIPT} if status in (Status.OFFERED, Status.WITHDRAWN) else set()
+    only_sender = {
+        Status.OFFERED: {Awaited.RECEIPT},
+        Status.WITHDRAWN: {Awaited.RECEIPT},
+        Status.ACCEPTED: {Awaited.DISCLOSURE},
+        Status.MISSED: {Awaited.NEW_MEETING},
+    }.get(status, set())
     assert clocks_at(status)[Side.SENDER] == waiting | only_sender
     if status is not Status.WITHDRAWN:
         assert clocks_at(status)[Side.RECEIVER] == waiting

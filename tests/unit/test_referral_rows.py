@@ -11,7 +11,7 @@ from hypothesis.strategies import booleans, builds, datetimes, dictionaries, int
 from services.referral.domain.clocks import Awaited
 from services.referral.domain.expiring import expire
 from services.referral.domain.hearing import hear
-from services.referral.domain.life import SAID_BY, Side
+from services.referral.domain.life import BEFORE_ARRIVAL, SAID_BY, Side
 from services.referral.domain.referral import Repeat
 from services.referral.domain.ruling import Ruling
 from services.referral.domain.saying import refusal_of
@@ -97,7 +97,7 @@ def test_until_when_an_arrival_is_awaited_comes_back(arrival: datetime | None) -
 def test_the_columns_that_queries_need_say_what_the_lanes_say(status: Status) -> None:
     pair = at_status(status)
     row = to_row(pair.sender)
-    waited_for = {Status.OFFERED, Status.RECEIVED, Status.OPENED, Status.DISCLOSED, Status.WITHDRAWN}
+    waited_for = BEFORE_ARRIVAL - {Status.ASKED} | {Status.WITHDRAWN}
     assert (row.status, row.side, row.partner) == (status.value, "sender", RECEIVER)
     assert (row.ended_at is None) == pair.sender.is_open
     assert (row.due_at is None) == (status not in waited_for)

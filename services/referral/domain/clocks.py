@@ -3,7 +3,9 @@
 Deadlines follow from urgency. ``immediate`` and ``urgent`` run round the clock; ``standard`` counts the receiver's
 working days until the first reading (weekends are left out; public holidays are not known here), and fourteen days of
 any kind until the decision. A question to the sender stops the decision clock until it is answered. Where nobody has
-named an hour, the sender awaits the arrival for as long as a decision. Each deadline rings once, whichever process
+named an hour, the sender awaits the arrival for as long as a decision. What the sender itself owes, the disclosure once
+the receiver has accepted and a new meeting or a withdrawal once the person did not come, has as long as a first
+reading: its own staff are reminded. Each deadline rings once, whichever process
 looks and however often: what has rung is part of the state. Whatever this organisation says waits for its
 receipt, so that nothing is swallowed on the way, or waits for a key to be sealed with, without a word to staff; a
 receipt that comes late still counts.
@@ -32,6 +34,9 @@ STANDARD_READ_DAYS = 5
 """Working days."""
 STANDARD_DECISION_IN = timedelta(days=14)
 
+OWED_IN: Mapping[Urgency, timedelta] = MappingProxyType({**FIRST_READ_IN, Urgency.STANDARD: timedelta(days=7)})
+"""What the sender owes the receiver: as for a first reading. Five working days from a working moment are a week."""
+
 GRACE: Mapping[Side, timedelta] = MappingProxyType(
     {Side.RECEIVER: timedelta(hours=1), Side.SENDER: timedelta(hours=2)},
 )
@@ -44,7 +49,10 @@ class Awaited(StrEnum):
     RECEIPT = "receipt"
     FIRST_READ = "first_read"
     DECISION = "decision"
+    DISCLOSURE = "disclosure"
     ARRIVAL = "arrival"
+    NEW_MEETING = "new_meeting"
+    """Or that the sender withdraws: the person did not come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +121,22 @@ def running(referral: Referral) -> dict[Awaited, datetime]:
         clocks[Awaited.DECISION] = until.decision + standing.paused
     if status is Status.DISCLOSED and (arrival := _arrival(referral)) is not None:
         clocks[Awaited.ARRIVAL] = arrival
-    return clocks
+    return clocks | _owed(referral)
+
+
+def _owed(referral: Referral) -> dict[Awaited, datetime]:
+    """Return by when the sender's own staff are reminded: of a disclosure at the latest when the person should come."""
+    standing = referral.standing
+    if referral.side is Side.RECEIVER or standing.since is None:
+        return {}
+    by = standing.since + OWED_IN[referral.urgency]
+    match referral.status:
+        case Status.ACCEPTED:
+            return {Awaited.DISCLOSURE: by if standing.expected is None else min(by, standing.expected)}
+        case Status.MISSED:
+            return {Awaited.NEW_MEETING: by}
+        case _:
+            return {}
 
 
 def _arrival(referral: Referral) -> datetime | None:

@@ -7,6 +7,7 @@ receiver's staff are told all the same.
 
 from collections.abc import Collection
 from dataclasses import replace
+from typing import Final
 
 from services.referral.domain.clocks import Awaited, due, rung
 from services.referral.domain.life import Side
@@ -18,6 +19,9 @@ from shared.contracts.codes import MissReason, Urgency
 from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.event_data import MissedData
 from shared.contracts.facts import Fact, FactCode
+
+_NOBODY_CAME: Final = frozenset({Awaited.ARRIVAL, Awaited.NEW_MEETING})
+"""The person may be in danger, however urgent the referral was."""
 
 
 def expire(referral: Referral, act: Act) -> Ruling[Referral]:
@@ -55,5 +59,5 @@ def _line(referral: Referral, clock: Awaited, act: Act, **detail: str) -> Entry:
 
 
 def _overdue(referral: Referral, clock: Awaited, act: Act) -> Fact:
-    urgency = Urgency.IMMEDIATE if clock is Awaited.ARRIVAL else referral.urgency
+    urgency = Urgency.IMMEDIATE if clock in _NOBODY_CAME else referral.urgency
     return fact(referral, FactCode.REFERRAL_OVERDUE, act.at, act.ids, urgency=urgency)

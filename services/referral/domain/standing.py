@@ -20,6 +20,8 @@ class Standing:
     """``None`` before the offer."""
     superseded: frozenset[tuple[Side, int]] = frozenset()
     """The moves without effect, by side and number."""
+    since: datetime | None = None
+    """Since when it stands there: the latest time that was named by then."""
     offered_at: datetime | None = None
     read_at: datetime | None = None
     """When the receiver first showed that a human had read the offer."""
@@ -57,7 +59,7 @@ def standing_of(lanes: Lanes) -> Standing:
         paused += _note(times, side, move, now)
         if status not in OPEN:
             times.setdefault("ended_at", move.at)
-    return Standing(status=status, superseded=frozenset(superseded), paused=paused, **times)
+    return Standing(status=status, superseded=frozenset(superseded), since=now, paused=paused, **times)
 
 
 @dataclass(frozen=True, slots=True)
