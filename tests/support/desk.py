@@ -71,7 +71,9 @@ class Partner:
     """Its intake."""
     keyring: Keyring
     came: list[AbstractIncomingMessage] = field(default_factory=list)
-    """Everything that has come to it on the exchange."""
+    """Everything that has come to it on the exchange …"""
+    opened: list[tuple[Envelope, Event]] = field(default_factory=list)
+    """… and what of it was opened: each once, or a long session would do nothing else."""
 
     @classmethod
     def of(cls, organisation: Organisation, us: Organisation) -> "Partner":
@@ -87,14 +89,13 @@ class Partner:
 
     def heard(self, referral: UUID | None = None) -> list[tuple[Envelope, ReferralEvent]]:
         """Return what it was told, opened: all of it, or what is about one referral."""
-        envelopes = [parse(message.body) for message in self.came]
-        opened = [
-            (each, decode_event(open_body(each, self.keyring.inbox_key(each.header.inbox_keys, each.suite))))
-            for each in envelopes
-        ]
+        for message in self.came[len(self.opened) :]:
+            envelope = parse(message.body)
+            body = open_body(envelope, self.keyring.inbox_key(envelope.header.inbox_keys, envelope.suite))
+            self.opened.append((envelope, decode_event(body)))
         return [
             (envelope, event)
-            for envelope, event in opened
+            for envelope, event in self.opened
             if isinstance(event, ReferralEvent) and referral in (None, event.referral)
         ]
 
