@@ -44,7 +44,11 @@ class Loading:
         return [_located(each, sent) for each in heard]
 
     async def load(self, connection: Connection, keys: Sequence[UUID], whats: Sequence[What]) -> dict[UUID, Files]:
-        """Return what there is for each key. A command is always alone in its batch."""
+        """Return what there is for each key. A command is always alone in its batch.
+
+        Raises:
+            Later: ``keyring-key-missing``: the keyring has not the storage key of one of them. It may come back.
+        """
         kinds = {what.about for what in whats}
         command, arrivals = next((what for what in whats if isinstance(what, Command)), None), _arrivals(whats)
         of_kind = {about: keys if about in kinds else () for about in About}

@@ -64,7 +64,11 @@ class Desk(ABC, Generic[What, State]):
         return heard
 
     async def load(self, connection: Connection, keys: Sequence[UUID], whats: Sequence[What]) -> dict[UUID, State]:  # noqa: ARG002
-        """Return the states there are for ``keys`` (sorted, each once), locked until the transaction ends."""
+        """Return the states there are for ``keys`` (sorted, each once), locked until the transaction ends.
+
+        Raises:
+            Later: one of them cannot be looked at now. Those that it concerns are found, and tried again.
+        """
         return {}
 
     @abstractmethod

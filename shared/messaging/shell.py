@@ -184,6 +184,8 @@ class Shell(Generic[What, State]):
             return (await self._transact(Batch([item], [])))[0]
         except _CommandRefusedError as refused:
             return Decision(refusal=refused.refusal)
+        except Later as reason:
+            return Decision.refused(reason.code)
         finally:
             item.span.end()
 
@@ -220,10 +222,15 @@ class Shell(Generic[What, State]):
             await asyncio.sleep(pause(attempt, first=0.1, longest=5.0))
 
     async def _set_aside(self, item: Item[What], error: Exception) -> dict[int, Decision[State]]:
-        """Park a message that cannot be written; let one that somebody else is in the way of wait."""
-        why = Later(BUSY) if isinstance(error, CONTENDED) else Unreadable(FAILED)
-        if isinstance(why, Unreadable):
+        """Park a message that cannot be written; what cannot be looked at, or somebody is in the way of, waits."""
+        why: Unreadable | Later
+        if isinstance(error, Later):
+            why = error
+        elif isinstance(error, CONTENDED):
+            why = Later(BUSY)
+        else:
             _say_failed(error)
+            why = Unreadable(FAILED)
         if item.delivery is not None:
             await self._settle(Batch([], [hold(self.desk.name, item.delivery, why, self._clock.now())]))
         return {item.slot: Decision.refused(why.code)}

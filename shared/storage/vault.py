@@ -70,6 +70,10 @@ class Vault:
         key = urandom(KEY_BYTES)
         return CaseCipher(key), WrappedKey(self._epoch, self._wrapping[self._epoch].seal(key, case.bytes))
 
+    def holds(self, epoch: int) -> bool:
+        """Tell whether the storage key of ``epoch`` is at hand."""
+        return epoch in self._wrapping
+
     def case(self, case: UUID, key: WrappedKey) -> CaseCipher:
         """Return the cipher of ``case``.
 

@@ -32,7 +32,7 @@ from shared.messaging.decision import Refusal
 from shared.messaging.delivery import Heard
 from shared.messaging.desk import REUSED
 from shared.messaging.shell import FAILED, Shell
-from shared.sealing.codes import EnvelopeError
+from shared.sealing.codes import EnvelopeError, KeyringCode
 from shared.sealing.directory import Directory
 from shared.staff import Role, StaffMember
 from shared.storage.pool import Connection, Pool
@@ -42,11 +42,13 @@ from shared.values import dataclass
 from shared.web.access import having
 from shared.web.documented import problems
 from shared.web.idempotency import fingerprint, request_id
-from shared.web.problem import NOT_FOUND, Problem
+from shared.web.problem import KEY_RETRY_SECONDS, NOT_FOUND, Problem
 
 Answer = TypeVar("Answer")
 
-_STATUS: Mapping[str, int] = MappingProxyType({NOT_FOUND: 404, Refused.ERASED: 410, FAILED: 500})
+_STATUS: Mapping[str, int] = MappingProxyType(
+    {NOT_FOUND: 404, Refused.ERASED: 410, FAILED: 500, KeyringCode.KEY_MISSING: 503}
+)
 _CODE: Mapping[str, str] = MappingProxyType({FAILED: ProblemCode.FAILED, REUSED: ProblemCode.KEY_REUSED})
 
 LONGEST_PAGE = 200
@@ -154,7 +156,8 @@ class Office:
 
         Raises:
             Problem: 404 where there is nothing of that name for this reader; 410 where it was erased; 409 with the
-                reason where a rule refuses, or where what is to be sent is too large.
+                reason where a rule refuses, or where what is to be sent is too large; 503 where a key of ours
+                is missing.
         """
         heard: Heard[What] = Heard(
             id=asked.id,
@@ -234,8 +237,9 @@ def made(kept: Kept, response: Response) -> None:
 
 def _problem(refusal: Refusal | None) -> Problem:
     """Return the answer to what was refused, or has been here before and is not there any more."""
-    code = refusal.code if refusal else NOT_FOUND
-    return Problem(_STATUS.get(code, 409), _CODE.get(code, code), detail=refusal.detail if refusal else {})
+    code, detail = (refusal.code, refusal.detail) if refusal else (NOT_FOUND, {})
+    headers = {"Retry-After": str(KEY_RETRY_SECONDS)} if code == KeyringCode.KEY_MISSING else {}
+    return Problem(_STATUS.get(code, 409), _CODE.get(code, code), detail=detail, headers=headers)
 
 
 def office(request: Request) -> Office:

@@ -9,6 +9,8 @@ from uuid import UUID
 
 from services.referral.known import Erased, Folder, Known
 from shared.contracts.ids import CaseId
+from shared.messaging.delivery import Later
+from shared.sealing.codes import KeyringCode
 from shared.storage.pool import Connection
 from shared.storage.rows import insert
 from shared.storage.vault import Vault, WrappedKey
@@ -31,7 +33,7 @@ def known(
     """Return ``thing`` with the key of its ``folder`` unwrapped; as erased, where that key was destroyed.
 
     Raises:
-        VaultError: as :func:`opened`.
+        Later, VaultError: as :func:`opened`.
     """
     if epoch is None or wrapped is None:
         return Erased(thing)
@@ -42,8 +44,11 @@ def opened(vault: Vault, folder: UUID, epoch: int, wrapped: bytes) -> Folder:
     """Return a folder with its key unwrapped.
 
     Raises:
-        VaultError: its storage key has been destroyed, or the wrapped key was altered.
+        Later: ``keyring-key-missing``: its storage key is not at hand. It may come back, however long that takes.
+        VaultError: the wrapped key was altered.
     """
+    if not vault.holds(epoch):
+        raise Later(KeyringCode.KEY_MISSING, ours=True)
     key = WrappedKey(epoch, wrapped)
     return Folder(CaseId(folder), vault.case(folder, key), key)
 

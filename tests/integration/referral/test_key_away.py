@@ -1,0 +1,45 @@
+"""A storage key that the keyring has not: what it wraps waits for it, nothing of it is lost, and the rest goes on."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+from shared.contracts.codes import Status
+from shared.contracts.event_data import WithdrawnData
+from tests.integration.referral.test_erased import case_of
+from tests.support.desk import DeskAtWork, an_offer, further
+
+NEVER_MADE = 99
+"""A storage key that no keyring has."""
+
+
+@asynccontextmanager
+async def key_away(desk: DeskAtWork, folder: UUID) -> AsyncIterator[None]:
+    """Let a folder's key be wrapped under a storage key that is not at hand, and bring that back afterwards."""
+    epoch = await desk.owner.fetchval("SELECT epoch FROM folder WHERE id = $1", folder)
+    await desk.owner.execute("UPDATE folder SET epoch = $2 WHERE id = $1", folder, NEVER_MADE)
+    try:
+        yield
+    finally:
+        await desk.owner.execute("UPDATE folder SET epoch = $2 WHERE id = $1", folder, epoch)
+
+
+async def test_what_a_missing_storage_key_wraps_waits_for_it_and_nothing_else_does(desk: DeskAtWork) -> None:
+    offer, other = await desk.was_offered(), an_offer()
+    withdrawn = further(offer, WithdrawnData(reason="no_longer_needed"), 2, 0)
+    async with key_away(desk, await case_of(desk, offer.referral)):
+        first, second = (
+            desk.partner.voice.seal(event.model_dump_json(exclude_none=True).encode()) for event in (withdrawn, other)
+        )
+        await desk.bring(first, second)
+        assert await desk.waits(first) == "keyring-key-missing"
+        await desk.stands(other.referral, Status.RECEIVED)
+        for asked in (
+            await desk.get(f"/referrals/{offer.referral}/papers"),
+            await desk.post(f"/referrals/{offer.referral}/open"),
+        ):
+            assert (asked.status_code, asked.json()["code"]) == (503, "keyring-key-missing")
+            assert "Retry-After" in asked.headers
+    await desk.stands(offer.referral, Status.WITHDRAWN)
+    held = "SELECT count(*) FROM held WHERE body = ANY($1::bytea[])"
+    assert await desk.owner.fetchval(held, [first.envelope, second.envelope]) == 0
