@@ -116,6 +116,7 @@ class Shell(Generic[What, State]):
         self._post = post
         self._clock = clock
         self._service = service
+        metrics.MESSAGES_HANDLED.begin(service=service, outcome=Outcome.RETRIED, code=KeyringCode.KEY_MISSING)
 
     def read(self, delivery: Delivery) -> Read[What]:
         """Read a message: as soon as it comes, while the database is at work on others."""
