@@ -291,6 +291,7 @@ async def test_each_series_that_an_alarm_asks_for_is_there_from_the_start(told: 
     counted = [each for family in families if family.type == "counter" for each in family.samples]
     begun = {name for name, _ in watched()} & {each.name for each in counted}
     assert begun == {
+        "relais_messages_handled_total",
         "relais_receipts_total",
         "relais_rounds_failed_total",
         "relais_sequence_gaps_total",
