@@ -9,6 +9,7 @@ look at.
 import argparse
 import asyncio
 import json
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -44,7 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         on_screen(str(error))
         return 1
     try:
-        with until_told(), hold(asked.folder):
+        with until_told(), hold(asked.folder) as held:
+            os.dup(
+                held
+            )  # the kernel lets the folder go when this process has ended, and not before: who waits, waits for it
             empty(asked.folder)
             with (
                 suppress(KeyboardInterrupt),
