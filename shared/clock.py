@@ -13,9 +13,10 @@ class Clock:
 
     def now(self) -> datetime:
         """Return the present moment, timezone-aware, in UTC."""
-        return datetime.now(UTC) + self._offset()
+        return datetime.now(UTC) + self.moved()
 
-    def _offset(self) -> timedelta:
+    def moved(self) -> timedelta:
+        """Return how far a test has moved the clock, for what goes by the database's clock; 0 in a node at work."""
         if self._offset_file is None:
             return timedelta()
         try:

@@ -73,7 +73,7 @@ async def build(settings: NotifySettings) -> AsyncIterator[Parts]:
         bell, voice, everybody = Bell(database.get_secret_value()), Voice(), people(base.staff)
         broker = make_broker(settings.notify_node_broker.get_secret_value(), description="What notify hears")
         post = base.post({})
-        shell = base.shell(NotifyDesk(everybody, us), post)
+        shell = base.shell(NotifyDesk(everybody, us, base.clock), post)
         mail = MailDelivery(
             pool=base.pool,
             clock=base.clock,

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from services.notify.domain.telling import Telling, tell, tell_parked
 from services.notify.domain.who import Person
 from services.notify.store import tellings
+from shared.clock import Clock
 from shared.contracts.facts import Fact
 from shared.contracts.ids import FactId, OrganisationId
 from shared.contracts.services import Service
@@ -37,10 +38,11 @@ class NotifyDesk(Desk[Fact, None]):
     name = Service.NOTIFY.value
     says = Telling
 
-    def __init__(self, people: Sequence[Person], organisation: OrganisationId) -> None:
-        """Take whom there is to tell, and in whose name it is done."""
+    def __init__(self, people: Sequence[Person], organisation: OrganisationId, clock: Clock) -> None:
+        """Take whom there is to tell, in whose name it is done, and how far the clock is moved."""
         self._people = people
         self._organisation = organisation
+        self._clock = clock
 
     def read(self, delivery: Delivery) -> Heard[Fact]:
         """Read a fact.
@@ -61,7 +63,7 @@ class NotifyDesk(Desk[Fact, None]):
     async def say(self, connection: Connection, said: Sequence[Said], at: datetime) -> Sequence[Letter]:
         """Write down every telling, and a mail where one is due; no letter leaves for them."""
         told = {each.what: each.traceparent for each in said if isinstance(each.what, Telling)}
-        await tellings.keep(connection, told, at)
+        await tellings.keep(connection, told, at, self._clock.moved())
         return ()
 
     def committed(self, decisions: Sequence[Decision[None]], said: Sequence[Said]) -> None:  # noqa: ARG002

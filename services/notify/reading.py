@@ -78,7 +78,7 @@ class Reading:
         """Mark a notification as read, and say whether there is one. Marked twice, it is written down once."""
         at = self._clock.now()
         async with self._pool.acquire() as connection, connection.transaction():
-            read = await notifications.read(connection, member.id, place, at)
+            read = await notifications.read(connection, member.id, place)
             if read is not None and read.now_first:
                 entry = Entry(EntryCode.NOTIFICATION_READ, member.id, read.subject, at, {"fact": str(read.fact)})
                 await audit.record(connection, entry)

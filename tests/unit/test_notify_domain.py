@@ -19,7 +19,7 @@ from services.notify.domain.when import (
     PATIENCE,
     REMIND_AFTER,
     TRIES_END,
-    mail_due,
+    mail_wait,
     needs_mail,
     next_try,
 )
@@ -172,21 +172,21 @@ def test_every_audience_has_an_order_that_reaches_everybody() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "urgency", "due"),
+    ("code", "urgency", "wait"),
     [
-        (FactCode.REFERRAL_RECEIVED, Urgency.IMMEDIATE, AT),
-        (FactCode.REFERRAL_RECEIVED, Urgency.URGENT, AT),
-        (FactCode.REFERRAL_RECEIVED, Urgency.STANDARD, AT + PATIENCE),
+        (FactCode.REFERRAL_RECEIVED, Urgency.IMMEDIATE, timedelta()),
+        (FactCode.REFERRAL_RECEIVED, Urgency.URGENT, timedelta()),
+        (FactCode.REFERRAL_RECEIVED, Urgency.STANDARD, PATIENCE),
         (FactCode.REFERRAL_PROGRESSED, Urgency.IMMEDIATE, None),
     ],
 )
-def test_mail_goes_by_urgency(code: FactCode, urgency: Urgency, due: datetime | None) -> None:
-    assert mail_due(code, urgency, AT) == due
+def test_mail_goes_by_urgency(code: FactCode, urgency: Urgency, wait: timedelta | None) -> None:
+    assert mail_wait(code, urgency) == wait
 
 
 @given(st.sampled_from(FactCode), st.sampled_from(Urgency))
 def test_only_what_merely_informs_stays_at_the_bell(code: FactCode, urgency: Urgency) -> None:
-    assert (mail_due(code, urgency, AT) is None) == (code in INFORMS)
+    assert (mail_wait(code, urgency) is None) == (code in INFORMS)
 
 
 @given(facts, staffs)
@@ -206,8 +206,8 @@ def test_a_fact_is_told_to_each_once_and_written_down(given_fact: Fact, staff: l
             given_fact.subject,
             given_fact.urgency,
         )
-        assert (telling.mail_due is not None) == (each.has_mail and given_fact.code not in INFORMS)
-        assert entry.detail["channels"] == ("bell,mail" if telling.mail_due else "bell")
+        assert (telling.mail_wait is not None) == (each.has_mail and given_fact.code not in INFORMS)
+        assert entry.detail["channels"] == ("bell" if telling.mail_wait is None else "bell,mail")
         assert (entry.code, entry.actor, entry.subject) == ("notification.made", CCEM, given_fact.subject)
 
 
@@ -231,10 +231,9 @@ def test_a_clock_that_is_wrong_makes_no_time_that_cannot_be_shown(said: datetime
 def test_in_somebodys_place_whoever_is_there_for_the_audience_is_told_at_once(
     given_fact: Fact, staff: list[Person]
 ) -> None:
-    later = AT + timedelta(hours=2)
     for telling in tell(given_fact, staff, CCEM, AT).says:
         assert isinstance(telling, Telling)
-        instead = tell_instead(telling, staff, later)
+        instead = tell_instead(telling, staff)
         others = [each for each in staff if each.id != telling.staff]
         assert [each.staff for each in instead] == names(on_duty(given_fact.audience, others))
         for each in instead:
@@ -244,7 +243,7 @@ def test_in_somebodys_place_whoever_is_there_for_the_audience_is_told_at_once(
                 telling.matter,
                 telling.at,
             )
-            assert each.mail_due in {None, later}
+            assert each.mail_wait in {None, timedelta()}
 
 
 def test_operators_hear_of_what_is_parked_by_the_bell_alone() -> None:
@@ -252,7 +251,7 @@ def test_operators_hear_of_what_is_parked_by_the_bell_alone() -> None:
     [telling] = tell_parked(fact_id, held, (ANA, person("dalia", Audience.OPERATOR)), AT)
     assert (telling.staff, telling.fact, telling.subject) == ("dalia", fact_id, held)
     assert telling.matter is Matter.PARKED
-    assert telling.mail_due is None
+    assert telling.mail_wait is None
 
 
 @pytest.mark.parametrize(
@@ -277,9 +276,8 @@ def test_one_mail_that_something_is_parked_is_enough_for_a_day(
 
 @given(st.integers(1, 200), st.floats(0, 1, exclude_max=True))
 def test_tries_come_later_and_later_within_limits(attempts: int, jitter: float) -> None:
-    due = next_try(attempts, AT, AT + timedelta(hours=1), jitter)
-    assert due is not None
-    pause = due - AT - timedelta(hours=1)
+    pause = next_try(attempts, AT, AT + timedelta(hours=1), jitter)
+    assert pause is not None
     ceiling = min(LONGEST_PAUSE, FIRST_PAUSE * float(2 ** min(attempts - 1, 16)))
     assert ceiling / 2 <= pause <= ceiling
 

@@ -10,7 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from services.notify.domain.notice import Matter, matter_of
-from services.notify.domain.when import mail_due
+from services.notify.domain.when import mail_wait
 from services.notify.domain.who import Person, on_duty, who
 from shared.contracts.codes import Urgency
 from shared.contracts.entries import Entry, EntryCode
@@ -39,8 +39,8 @@ class Telling:
     """When it happened."""
     audience: Audience
     """Who must know, by role: others of it are told where this person cannot be."""
-    mail_due: datetime | None
-    """When to mail it, if it is still unread by then; ``None`` for the bell alone."""
+    mail_wait: timedelta | None
+    """How long to wait before it is mailed, if it is still unread by then; ``None`` for the bell alone."""
 
 
 def tell(fact: Fact, people: Sequence[Person], organisation: OrganisationId, at: datetime) -> Decision[None]:
@@ -48,7 +48,7 @@ def tell(fact: Fact, people: Sequence[Person], organisation: OrganisationId, at:
 
     A fact whose clock was wrong happened when it was heard, or :data:`LONGEST_AGO`: its time can be shown.
     """
-    due = mail_due(fact.code, fact.urgency, at)
+    wait = mail_wait(fact.code, fact.urgency)
     happened = min(max(fact.at, at - LONGEST_AGO), at)
     tellings = tuple(
         Telling(
@@ -59,7 +59,7 @@ def tell(fact: Fact, people: Sequence[Person], organisation: OrganisationId, at:
             matter=matter_of(fact.code),
             at=happened,
             audience=fact.audience,
-            mail_due=due if person.has_mail else None,
+            mail_wait=wait if person.has_mail else None,
         )
         for person in who(fact, people)
     )
@@ -68,14 +68,14 @@ def tell(fact: Fact, people: Sequence[Person], organisation: OrganisationId, at:
     return Decision(says=tellings, entries=tuple(made(telling, organisation, at) for telling in tellings))
 
 
-def tell_instead(telling: Telling, people: Sequence[Person], at: datetime) -> tuple[Telling, ...]:
+def tell_instead(telling: Telling, people: Sequence[Person]) -> tuple[Telling, ...]:
     """Say who is told in the place of whoever has not read ``telling`` and cannot be mailed; nobody if nobody is there.
 
-    It has waited already: what is to be mailed is due ``at`` once.
+    It has waited already: what is to be mailed is due at once.
     """
     others = [person for person in people if person.id != telling.staff]
     return tuple(
-        replace(telling, staff=person.id, mail_due=at if person.has_mail else None)
+        replace(telling, staff=person.id, mail_wait=timedelta() if person.has_mail else None)
         for person in on_duty(telling.audience, others)
     )
 
@@ -87,13 +87,13 @@ def tell_parked(fact: FactId, held: UUID, people: Sequence[Person], at: datetime
     By the bell alone: where mail is what fails, a mail about it would fail in turn, without an end.
     """
     return tuple(
-        Telling(person.id, fact, held, Urgency.URGENT, Matter.PARKED, at, Audience.OPERATOR, mail_due=None)
+        Telling(person.id, fact, held, Urgency.URGENT, Matter.PARKED, at, Audience.OPERATOR, mail_wait=None)
         for person in on_duty(Audience.OPERATOR, people)
     )
 
 
 def made(telling: Telling, organisation: OrganisationId, at: datetime) -> Entry:
     """Return what is written down of a telling."""
-    channels = "bell" if telling.mail_due is None else "bell,mail"
+    channels = "bell" if telling.mail_wait is None else "bell,mail"
     detail = {"fact": str(telling.fact), "staff": telling.staff, "channels": channels}
     return Entry(EntryCode.NOTIFICATION_MADE, organisation, telling.subject, at, detail)

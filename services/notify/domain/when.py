@@ -35,15 +35,15 @@ INFORMS: Final = frozenset(
 """What asks nothing of its reader."""
 
 
-def mail_due(code: FactCode, urgency: Urgency, at: datetime) -> datetime | None:
-    """Return when to mail what was heard at ``at``; ``None`` where the bell is enough."""
+def mail_wait(code: FactCode, urgency: Urgency) -> timedelta | None:
+    """Return how long to wait before what was heard is mailed; ``None`` where the bell is enough."""
     if code in INFORMS:
         return None
     match urgency:
         case Urgency.IMMEDIATE | Urgency.URGENT:
-            return at
+            return timedelta()
         case Urgency.STANDARD:
-            return at + PATIENCE
+            return PATIENCE
         case _:
             assert_never(urgency)
 
@@ -65,15 +65,15 @@ def needs_mail(matter: Matter, reminded: datetime | None, at: datetime, *, read:
     return matter is not Matter.PARKED or reminded is None or not reminded <= at < reminded + REMIND_AFTER
 
 
-def next_try(attempts: int, first_tried: datetime, at: datetime, jitter: float) -> datetime | None:
-    """Return when to try again a mail that the server would not take at ``at``; ``None`` to give up.
+def next_try(attempts: int, first_tried: datetime, at: datetime, jitter: float) -> timedelta | None:
+    """Return how long to wait before a mail that the server would not take is tried again; ``None`` to give up.
 
     Args:
         attempts: how often it was tried, from 1.
         first_tried: when it was tried the first time.
-        at: now.
+        at: when it was tried now.
         jitter: from 0 to 1, a fresh one for each call: it spreads the tries over the second half of the pause.
     """
     if at - first_tried >= TRIES_END:
         return None
-    return at + doubling(attempts, FIRST_PAUSE, LONGEST_PAUSE) * (0.5 + jitter / 2)
+    return doubling(attempts, FIRST_PAUSE, LONGEST_PAUSE) * (0.5 + jitter / 2)

@@ -72,7 +72,7 @@ class MailDelivery:
         await self._write_down_accepted()
         await self._outcomes.take_back()
         async with self._pool.acquire() as connection:
-            if not await mails.any_due(connection, self._clock.now()):
+            if not await mails.any_due(connection, self._clock.moved()):
                 return False
         try:
             async with self._server.session() as session:
@@ -94,10 +94,10 @@ class MailDelivery:
     async def _send_next(self, session: Session) -> bool:
         """Claim one mail, hand it over and say what became of it; return whether there was one."""
         async with self._pool.acquire() as connection:
-            mail = await mails.claim(connection, self._clock.now(), self._lease)
+            mail = await mails.claim(connection, self._lease, self._clock.moved())
         if mail is None:
             return False
-        if not needs_mail(mail.matter, mail.reminded_at, self._clock.now(), read=mail.read):
+        if not needs_mail(mail.matter, mail.reminded_at, mail.tried_at, read=mail.read):
             await self._outcomes.skipped(mail)
             return True
         member = self._staff.member(mail.staff)

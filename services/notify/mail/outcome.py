@@ -53,7 +53,7 @@ class Outcomes:
         """The mail server has it. Said twice, it is written once."""
         at = self._clock.now()
         async with self._pool.acquire() as connection, connection.transaction():
-            if await mails.settle(connection, mail.id, MailState.SENT, at):
+            if await mails.settle(connection, mail.id, MailState.SENT, self._clock.moved()):
                 await self._record(connection, EntryCode.NOTIFICATION_SENT, mail, at, attempt=str(mail.attempts))
         metrics.NOTIFICATIONS.add(channel="mail", code=mail.matter)
         log.info("mail.sent", notification_id=mail.id, attempt=mail.attempts)
@@ -61,20 +61,20 @@ class Outcomes:
     async def skipped(self, mail: Mail) -> None:
         """It need not be sent: it was read at the bell, or says what its reader knows."""
         async with self._pool.acquire() as connection:
-            await mails.settle(connection, mail.id, MailState.SKIPPED, self._clock.now())
+            await mails.settle(connection, mail.id, MailState.SKIPPED, self._clock.moved())
 
     async def handed_on(self, mail: Mail) -> None:
         """Its reader has left, or has no duty or address any more: tell others, or park it if nobody is there."""
-        at = self._clock.now()
+        at, moved = self._clock.now(), self._clock.moved()
         unread = Telling(mail.staff, mail.fact, mail.subject, mail.urgency, mail.matter, mail.at, mail.audience, None)
-        instead = tell_instead(unread, self._people, at)
+        instead = tell_instead(unread, self._people)
         if not instead:
             await self.parked(mail, NOBODY)
             return
         new: list[Telling] = []
         async with self._pool.acquire() as connection, connection.transaction():
-            if await mails.settle(connection, mail.id, MailState.SKIPPED, at):
-                new = await tellings.keep(connection, dict.fromkeys(instead, mail.traceparent), at)
+            if await mails.settle(connection, mail.id, MailState.SKIPPED, moved):
+                new = await tellings.keep(connection, dict.fromkeys(instead, mail.traceparent), at, moved)
                 await audit.record(connection, *(made(telling, self._organisation, at) for telling in new))
         metrics.NOTIFICATIONS.add(len(new), channel="bell", code=mail.matter)
         log.warning("mail.handed-on", notification_id=mail.id, count=len(new))
@@ -86,13 +86,12 @@ class Outcomes:
 
     async def failed(self, mail: Mail, reason: str) -> None:
         """It was not accepted this time, or nobody knows: try again later, and after a day no more."""
-        at = self._clock.now()
-        due_at = next_try(mail.attempts, mail.first_tried_at, at, random())  # noqa: S311 - spreads load, protects nothing
-        if due_at is None:
+        pause = next_try(mail.attempts, mail.first_tried_at, mail.tried_at, random())  # noqa: S311 - spreads load, protects nothing
+        if pause is None:
             await self.parked(mail, UNDELIVERABLE)
             return
         async with self._pool.acquire() as connection:
-            await mails.put_off(connection, mail.id, due_at)
+            await mails.put_off(connection, mail.id, pause, self._clock.moved())
         log.warning("mail.put-off", notification_id=mail.id, attempt=mail.attempts, reason=reason)
 
     async def parked(self, mail: Mail, reason: str) -> None:
@@ -109,7 +108,7 @@ class Outcomes:
             admitted=True,
         )
         async with self._pool.acquire() as connection, connection.transaction():
-            if await mails.settle(connection, mail.id, MailState.PARKED, at):
+            if await mails.settle(connection, mail.id, MailState.PARKED, self._clock.moved()):
                 await held.keep(connection, CONSUMER, [hold])
                 told = tell_parked(FactId(random_uuid()), mail.id, self._people, at)
                 await notifications.keep(connection, told, at)
@@ -123,7 +122,7 @@ class Outcomes:
         async with self._pool.acquire() as connection, connection.transaction():
             replayed = await held.due(connection, CONSUMER, at, REPLAYED_AT_ONCE)
             ids = [delivery.waited.id for delivery in replayed if delivery.waited]
-            await mails.again(connection, sorted(await held.take(connection, ids)), at)
+            await mails.again(connection, sorted(await held.take(connection, ids)), self._clock.moved())
 
     async def _record(self, connection: Connection, code: EntryCode, mail: Mail, at: datetime, **detail: str) -> None:
         said = {"mail": str(mail.id), "staff": mail.staff, **detail}

@@ -1,8 +1,9 @@
 """Mail on its way. A row says whom to tell of what; the address and the words are found when it is sent.
 
-A mail is claimed under a lease by the database's own clock, in a statement that passes over what another process has
-claimed, so that any number of processes may send side by side. A lease is longer than the longest try, so that it only
-ends where its process did: what happens then is told in ``services.notify.mail.delivery``.
+Every time here is the database's own, so that one process sends when it is due what another wrote down, whatever their
+clocks say; ``moved`` is how far a test has moved that time. A mail is claimed under a lease, in a statement that passes
+over what another process has claimed, so that any number of processes may send side by side. A lease is longer than the
+longest try, so that it only ends where its process did: what happens then is told in ``services.notify.mail.delivery``.
 """
 
 from collections.abc import Sequence
@@ -44,7 +45,8 @@ class NewMail:
     place: int
     urgency: Urgency
     audience: Audience
-    due_at: datetime
+    wait: timedelta
+    """How long before it is due."""
     traceparent: str | None
 
 
@@ -66,6 +68,7 @@ class Mail:
     """When the notification was made: the mail's date, the same in every try."""
     read: bool
     first_tried_at: datetime
+    tried_at: datetime
     attempts: int
     """This try included."""
     traceparent: str | None
@@ -75,31 +78,33 @@ class Mail:
 
 KEEP: Final = """
     INSERT INTO mail (staff, place, rank, audience, due_at, traceparent)
-    SELECT staff, place, rank, audience, due_at, traceparent
-    FROM unnest($1::text[], $2::bigint[], $3::integer[], $4::text[], $5::timestamptz[], $6::text[])
-        AS mail (staff, place, rank, audience, due_at, traceparent)
+    SELECT staff, place, rank, audience, now() + $7::interval + wait, traceparent
+    FROM unnest($1::text[], $2::bigint[], $3::integer[], $4::text[], $5::interval[], $6::text[])
+        AS mail (staff, place, rank, audience, wait, traceparent)
 """
 
 DUE: Final = """
     SELECT EXISTS (
-        SELECT FROM mail WHERE state = 'waiting' AND due_at <= $1 AND (leased_until IS NULL OR leased_until <= now())
+        SELECT FROM mail
+        WHERE state = 'waiting' AND due_at <= now() + $1::interval AND (leased_until IS NULL OR leased_until <= now())
     )
 """
 
 CLAIM: Final = """
     WITH due AS (
         SELECT id FROM mail
-        WHERE state = 'waiting' AND due_at <= $1 AND (leased_until IS NULL OR leased_until <= now())
+        WHERE state = 'waiting' AND due_at <= now() + $1::interval AND (leased_until IS NULL OR leased_until <= now())
         ORDER BY rank, due_at LIMIT 1 FOR UPDATE SKIP LOCKED
     ),
     mine AS (
         UPDATE mail
-        SET attempts = attempts + 1, first_tried_at = coalesce(first_tried_at, $1), leased_until = now() + $2
+        SET attempts = attempts + 1, first_tried_at = coalesce(first_tried_at, now() + $1::interval),
+            leased_until = now() + $2::interval
         FROM due WHERE mail.id = due.id
         RETURNING mail.id, staff, place, audience, first_tried_at, attempts, traceparent
     )
     SELECT id, staff, audience, fact, subject, urgency, matter, at, made_at, read_at IS NOT NULL AS read,
-        first_tried_at, attempts, traceparent,
+        first_tried_at, now() + $1::interval AS tried_at, attempts, traceparent,
         CASE matter WHEN 'parked' THEN (
             SELECT other.first_tried_at FROM mail AS other JOIN notification AS of USING (staff, place)
             WHERE other.staff = mine.staff AND other.state IN ('sent', 'parked')
@@ -110,10 +115,15 @@ CLAIM: Final = """
 """
 
 SETTLE: Final = """
-    UPDATE mail SET state = $2, sent_at = $3, leased_until = NULL WHERE id = $1 AND state = 'waiting' RETURNING id
+    UPDATE mail
+    SET state = $2, sent_at = CASE $2 WHEN 'sent' THEN now() + $3::interval END, leased_until = NULL
+    WHERE id = $1 AND state = 'waiting' RETURNING id
 """
 
-PUT_OFF: Final = "UPDATE mail SET due_at = $2, leased_until = NULL WHERE id = $1 AND state = 'waiting'"
+PUT_OFF: Final = """
+    UPDATE mail SET due_at = now() + $3::interval + $2::interval, leased_until = NULL
+    WHERE id = $1 AND state = 'waiting'
+"""
 
 GIVE_BACK: Final = """
     UPDATE mail SET attempts = attempts - 1, first_tried_at = CASE WHEN attempts > 1 THEN first_tried_at END,
@@ -122,12 +132,13 @@ GIVE_BACK: Final = """
 """
 
 AGAIN: Final = """
-    UPDATE mail SET state = 'waiting', attempts = 0, first_tried_at = NULL, due_at = $2, leased_until = NULL
+    UPDATE mail
+    SET state = 'waiting', attempts = 0, first_tried_at = NULL, due_at = now() + $2::interval, leased_until = NULL
     WHERE id = ANY($1::uuid[]) AND state = 'parked'
 """
 
 
-async def keep(connection: Connection, mails: Sequence[NewMail]) -> None:
+async def keep(connection: Connection, mails: Sequence[NewMail], moved: timedelta) -> None:
     """Write down what is to be mailed, in the transaction that makes the notifications."""
     if not mails:
         return
@@ -137,19 +148,20 @@ async def keep(connection: Connection, mails: Sequence[NewMail]) -> None:
         [mail.place for mail in mails],
         [RANKS[mail.urgency] for mail in mails],
         [mail.audience for mail in mails],
-        [mail.due_at for mail in mails],
+        [mail.wait for mail in mails],
         [mail.traceparent for mail in mails],
+        moved,
     )
 
 
-async def any_due(connection: Connection, at: datetime) -> bool:
+async def any_due(connection: Connection, moved: timedelta) -> bool:
     """Say whether there is anything to send."""
-    return bool(await connection.fetchval(DUE, at))
+    return bool(await connection.fetchval(DUE, moved))
 
 
-async def claim(connection: Connection, at: datetime, lease: timedelta) -> Mail | None:
+async def claim(connection: Connection, lease: timedelta, moved: timedelta) -> Mail | None:
     """Claim the most urgent mail that is due, for ``lease``; ``None`` where nothing is, or others have it all."""
-    row = await connection.fetchrow(CLAIM, at, lease)
+    row = await connection.fetchrow(CLAIM, moved, lease)
     if row is None:
         return None
     return Mail(
@@ -164,21 +176,21 @@ async def claim(connection: Connection, at: datetime, lease: timedelta) -> Mail 
         made_at=row["made_at"],
         read=row["read"],
         first_tried_at=row["first_tried_at"],
+        tried_at=row["tried_at"],
         attempts=row["attempts"],
         traceparent=row["traceparent"],
         reminded_at=row["reminded_at"],
     )
 
 
-async def settle(connection: Connection, mail: MailId, state: MailState, at: datetime) -> bool:
+async def settle(connection: Connection, mail: MailId, state: MailState, moved: timedelta) -> bool:
     """Say what became of a mail, and return whether nobody had said so before."""
-    sent_at = at if state is MailState.SENT else None
-    return await connection.fetchval(SETTLE, mail, state, sent_at) is not None
+    return await connection.fetchval(SETTLE, mail, state, moved) is not None
 
 
-async def put_off(connection: Connection, mail: MailId, due_at: datetime) -> None:
-    """Give a mail back until ``due_at``."""
-    await connection.execute(PUT_OFF, mail, due_at)
+async def put_off(connection: Connection, mail: MailId, pause: timedelta, moved: timedelta) -> None:
+    """Give a mail back for as long as ``pause``."""
+    await connection.execute(PUT_OFF, mail, pause, moved)
 
 
 async def give_back(connection: Connection, mail: MailId) -> None:
@@ -186,6 +198,6 @@ async def give_back(connection: Connection, mail: MailId) -> None:
     await connection.execute(GIVE_BACK, mail)
 
 
-async def again(connection: Connection, mails: Sequence[UUID], at: datetime) -> None:
+async def again(connection: Connection, mails: Sequence[UUID], moved: timedelta) -> None:
     """Let parked mails be tried again, as if they were new."""
-    await connection.execute(AGAIN, mails, at)
+    await connection.execute(AGAIN, mails, moved)

@@ -92,8 +92,8 @@ UNREAD: Final = "SELECT count(*) FROM notification WHERE staff = $1 AND read_at 
 LAST: Final = "SELECT last FROM reader WHERE staff = $1"
 
 READ: Final = """
-    UPDATE notification SET read_at = coalesce(read_at, $3) WHERE staff = $1 AND place = $2
-    RETURNING subject, fact, read_at = $3 AS now_first
+    UPDATE notification SET read_at = coalesce(read_at, now()) WHERE staff = $1 AND place = $2
+    RETURNING subject, fact, read_at = now() AS now_first
 """
 
 FORGET: Final = """
@@ -167,9 +167,9 @@ class Read:
     now_first: bool
 
 
-async def read(connection: Connection, staff: StaffId, place: Place, at: datetime) -> Read | None:
+async def read(connection: Connection, staff: StaffId, place: Place) -> Read | None:
     """Mark a notification of ``staff`` as read; ``None`` where they have none at ``place``."""
-    row = await connection.fetchrow(READ, staff, place, at)
+    row = await connection.fetchrow(READ, staff, place)
     return None if row is None else Read(row["subject"], FactId(row["fact"]), row["now_first"])
 
 

@@ -3,12 +3,14 @@
 import asyncio
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 
 import pytest
 
 from services.notify import app
 from services.notify.mail.server import Answer, Limits, MailServer, MailServerAwayError
+from shared.clock import Clock
 from shared.contracts.codes import Urgency
 from shared.contracts.facts import Audience, Fact, FactCode
 from shared.messaging import held
@@ -199,6 +201,17 @@ async def test_a_clock_that_jumps_takes_no_mail_and_nothing_unread_along(
     await node.mails("sent", 1)
     [line] = [json.loads(line) for line in lines.getvalue().splitlines() if "notifications.forgotten" in line]
     assert line["count"] == 1
+
+
+async def test_a_process_whose_clock_is_ahead_delays_no_mail(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    await node.mailbox.stop()
+    await node.start()
+    with monkeypatch.context() as ahead:
+        ahead.setattr(Clock, "now", lambda _clock: datetime.now(UTC) + timedelta(hours=3))
+        await node.tell(a_fact(assignee="ana"))
+        await node.mails("waiting", 1)
+    await node.mailbox.start()
+    await node.mails("sent", 1)
 
 
 @pytest.mark.usefixtures("service")

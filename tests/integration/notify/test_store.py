@@ -28,6 +28,9 @@ from tests.support.statements import given_columns
 
 AT = datetime(2026, 11, 24, 8, 12, tzinfo=UTC)
 ANA = StaffId("ana")
+NOW = timedelta()
+"""No wait, and a clock that is not moved."""
+LEASE = timedelta(minutes=5)
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +51,11 @@ async def pool(database: NodeDatabase) -> AsyncIterator[Pool]:
 
 
 def telling(staff: StaffId = ANA, fact: FactId | None = None) -> Telling:
-    return Telling(staff, fact or FactId(uuid4()), uuid4(), Urgency.URGENT, Matter.REFERRAL, AT, Audience.ASSIGNEE, AT)
+    return Telling(staff, fact or FactId(uuid4()), uuid4(), Urgency.URGENT, Matter.REFERRAL, AT, Audience.ASSIGNEE, NOW)
 
 
 def new_mail(place: int) -> NewMail:
-    return NewMail(ANA, place, Urgency.URGENT, Audience.ASSIGNEE, AT + timedelta(seconds=place), None)
+    return NewMail(ANA, place, Urgency.URGENT, Audience.ASSIGNEE, timedelta(milliseconds=place), None)
 
 
 def a_hold(mail: UUID) -> Hold:
@@ -104,39 +107,39 @@ async def test_nobody_is_told_twice_of_the_same(pool: Pool) -> None:
 
 
 async def test_one_mail_has_one_sender_and_one_end(pool: Pool) -> None:
-    lease = timedelta(minutes=5)
     async with pool.acquire() as one, pool.acquire() as other:
         kept = await notifications.keep(one, [telling(), telling()], AT)
-        await mails.keep(one, [NewMail(ANA, each.place, Urgency.URGENT, Audience.ASSIGNEE, AT, None) for each in kept])
+        await mails.keep(one, [new_mail(each.place) for each in kept], -LEASE)
         async with one.transaction():
-            first = await mails.claim(one, AT, lease)
-            second = await mails.claim(other, AT, lease)
-            assert await mails.claim(other, AT, lease) is None
+            first = await mails.claim(one, LEASE, NOW)
+            second = await mails.claim(other, LEASE, NOW)
+            assert await mails.claim(other, LEASE, NOW) is None
         assert first is not None
         assert second is not None
         assert first.id != second.id
-        assert await mails.settle(one, first.id, MailState.SENT, AT)
-        assert not await mails.settle(other, first.id, MailState.PARKED, AT)
-        await mails.put_off(one, second.id, AT + lease)
-        assert not await mails.any_due(one, AT)
-        assert await mails.any_due(one, AT + lease)
+        assert await mails.settle(one, first.id, MailState.SENT, NOW)
+        assert not await mails.settle(other, first.id, MailState.PARKED, NOW)
+        await mails.put_off(one, second.id, LEASE, NOW)
+        assert not await mails.any_due(one, NOW)
+        assert await mails.any_due(one, LEASE)
 
 
 async def test_what_was_read_long_ago_goes_with_its_mail_and_its_numbers_never_come_again(pool: Pool) -> None:
-    long_ago = datetime.now(UTC) - KEEP_READ - timedelta(minutes=1)
-    lately = datetime.now(UTC) - KEEP_READ + timedelta(minutes=1)
+    long_ago, lately = KEEP_READ + timedelta(minutes=1), KEEP_READ - timedelta(minutes=1)
     async with pool.acquire() as connection:
         kept = await notifications.keep(connection, [telling() for _ in range(5)], datetime.min.replace(tzinfo=UTC))
         old, recent, unread, parked, waits = (each.place for each in kept)
-        await mails.keep(connection, [new_mail(each) for each in (old, recent, parked, waits)])
+        await mails.keep(connection, [new_mail(each) for each in (old, recent, parked, waits)], -LEASE)
         for state in (MailState.SENT, MailState.SENT, MailState.PARKED):
-            claimed = await mails.claim(connection, AT + timedelta(minutes=1), timedelta(minutes=5))
+            claimed = await mails.claim(connection, LEASE, NOW)
             assert claimed is not None
-            await mails.settle(connection, claimed.id, state, AT)
+            await mails.settle(connection, claimed.id, state, NOW)
             if state is MailState.PARKED:
                 await held.keep(connection, "mail", [a_hold(claimed.id)])
-        for place, at in ((old, long_ago), (recent, lately), (waits, long_ago), (parked, long_ago)):
-            await notifications.read(connection, ANA, place, at)
+        for place, ago in ((old, long_ago), (recent, lately), (waits, long_ago), (parked, long_ago)):
+            await connection.execute(
+                "UPDATE notification SET read_at = now() - $2::interval WHERE place = $1", place, ago
+            )
 
         async def left() -> list[int]:
             return [row["place"] for row in await connection.fetch("SELECT place FROM notification ORDER BY place")]
