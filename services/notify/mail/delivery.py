@@ -127,6 +127,10 @@ class MailDelivery:
             case Answer.REFUSED:
                 traces.mark_failed(REFUSED)
                 await self._outcomes.parked(mail, REFUSED)
+            case Answer.BARRED:
+                traces.mark_failed("mail-barred")
+                if await self._outcomes.barred(mail):
+                    raise MailServerAwayError
             case Answer.LATER | Answer.UNKNOWN:
                 traces.mark_failed(f"mail-{answer}")
                 await self._outcomes.failed(mail, f"mail-{answer}")

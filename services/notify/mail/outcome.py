@@ -10,7 +10,7 @@ from random import random
 from typing import Final
 
 from services.notify.domain.telling import NOBODY, Telling, made, tell_instead, tell_parked
-from services.notify.domain.when import next_try
+from services.notify.domain.when import FIRST_PAUSE, next_try
 from services.notify.domain.who import Person
 from services.notify.store import mails, notifications, tellings
 from services.notify.store.mails import Mail, MailState
@@ -83,6 +83,19 @@ class Outcomes:
         """The mail server took nothing from us, so it is as if nobody had claimed this mail."""
         async with self._pool.acquire() as connection:
             await mails.give_back(connection, mail.id)
+
+    async def barred(self, mail: Mail) -> bool:
+        """The mail server refused it for our sake: hold it, behind the others, and return whether it is held.
+
+        Where the server has taken others since it first did so, it is not our sake: the mail is parked.
+        """
+        async with self._pool.acquire() as connection:
+            held_back = await mails.hold_back(connection, mail.id, FIRST_PAUSE, self._clock.moved())
+        if held_back:
+            log.warning("mail.barred", notification_id=mail.id)
+        else:
+            await self.parked(mail, REFUSED)
+        return held_back
 
     async def failed(self, mail: Mail, reason: str) -> None:
         """It was not accepted this time, or nobody knows: try again later, and after a day no more."""

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from aiosmtplib import SMTP, SMTPException, SMTPResponseException
 
+from services.notify.domain.replies import is_recipients
 from shared.values import dataclass
 
 PORTS: Final = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
@@ -22,9 +23,6 @@ PORTS: Final = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 
 PERMANENT: Final = 500
 """RFC 5321, 4.2.1: a reply from here on will not change."""
-
-SIGN_IN: Final = 530
-"""RFC 4954, 6: what any command may be answered by a server that wants us to sign in first."""
 
 
 class MailServerAwayError(Exception):
@@ -44,7 +42,9 @@ class Answer(StrEnum):
 
     ACCEPTED = "accepted"
     REFUSED = "refused"
-    """For good: there is no such mailbox, or the server will not have it."""
+    """For good: there is no such mailbox, or it will not have it."""
+    BARRED = "barred"
+    """For good, and for our sake as far as the server says: it takes nothing from us."""
     LATER = "later"
     """Certainly not accepted, this time."""
     UNKNOWN = "unknown"
@@ -151,10 +151,10 @@ class Session:
         """Hand ``message`` over and return what became of it.
 
         What is answered to MAIL is about us: an account that is blocked or has used up its quota, a sign-in that is
-        asked for. RCPT and DATA are about this message, unless they ask for a sign-in.
+        asked for. What is answered to RCPT and DATA may be about us as well, or about this message.
 
         Raises:
-            MailServerAwayError: the server takes nothing from us, or not now.
+            MailServerAwayError: the server did not take our address, or not now.
         """
         try:
             await self._client.mail(sender)
@@ -175,19 +175,13 @@ class Session:
         return Answer.ACCEPTED
 
     async def _recover(self, error: Exception) -> Answer:
-        """Make the connection fit for the next message, or give it up; return what ``error`` comes to.
-
-        Raises:
-            MailServerAwayError: the server wants us to sign in.
-        """
+        """Make the connection fit for the next message, or give it up; return what ``error`` comes to."""
         try:
             await self._client.rset()
         except (SMTPException, OSError):
             self._client.close()
         match error:
-            case SMTPResponseException(code=code) if code == SIGN_IN:
-                raise MailServerAwayError from None
-            case SMTPResponseException(code=code) if code >= PERMANENT:
-                return Answer.REFUSED
+            case SMTPResponseException(code=code, message=text) if code >= PERMANENT:
+                return Answer.REFUSED if is_recipients(code, text) else Answer.BARRED
             case _:
                 return Answer.LATER

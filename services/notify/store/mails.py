@@ -131,9 +131,18 @@ GIVE_BACK: Final = """
     WHERE id = $1 AND state = 'waiting'
 """
 
+HOLD_BACK: Final = """
+    UPDATE mail AS mine
+    SET attempts = attempts - 1, first_tried_at = CASE WHEN attempts > 1 THEN first_tried_at END, leased_until = NULL,
+        barred_at = coalesce(barred_at, now() + $3::interval), due_at = now() + $3::interval + $2::interval
+    WHERE id = $1 AND state = 'waiting' AND NOT EXISTS (SELECT FROM mail WHERE sent_at > mine.barred_at)
+    RETURNING id
+"""
+
 AGAIN: Final = """
     UPDATE mail
-    SET state = 'waiting', attempts = 0, first_tried_at = NULL, due_at = now() + $2::interval, leased_until = NULL
+    SET state = 'waiting', attempts = 0, first_tried_at = NULL, barred_at = NULL, due_at = now() + $2::interval,
+        leased_until = NULL
     WHERE id = ANY($1::uuid[]) AND state = 'parked'
 """
 
@@ -196,6 +205,14 @@ async def put_off(connection: Connection, mail: MailId, pause: timedelta, moved:
 async def give_back(connection: Connection, mail: MailId) -> None:
     """Undo the claim of a mail: it was not tried."""
     await connection.execute(GIVE_BACK, mail)
+
+
+async def hold_back(connection: Connection, mail: MailId, pause: timedelta, moved: timedelta) -> bool:
+    """Undo the claim of a mail that the server refused for our sake, for as long as ``pause``; return whether it did.
+
+    It does not where the server has taken another mail since it first refused this one so.
+    """
+    return await connection.fetchval(HOLD_BACK, mail, pause, moved) is not None
 
 
 async def again(connection: Connection, mails: Sequence[UUID], moved: timedelta) -> None:
