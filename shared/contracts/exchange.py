@@ -7,9 +7,9 @@ Each organisation numbers its own events of a referral 1, 2, 3 … (its *lane*),
 other's it had seen. From the two lanes both sides work out the same state, in whichever order the messages came.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Annotated, ClassVar, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -198,9 +198,22 @@ LifeEvent: TypeAlias = (
 Exchanged: TypeAlias = Annotated[LifeEvent | ReceiptGiven | ReportTaken, Field(discriminator="type")]
 """Whatever may stand inside an envelope."""
 
-EVENTS: Mapping[Step, type[ReferralEvent]] = MappingProxyType(
-    {model.step: model for model in ReferralEvent.__subclasses__()},
-)
+
+def by_step(models: Iterable[type[ReferralEvent]]) -> Mapping[Step, type[ReferralEvent]]:
+    """Return each event by its step.
+
+    Raises:
+        TypeError: two events have one step.
+    """
+    found: dict[Step, type[ReferralEvent]] = {}
+    for model in models:
+        if (other := found.setdefault(model.step, model)) is not model:
+            message = f"{other.__name__} and {model.__name__} have the same step, {model.step.value}"
+            raise TypeError(message)
+    return MappingProxyType(found)
+
+
+EVENTS: Mapping[Step, type[ReferralEvent]] = by_step(get_args(LifeEvent))
 """The model of each step that travels; ``received`` has none, because the receipt says it."""
 
 _EXCHANGED: TypeAdapter[LifeEvent | ReceiptGiven | ReportTaken] = TypeAdapter(Exchanged)

@@ -24,7 +24,7 @@ from shared.contracts.event_data import (
     OpenedData,
     RedirectedData,
 )
-from shared.contracts.exchange import EVENTS, EventUnreadable, ReferralEvent, decode
+from shared.contracts.exchange import EVENTS, EventUnreadable, ReferralEvent, ReferralOpened, by_step, decode
 from shared.contracts.heard import FIRST, HEARD, LATER
 from shared.contracts.ids import MessageId, OrganisationId
 from shared.contracts.packet import IDENTIFYING, Identity, Packet, SafeChannel, SafeContact
@@ -187,6 +187,14 @@ def test_what_contradicts_itself_cannot_be_said(model: type[Any], fields: dict[s
 def test_a_meeting_says_each_part_or_that_it_keeps_it_back() -> None:
     assert Meeting(when=NOON, who=CANARY, withheld=frozenset({MeetingPart.WHERE})).where is None
     assert Meeting(withheld=frozenset(MeetingPart)).when is None
+
+
+def test_two_events_of_one_step_end_the_import() -> None:
+    class OpenedOtherwise(ReferralOpened):
+        """Would take the place of the first one without a word."""
+
+    with pytest.raises(TypeError, match=r"^ReferralOpened and OpenedOtherwise have the same step, opened$"):
+        by_step([*EVENTS.values(), OpenedOtherwise])
 
 
 def test_every_event_has_an_example_here() -> None:
