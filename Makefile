@@ -9,13 +9,13 @@ READY := .venv/ready
 help:  ## list what can be asked
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
-demo: $(READY)  ## hand a person over between two organisations, and print the story
+demo: $(READY)  ## hand a person over, from a day centre to CCEM and on to a shelter, and print the story
 	@$(RUN) -m deploy.cli demo $(ARGS)
 
 test: $(READY)  ## run every check and every test
 	@$(RUN) -m tests $(ARGS)
 
-up: $(READY)  ## start the two nodes and leave them running
+up: $(READY)  ## start CCEM's node and the shelter's, and leave them running
 	@$(RUN) -m deploy.cli up $(ARGS)
 
 down: $(READY)  ## stop what `make up` started

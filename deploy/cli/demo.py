@@ -1,4 +1,4 @@
-"""``relais demo``: hand a person over between two organisations, print the story, and answer for it."""
+"""``relais demo``: hand a person over twice among three organisations, print the story, and answer for it."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ def demo(
     one_process: Annotated[bool, Parameter(negative="")] = False,
     result: Path = RESULT,
 ) -> int:
-    """Hand a person over between two organisations, and print the story.
+    """Hand a person over, from a day centre to CCEM and on to a shelter, and print the story.
 
     Args:
         all_: hand over every person of examples/referrals, and not the first alone.
