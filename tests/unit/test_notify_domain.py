@@ -1,8 +1,10 @@
 """Who is told, when it is mailed, and that a notice can say nothing else than a number, an urgency and a link."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -31,6 +33,7 @@ from shared.contracts.ids import FactId, OrganisationId, StaffId
 from shared.settings import SiteAddress
 from shared.staff import Role, StaffBook, StaffMember, token_digest
 
+PAGE = Path(__file__).parents[2] / "docs" / "architecture" / "notify.md"
 AT = datetime(2026, 11, 24, 8, 12, tzinfo=UTC)
 CCEM = OrganisationId("ccem-fr")
 SITE = "https://relais.example.org"
@@ -127,6 +130,11 @@ def test_of_every_fact_it_is_said_where_it_leads_and_whether_it_is_mailed() -> N
     """A new fact has its line here first: nothing is linked or mailed for want of an answer."""
     found = [(code.value, matter_of(code).value, "bell" if code in INFORMS else "mail") for code in FactCode]
     assert found == [tuple(line.split()) for line in FACTS.strip().splitlines()]
+
+
+def test_what_the_page_says_only_informs_is_what_is_never_mailed() -> None:
+    (listed,) = re.findall(r"what only informs \((.*?)\)", PAGE.read_text(encoding="utf-8"))
+    assert set(listed.split(", ")) == {code.rpartition(".")[2] for code in INFORMS}
 
 
 @pytest.mark.parametrize(
