@@ -1,7 +1,8 @@
-"""Every setting has its line and default in docs/operate/settings.md, and no document names one that is not there."""
+"""Every setting is read, and has its line and default in docs/operate/settings.md; no document names any other."""
 
+import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 
@@ -62,12 +63,37 @@ def strangers(root: Path, known: set[str]) -> list[str]:
     )
 
 
+def unread(root: Path, known: Iterable[str]) -> list[str]:
+    """Return every variable whose setting nobody asks for: as ``settings.…``, or as ``self.…`` beside the settings."""
+    read = {
+        f"RELAIS_{node.attr.upper()}"
+        for name, tree in sources(root, "services/", "shared/")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+        if node.value.id == ("self" if name.endswith("/settings.py") else "settings")
+    }
+    return sorted(set(known) - read)
+
+
 def test_every_setting_is_documented() -> None:
-    assert fields().keys() - set(VARIABLE.findall(PAGE.read_text(encoding="utf-8"))) == set()
+    undocumented = fields().keys() - set(VARIABLE.findall(PAGE.read_text(encoding="utf-8")))
+    assert not undocumented, "docs/operate/settings.md lacks their lines"
+
+
+def test_every_setting_is_read() -> None:
+    assert unread(REPOSITORY, fields()) == [], "services/ and shared/ ask for them nowhere"
+
+
+def test_a_setting_that_nobody_reads_is_found(tmp_path: Path) -> None:
+    write(tmp_path, "services/intake/settings.py", "class A:\n    def b(self): return self.folder\n")
+    write(tmp_path, "services/intake/app.py", "def create_app(settings, port): return settings.host, port.forms\n")
+    known = [f"RELAIS_{name}" for name in ("FOLDER", "HOST", "FORMS", "PORT")]
+    assert unread(tmp_path, known) == ["RELAIS_FORMS", "RELAIS_PORT"]
 
 
 def test_every_default_on_the_page_is_the_default() -> None:
-    assert wrong_defaults(PAGE.read_text(encoding="utf-8"), fields()) == []
+    wrong = wrong_defaults(PAGE.read_text(encoding="utf-8"), fields())
+    assert not wrong, "docs/operate/settings.md gives another default, or another than none"
 
 
 @pytest.mark.parametrize("cell", ["`8002`", "", "`[]`", "`8001 `, or any"])
