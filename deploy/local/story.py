@@ -28,16 +28,23 @@ BROKER_VARIABLE: Final = "ACCUEIL_BROKER"
 DECIDING: Final = frozenset({"summary", "exploitation", "risk"})
 """What the shelter needs to decide, and what does not say who the person is."""
 CHILD: Final = frozenset({"0_11", "12_14", "15_17", "child", "in_doubt"})
+MOVES_ON_ARRIVAL: Final = frozenset({"transfer", "brokered"})
 FIRST_MEETING: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class Leg:
-    """One referral of a hand-over."""
+    """One referral of a hand-over, and of which kind it is."""
 
     referral: str
     sender: str
     receiver: str
+    kind: str
+
+    @property
+    def responsible(self) -> str:
+        """Who answers for the person once they have arrived."""
+        return self.receiver if self.kind in MOVES_ON_ARRIVAL else self.sender
 
 
 @dataclass
@@ -109,12 +116,12 @@ class Story:
 
     async def _hand_over(self, first: str, ccem: Worker, abri: Worker) -> None:
         """CCEM takes the person in, and hands them on to the shelter."""
-        self.legs.append(Leg(first, ACCUEIL, CCEM))
         arrived = await self._take_in(first, ccem)
+        self.legs.append(Leg(first, ACCUEIL, CCEM, arrived["kind"]))
         file = await self._write_file(arrived, ccem)
-        second = await self._offer(arrived, file, ccem)
-        self.legs.append(Leg(second, CCEM, ABRI))
-        await self._pass_on(second, sorted(file), ccem, abri)
+        offered = await self._offer(arrived, file, ccem)
+        self.legs.append(Leg(offered["id"], CCEM, ABRI, offered["kind"]))
+        await self._pass_on(offered["id"], sorted(file), ccem, abri)
 
     async def _take_in(self, referral: str, ccem: Worker) -> Any:  # noqa: ANN401
         step = _Steps(self.tell, referral)
@@ -140,8 +147,12 @@ class Story:
         step("ccem.written")
         return file
 
-    async def _offer(self, arrived: Any, file: dict[str, Any], ccem: Worker) -> str:  # noqa: ANN401
-        """Record what the person allows, and offer the person to the shelter without saying who they are."""
+    async def _offer(self, arrived: Any, file: dict[str, Any], ccem: Worker) -> Any:  # noqa: ANN401
+        """Record what the person allows, and offer the person to the shelter without saying who they are.
+
+        Only who answers for a person hands them over: where the day centre still does, the shelter is asked for what
+        CCEM was asked for.
+        """
         step = _Steps(self.tell, arrived["id"])
         child = file["summary"]["age_band"] in CHILD
         await ccem.post(
@@ -160,14 +171,14 @@ class Story:
             f"/cases/{arrived['case']}/referrals",
             {
                 "to": ABRI,
-                "kind": "transfer",
+                "kind": "transfer" if arrived["responsible"] == CCEM else arrived["kind"],
                 "urgency": arrived["urgency"],
                 "categories": sorted(file.keys() & DECIDING),
                 "conversation": arrived["conversation"],
             },
         )
         step("ccem.offered")
-        return str(offered["id"])
+        return offered
 
     async def _pass_on(self, referral: str, categories: list[str], ccem: Worker, abri: Worker) -> None:
         step = _Steps(self.tell, referral)

@@ -80,6 +80,20 @@ async def test_a_person_is_handed_over_and_both_stores_say_so(tmp_path: Path, ho
     assert "Abri: confirms that the person has arrived" in told
 
 
+@pytest.mark.timeout(180)
+async def test_every_person_of_the_examples_is_handed_over(tmp_path: Path) -> None:
+    result = tmp_path / "demo.json"
+    async with relais("demo", "--all", "--one-process", "--result", str(result)) as process:
+        told = await tell(process)
+    assert process.returncode == 0, told
+    found: dict[str, Any] = json.loads(result.read_text())
+    assert found["ok"] is True
+    assert found["referrals"] == len(list((ROOT / "examples" / "referrals").glob("*.json"))) >= 40
+    assert found["states"] == {"ccem-fr": "arrived", "abri-be": "arrived"}
+    assert found["responsible"]["ccem-fr"] == found["responsible"]["abri-be"] == "abri-be ccem-fr"
+    assert found["personal_in_notifications"] == 0
+
+
 @pytest.mark.timeout(60)
 async def test_ctrl_c_leaves_nothing_running(tmp_path: Path) -> None:
     async with relais("demo", "--result", str(tmp_path / "demo.json")) as process:
