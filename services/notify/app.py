@@ -1,6 +1,6 @@
 """The only place of the service that builds things; everything else is handed what it needs."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
@@ -9,7 +9,9 @@ from fastapi import FastAPI
 
 from services.notify.bell import Bell
 from services.notify.domain.retention import KEEP_READ
+from services.notify.domain.who import Person, present
 from services.notify.hears import NotifyDesk
+from services.notify.leaving import Leaving
 from services.notify.mail.delivery import MailDelivery
 from services.notify.mail.letter import Composer
 from services.notify.mail.outcome import Outcomes
@@ -44,6 +46,7 @@ MAIL_SECONDS: Final = 1.0
 """How often mail is looked for that no bell announced: what was put off, or left by a process that died."""
 BELL_SECONDS: Final = 0.5
 FORGET_SECONDS: Final = 3600.0
+LEAVING_SECONDS: Final = 3600.0
 
 log = get_logger(__name__)
 
@@ -96,7 +99,8 @@ async def build(settings: NotifySettings) -> AsyncIterator[Parts]:
             rounds=[
                 Round("bell", bell.listen, BELL_SECONDS),
                 Round("mail", mail.step, MAIL_SECONDS, bell.rung),
-                Round("retention", partial(forget, base.pool), FORGET_SECONDS),
+                Round("leaving", Leaving(base.pool, base.clock, everybody, us).step, LEAVING_SECONDS),
+                Round("retention", partial(forget, base.pool, everybody), FORGET_SECONDS),
             ],
         )
         reading = Reading(
@@ -110,9 +114,9 @@ async def build(settings: NotifySettings) -> AsyncIterator[Parts]:
         yield Parts(base.staff, runtime, {"reading": reading}, ends=[bell.stop])
 
 
-async def forget(pool: Pool) -> None:
-    """Delete what was read long ago, and say how much that was."""
+async def forget(pool: Pool, people: Sequence[Person]) -> None:
+    """Delete what was read, or handed on, long ago, and say how much that was."""
     async with pool.acquire() as connection:
-        count = await store.forget(connection, KEEP_READ)
+        count = await store.forget(connection, KEEP_READ, present(people))
     if count:
         log.info("notifications.forgotten", count=count)

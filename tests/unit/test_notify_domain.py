@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from services.notify.domain.notice import Matter, Notice, matter_of, notice
-from services.notify.domain.telling import LONGEST_AGO, NOBODY, Telling, tell, tell_instead, tell_parked
+from services.notify.domain.telling import (
+    LONGEST_AGO,
+    NOBODY,
+    Telling,
+    Unread,
+    tell,
+    tell_after,
+    tell_instead,
+    tell_parked,
+)
 from services.notify.domain.when import (
     FIRST_PAUSE,
     INFORMS,
@@ -236,9 +245,7 @@ def test_a_clock_that_is_wrong_makes_no_time_that_cannot_be_shown(said: datetime
 
 
 @given(facts, staffs)
-def test_in_somebodys_place_whoever_is_there_for_the_audience_is_told_at_once(
-    given_fact: Fact, staff: list[Person]
-) -> None:
+def test_in_somebodys_place_whoever_is_there_for_the_audience_is_told(given_fact: Fact, staff: list[Person]) -> None:
     for telling in tell(given_fact, staff, CCEM, AT).says:
         assert isinstance(telling, Telling)
         instead = tell_instead(telling, staff)
@@ -251,7 +258,24 @@ def test_in_somebodys_place_whoever_is_there_for_the_audience_is_told_at_once(
                 telling.matter,
                 telling.at,
             )
-            assert each.mail_wait in {None, timedelta()}
+            assert each.mail_wait in {None, telling.mail_wait}
+
+
+@pytest.mark.parametrize(
+    ("matter", "mailed", "told"),
+    [
+        (Matter.REFERRAL, True, [("chloe", PATIENCE)]),
+        (Matter.REPORT, False, [("chloe", None)]),
+        (Matter.PARKED, True, [("dalia", None)]),
+    ],
+)
+def test_after_somebody_has_left_coordinators_or_operators_are_told(
+    matter: Matter, told: list[tuple[str, timedelta | None]], *, mailed: bool
+) -> None:
+    unread = Unread(StaffId("gone"), FactId(uuid4()), uuid4(), Urgency.URGENT, matter, AT, mailed, known=False)
+    found = tell_after(unread, EVERYBODY)
+    assert [(each.staff, each.mail_wait) for each in found] == told
+    assert {(each.fact, each.subject, each.at) for each in found} == {(unread.fact, unread.subject, AT)}
 
 
 def test_operators_hear_of_what_is_parked_by_the_bell_alone() -> None:

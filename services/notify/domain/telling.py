@@ -10,7 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from services.notify.domain.notice import Matter, matter_of
-from services.notify.domain.when import mail_wait
+from services.notify.domain.when import PATIENCE, mail_wait
 from services.notify.domain.who import Person, on_duty, who
 from shared.contracts.codes import Urgency
 from shared.contracts.entries import Entry, EntryCode
@@ -71,13 +71,47 @@ def tell(fact: Fact, people: Sequence[Person], organisation: OrganisationId, at:
 def tell_instead(telling: Telling, people: Sequence[Person]) -> tuple[Telling, ...]:
     """Say who is told in the place of whoever has not read ``telling`` and cannot be mailed; nobody if nobody is there.
 
-    It has waited already: what is to be mailed is due at once.
+    It is mailed when ``telling`` says, to those who have mail.
     """
     others = [person for person in people if person.id != telling.staff]
     return tuple(
-        replace(telling, staff=person.id, mail_wait=timedelta() if person.has_mail else None)
+        replace(telling, staff=person.id, mail_wait=telling.mail_wait if person.has_mail else None)
         for person in on_duty(telling.audience, others)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """What somebody who has left has not read."""
+
+    staff: StaffId
+    fact: FactId
+    subject: UUID
+    urgency: Urgency
+    matter: Matter
+    at: datetime
+    mailed: bool
+    """Whether it asks something, so that it was to be mailed."""
+    known: bool
+    """Whether somebody who is there was told of the same."""
+
+
+def tell_after(unread: Unread, people: Sequence[Person]) -> tuple[Telling, ...]:
+    """Say who is told of what a leaver has not read: coordinators, or operators where something is parked.
+
+    There may be much of it: what asks something is mailed only where nobody looks at the bell for a while.
+    """
+    telling = Telling(
+        staff=unread.staff,
+        fact=unread.fact,
+        subject=unread.subject,
+        urgency=unread.urgency,
+        matter=unread.matter,
+        at=unread.at,
+        audience=Audience.OPERATOR if unread.matter is Matter.PARKED else Audience.COORDINATOR,
+        mail_wait=PATIENCE if unread.mailed else None,
+    )
+    return tell_instead(telling, people)
 
 
 def tell_parked(fact: FactId, held: UUID, people: Sequence[Person], at: datetime) -> tuple[Telling, ...]:

@@ -44,6 +44,11 @@ def who(fact: Fact, people: Sequence[Person]) -> tuple[Person, ...]:
     return on_duty(fact.audience, people)
 
 
+def present(people: Sequence[Person]) -> list[StaffId]:
+    """Return who can be told of anything at all."""
+    return [person.id for person in people if person.duties]
+
+
 def on_duty(audience: Audience, people: Sequence[Person]) -> tuple[Person, ...]:
     """Return everybody who is there for ``audience``, or for the first one after it that has somebody."""
     for duty in INSTEAD[audience]:

@@ -5,7 +5,7 @@ consumer ``mail``, where an operator lists, replays or drops it with the same co
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from random import random
 from typing import Final
 
@@ -66,7 +66,10 @@ class Outcomes:
     async def handed_on(self, mail: Mail) -> None:
         """Its reader has left, or has no duty or address any more: tell others, or park it if nobody is there."""
         at, moved = self._clock.now(), self._clock.moved()
-        unread = Telling(mail.staff, mail.fact, mail.subject, mail.urgency, mail.matter, mail.at, mail.audience, None)
+        at_once = timedelta()  # it has waited already
+        unread = Telling(
+            mail.staff, mail.fact, mail.subject, mail.urgency, mail.matter, mail.at, mail.audience, at_once
+        )
         instead = tell_instead(unread, self._people)
         if not instead:
             await self.parked(mail, NOBODY)
@@ -74,6 +77,7 @@ class Outcomes:
         new: list[Telling] = []
         async with self._pool.acquire() as connection, connection.transaction():
             if await mails.settle(connection, mail.id, MailState.SKIPPED, moved):
+                await notifications.handed_on(connection, mail.staff, mail.fact)
                 new = await tellings.keep(connection, dict.fromkeys(instead, mail.traceparent), at, moved)
                 await audit.record(connection, *(made(telling, self._organisation, at) for telling in new))
         metrics.NOTIFICATIONS.add(len(new), channel="bell", code=mail.matter)

@@ -1,8 +1,8 @@
 """Notifications, each member's own, counted in the order of the commits.
 
 The count is what makes the feed's catch-up exact: a member's row in ``reader`` is locked while numbers are given out,
-so that a number is never seen before a smaller one. What must never happen: a query here that reads or changes what
-belongs to anybody but the member it is given.
+so that a number is never seen before a smaller one. What must never happen: a member is shown, or changes, what belongs
+to anybody else.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from uuid import UUID
 from asyncpg import Record
 
 from services.notify.domain.notice import Matter
-from services.notify.domain.telling import Telling
+from services.notify.domain.telling import Telling, Unread
 from shared.contracts.codes import Urgency
 from shared.contracts.ids import FactId, StaffId
 from shared.storage.pool import Connection
@@ -96,9 +96,31 @@ READ: Final = """
     RETURNING subject, fact, read_at = now() AS now_first
 """
 
+HAND_ON: Final = """
+    WITH unread AS (
+        SELECT staff, place FROM notification AS old
+        WHERE read_at IS NULL AND handed_on_at IS NULL AND staff <> ALL($1::text[])
+            AND NOT EXISTS (
+                SELECT FROM mail
+                WHERE mail.staff = old.staff AND mail.place = old.place
+                    AND (state = 'waiting' OR EXISTS (SELECT FROM held WHERE held.id = mail.id))
+            )
+        ORDER BY staff, place LIMIT $2 FOR UPDATE SKIP LOCKED
+    )
+    UPDATE notification AS theirs SET handed_on_at = now()
+    FROM unread WHERE theirs.staff = unread.staff AND theirs.place = unread.place
+    RETURNING theirs.staff, fact, subject, urgency, matter, at,
+        EXISTS (SELECT FROM mail WHERE mail.staff = theirs.staff AND mail.place = theirs.place) AS mailed,
+        EXISTS (
+            SELECT FROM notification AS other WHERE other.fact = theirs.fact AND other.staff = ANY($1::text[])
+        ) AS known
+"""
+
+HANDED_ON: Final = "UPDATE notification SET handed_on_at = now() WHERE staff = $1 AND fact = $2"
+
 FORGET: Final = """
     DELETE FROM notification AS old
-    WHERE read_at < now() - $1::interval
+    WHERE (read_at < now() - $1::interval OR (handed_on_at < now() - $1::interval AND staff <> ALL($2::text[])))
         AND NOT EXISTS (
             SELECT FROM mail
             WHERE mail.staff = old.staff AND mail.place = old.place
@@ -173,12 +195,39 @@ async def read(connection: Connection, staff: StaffId, place: Place) -> Read | N
     return None if row is None else Read(row["subject"], FactId(row["fact"]), row["now_first"])
 
 
-async def forget(connection: Connection, kept: timedelta) -> int:
+async def hand_on(connection: Connection, present: Sequence[StaffId], limit: int) -> list[Unread]:
+    """Take up to ``limit`` notifications, oldest first, that somebody who is not ``present`` has not read, each once.
+
+    What has a mail that waits, or lies in the parking lot, is not among them.
+    """
+    found = [
+        Unread(
+            staff=StaffId(row["staff"]),
+            fact=FactId(row["fact"]),
+            subject=row["subject"],
+            urgency=Urgency(row["urgency"]),
+            matter=Matter(row["matter"]),
+            at=row["at"],
+            mailed=row["mailed"],
+            known=row["known"],
+        )
+        for row in await connection.fetch(HAND_ON, present, limit)
+    ]
+    return sorted(found, key=lambda each: each.at)
+
+
+async def handed_on(connection: Connection, staff: StaffId, fact: FactId) -> None:
+    """Say that others were told in the place of ``staff``."""
+    await connection.execute(HANDED_ON, staff, fact)
+
+
+async def forget(connection: Connection, kept: timedelta, present: Sequence[StaffId]) -> int:
     """Delete what was read longer ago than ``kept``, with its mail, and return how many went.
 
-    What has a mail that waits, or lies in the parking lot, stays.
+    So goes what was handed on of somebody who is not ``present``. What has a mail that waits, or lies in the parking
+    lot, stays.
     """
-    return int((await connection.execute(FORGET, kept)).removeprefix("DELETE "))
+    return int((await connection.execute(FORGET, kept, present)).removeprefix("DELETE "))
 
 
 def _notifications(rows: Sequence[Record]) -> list[Notification]:

@@ -4,7 +4,7 @@ from io import StringIO
 
 import pytest
 
-from shared.contracts.facts import Audience, Fact
+from shared.contracts.facts import Audience, Fact, FactCode
 from shared.staff import Role, StaffBook
 from tests.integration.notify.conftest import SITE, Node, a_fact
 from tests.integration.notify.test_telling import audit_codes, parked, replay
@@ -46,6 +46,27 @@ async def test_whoever_cannot_be_mailed_any_more_has_others_told_in_their_place(
     assert {row["staff"]: row["fact"] for row in await node.told(2)} == {"ana": fact.id, "bruno": fact.id}
     assert await audit_codes(node) == {"notification.made": 2, "notification.sent": 1}
     assert "mail.handed-on" in lines.getvalue()
+
+
+async def test_what_a_leaver_has_not_read_at_the_bell_is_told_to_the_coordinator(node: Node) -> None:
+    running = await node.start()
+    asked, informed = a_fact(assignee="ana"), a_fact(FactCode.REFERRAL_OPENED, assignee="ana")
+    known, read = a_fact(audience=Audience.CASEWORKERS), a_fact(assignee="ana")
+    await node.tell(read)
+    await node.told(1, "ana")
+    assert (await node.ask(running, "POST", "/notifications/1/read", "ana")).status_code == 204
+    await node.tell(asked, informed, known)
+    await node.told(4, "ana")
+    await node.mails("sent", 4)
+    await running.stop()
+    change_staff(node, ana=None)
+    await node.start()
+    assert {row["fact"] for row in await node.told(2, "chloe")} == {asked.id, informed.id}
+    node.pass_time(3700)
+    await node.mails("sent", 5)
+    [mail] = node.mailbox.to("chloe@ccem.example.org")
+    assert f"{SITE}/referrals/{asked.subject}" in mail.text
+    assert (await audit_codes(node))["notification.made"] == 7
 
 
 async def test_who_was_told_is_not_told_again_in_somebody_elses_place(node: Node) -> None:

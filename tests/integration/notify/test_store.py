@@ -65,7 +65,7 @@ def a_hold(mail: UUID) -> Hold:
 async def test_every_statement_fits_the_schema(pool: Pool) -> None:
     async with pool.acquire() as connection:
         gives = {store: await given_columns(connection, store) for store in (notifications, mails, listening)}
-    assert sum(map(len, gives.values())) == 18
+    assert sum(map(len, gives.values())) == 20
     assert gives[mails]["CLAIM"] == [field.name for field in fields(mails.Mail)]
     assert gives[notifications]["AFTER"] == [field.name for field in fields(notifications.Notification)]
 
@@ -144,14 +144,34 @@ async def test_what_was_read_long_ago_goes_with_its_mail_and_its_numbers_never_c
         async def left() -> list[int]:
             return [row["place"] for row in await connection.fetch("SELECT place FROM notification ORDER BY place")]
 
-        assert await notifications.forget(connection, KEEP_READ) == 1
+        assert await notifications.forget(connection, KEEP_READ, [ANA]) == 1
         assert await left() == [recent, unread, parked, waits]
         assert await connection.fetchval("SELECT count(*) FROM mail") == 3
         [lot] = await held.parked(connection)
         assert await held.drop(connection, lot.id)
-        assert await notifications.forget(connection, KEEP_READ) == 1
+        assert await notifications.forget(connection, KEEP_READ, [ANA]) == 1
         assert await left() == [recent, unread, waits]
         assert [each.place for each in await notifications.keep(connection, [telling()], AT)] == [6]
+
+
+async def test_what_somebody_has_left_unread_is_handed_on_once_and_then_goes(pool: Pool) -> None:
+    bruno, shared = StaffId("bruno"), FactId(uuid4())
+    mailed = telling()
+    async with pool.acquire() as connection:
+        told = [mailed, telling(fact=shared), telling(), telling(), telling(bruno, shared), telling(bruno)]
+        first, _shared, read, waits, *_brunos = (kept.place for kept in await notifications.keep(connection, told, AT))
+        await mails.keep(connection, [new_mail(first), new_mail(waits)], -LEASE)
+        claimed = await mails.claim(connection, LEASE, NOW)
+        assert claimed is not None
+        await mails.settle(connection, claimed.id, MailState.SENT, NOW)
+        await notifications.read(connection, ANA, read)
+        assert await notifications.hand_on(connection, [ANA, bruno], 9) == []
+        found = {each.fact: (each.mailed, each.known) for each in await notifications.hand_on(connection, [bruno], 9)}
+        assert found == {mailed.fact: (True, False), shared: (False, True)}
+        assert await notifications.hand_on(connection, [bruno], 9) == []
+        await connection.execute("UPDATE notification SET handed_on_at = handed_on_at - interval '31 days'")
+        assert await notifications.forget(connection, KEEP_READ, [ANA, bruno]) == 0, "whoever is there may read it yet"
+        assert await notifications.forget(connection, KEEP_READ, [bruno]) == 2
 
 
 @pytest.mark.parametrize(
