@@ -18,6 +18,7 @@ from .refusal import Refused
 from .store import Store
 
 OWNER_ONLY = 0o700
+AGREEMENT = ".agreement"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class Folder:
     def countersign(self, note: str, compared: Verifier | None = None) -> tuple[Agreement, Path]:
         """Sign an agreement that the partner has signed; return it, and the file to hand back to the partner.
 
+        It stands beside those before it, unless it begins when one of them does, or pins another identity.
+
         Raises:
             Refused: ``identity-differs`` unless the partner's identity in it is the one that was ``compared`` before;
                 as the agreement is read.
@@ -56,7 +59,10 @@ class Folder:
         _, other = agreement.sides(owner(verifier.name))
         if compared not in (None, other.identity):
             raise Refused("identity-differs")
-        path = self._agreement(other.organisation)
+        for before in self._agreements(other.organisation):
+            if not _pins(before, verifier, other.identity):
+                before.unlink()
+        path = self.path / f"{other.organisation}.{agreement.valid_from:%Y%m%dT%H%M%SZ}{AGREEMENT}"
         write_private(path, signed.encode())
         return agreement, path
 
@@ -71,14 +77,14 @@ class Folder:
         for path in documents:
             note = read_text(path)
             organisation = owner(read_note(note).lines[0][0])
-            agreement_path = self._agreement(organisation)
-            if not is_organisation(organisation) or not agreement_path.exists():
+            agreements = tuple(Agreement.read(read_text(each), verifier) for each in self._agreements(organisation))
+            if not agreements:
                 raise Refused("agreement-none")
-            agreement = Agreement.read(read_text(agreement_path), verifier)
-            document = KeyDocument.read(note, agreement.sides(keychain.organisation)[1].identity)
+            for agreement in agreements:
+                document = KeyDocument.read(note, agreement.sides(keychain.organisation)[1].identity)
             with store.transaction():
                 store.accept_document(organisation, document.serial, sha256(note.encode()).digest())
-            known[organisation] = Partner(agreement, document)
+            known[organisation] = Partner(agreements, document)
         return Partners(keychain.organisation, known)
 
     def store(self) -> Store:
@@ -89,8 +95,16 @@ class Folder:
     def _keys(self) -> Path:
         return self.path / "secret.keys"
 
-    def _agreement(self, organisation: str) -> Path:
-        return self.path / f"{organisation}.agreement"
+    def _agreements(self, organisation: str) -> list[Path]:
+        return sorted(self.path.glob(f"{organisation}.*{AGREEMENT}")) if is_organisation(organisation) else []
+
+
+def _pins(path: Path, own: Verifier, other: Verifier) -> bool:
+    try:
+        agreement = Agreement.read(read_text(path), own)
+    except Refused:
+        return False
+    return other in (party.identity for party in agreement.parties)
 
 
 def read_text(path: Path) -> str:

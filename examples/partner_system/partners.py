@@ -19,10 +19,20 @@ VOICES = frozenset({Purpose.SIGNING, Purpose.RECEIPT})
 
 @dataclass(frozen=True, slots=True)
 class Partner:
-    """An organisation that we have an agreement with, and its keys."""
+    """An organisation that we have agreed with, once or more often, and its keys."""
 
-    agreement: Agreement
+    agreements: tuple[Agreement, ...]
+    """At least one; all pin the same identity."""
     document: KeyDocument
+
+    def agreement(self, at: datetime) -> Agreement:
+        """Return the one that counts: the last that has begun, or the first to begin: keys.md, section 6."""
+        begun = [one for one in self.agreements if one.valid_from <= at]
+        return max(begun, key=_beginning) if begun else min(self.agreements, key=_beginning)
+
+    def last(self) -> Agreement:
+        """Return the one that begins last: after it nothing is heard any more."""
+        return max(self.agreements, key=_beginning)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +43,18 @@ class Partners:
     known: Mapping[str, Partner]
 
     def get(self, organisation: str, at: datetime) -> Partner:
-        """Return a partner, while our agreement is in force.
+        """Return a partner, while an agreement is in force.
 
         Raises:
             Refused: ``organisation-unknown``, ``agreement-none`` or ``agreement-expired``.
         """
         partner = self._known(organisation)
-        partner.agreement.check_in_force(at)
+        partner.agreement(at).check_in_force(at)
         return partner
 
-    def may_send(self, organisation: str, kind: str) -> bool:
+    def may_send(self, organisation: str, kind: str, at: datetime) -> bool:
         """Tell whether the agreement lets us send a kind of referral."""
-        ours, _ = self._known(organisation).agreement.sides(self.own)
+        ours, _ = self._known(organisation).agreement(at).sides(self.own)
         return kind in ours.may_send
 
     def hears(self, organisation: str, *types: str) -> bool:
@@ -57,7 +67,7 @@ class Partners:
         What we have to say that concludes is in codes alone.
         """
         if said.step not in CONCLUDING:
-            self._known(organisation).agreement.check_covers(said.at, at)
+            self._known(organisation).agreement(at).check_covers(said.at, at)
 
     def may_leave(self, organisation: str, kind: str, at: datetime) -> bool:
         """Tell whether an envelope with an event of this type may be sent, the first time or again: keys.md, section 6.
@@ -108,7 +118,7 @@ class Partners:
 
     def _heard(self, organisation: str, at: datetime) -> Partner:
         partner = self._known(organisation)
-        partner.agreement.check_heard(at)
+        partner.last().check_heard(at)
         return partner
 
     def _known(self, organisation: str) -> Partner:
@@ -116,3 +126,7 @@ class Partners:
         if partner is None:
             raise Refused("organisation-unknown")
         return partner
+
+
+def _beginning(agreement: Agreement) -> datetime:
+    return agreement.valid_from

@@ -40,7 +40,7 @@ class Voice:
         if known:
             return known.id, list(self._resume(known, file, to, at))
         self._partners.get(to, at)
-        if not self._partners.may_send(to, file.kind()):
+        if not self._partners.may_send(to, file.kind(), at):
             raise Refused("kind-not-agreed")
         if not self._partners.hears(to, *WITH_AN_OFFER):
             raise Refused("event-type-unheard")

@@ -30,7 +30,7 @@ from shared.sealing.documents import parse_identity
 from shared.sealing.key_document import open_key_document
 from shared.sealing.receipts import verify_receipt
 from shared.sealing.suites import KeyKind
-from tests.support.day_centre import CENTRE, HOUSE, Acquainted, House, acquaint, prepared, said
+from tests.support.day_centre import CENTRE, HOUSE, Acquainted, House, acquaint, agreement_signed_by, prepared, said
 from tests.support.vectors import VECTORS
 
 NOW = datetime.now(UTC)
@@ -154,6 +154,10 @@ def test_a_receipt_that_is_refused(vector: dict[str, str]) -> None:
     assert refused.value.code == vector["code"]
 
 
+def agreement_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"{HOUSE}.*.agreement"))
+
+
 # The two, on paper: each with keys, documents and an agreement that its own code made.
 
 
@@ -165,7 +169,7 @@ def two(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 def test_our_code_accepts_its_key_document_and_its_countersignature(two: Acquainted) -> None:
     own, house = two.centre.folder.path, two.house
     identity = parse_identity(HOUSE, house.identity.vkey)
-    agreement, centre = open_agreement((own / f"{HOUSE}.agreement").read_text(), HOUSE, identity)
+    agreement, centre = open_agreement(agreement_files(own)[0].read_text(), HOUSE, identity)
     assert str(centre) == (own / f"{CENTRE}.vkey").read_text().strip()
     assert agreement.partner_of(HOUSE).organisation == CENTRE
     document = open_key_document((own / f"{CENTRE}.keys").read_text(), CENTRE, centre)
@@ -250,12 +254,40 @@ def test_an_agreement_is_countersigned_only_if_it_is_right(tmp_path: Path) -> No
         with pytest.raises(Refused) as refused:
             own.countersign(wrong, compared)
         assert refused.value.code == code
-        assert not (own.path / f"{HOUSE}.agreement").exists()
+        assert agreement_files(own.path) == []
     _, path = own.countersign(note, read_vkey(house.identity.vkey))
     once = path.read_text()
     assert own.countersign(once)[1].read_text() == once
     with pytest.raises(DocumentError):
         open_agreement(note, HOUSE, parse_identity(HOUSE, house.identity.vkey))
+
+
+def test_a_renewal_stands_beside_what_it_renews_and_counts_once_it_begins(tmp_path: Path) -> None:
+    both = acquaint(tmp_path, Kind.X25519, KeyKind.X25519)
+    folder, keychain, house = both.centre.folder, both.centre.folder.keychain(), both.house
+    _, identity = keychain.identity()
+    ends = {"begins": timedelta(days=20), "ends": timedelta(days=60)}
+    folder.countersign(agreement_signed_by(house.identity, CENTRE, identity.vkey, may_send=(), **ends))
+    assert len(agreement_files(folder.path)) == 2
+    partners = folder.partners(keychain, [both.house_keys], both.centre.store)
+
+    def at(days: int) -> tuple[bool, bool]:
+        moment = NOW + timedelta(days=days)
+        concluding = partners.may_leave(HOUSE, "referral.withdrawn.v1", moment)
+        return partners.may_send(HOUSE, "transfer", moment), concluding
+
+    partners.get(HOUSE, NOW + timedelta(days=40))
+    assert {days: at(days) for days in (-2, 19, 21, 61, 115, 117)} == {
+        -2: (True, True),
+        19: (True, True),
+        21: (False, True),
+        61: (False, True),
+        115: (False, True),
+        117: (False, False),
+    }
+    another = House.build(tmp_path / "another", KeyKind.X25519)
+    _, path = folder.countersign(another.signed_agreement(identity.vkey))
+    assert agreement_files(folder.path) == [path], "another identity ends what was agreed with the one before"
 
 
 def test_keys_are_renewed_and_the_identity_stays(tmp_path: Path) -> None:
@@ -295,7 +327,7 @@ def test_the_commands_make_partners(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert (code, refused["code"]) == (2, "identity-differs")
     identity.write_text(house.identity.vkey)
     code, signed = run("agree", "--agreement", str(agreement), "--partner-identity", str(identity))
-    assert (code, signed["file"], signed[HOUSE]) == (0, f"{HOUSE}.agreement", house.identity.vkey)
+    assert (code, signed["file"], signed[HOUSE]) == (0, agreement_files(folder)[0].name, house.identity.vkey)
     open_agreement((folder / signed["file"]).read_text(), HOUSE, parse_identity(HOUSE, house.identity.vkey))
     refer = ("--partner-keys", str(identity), "--referral", str(identity))
     for wrong, expected in (
@@ -335,10 +367,10 @@ def test_what_comes_at_the_wrong_time_is_refused(code: str, days: int, two: Acqu
         for key in document.keys
     )
     agreement = Agreement.read(
-        (two.centre.folder.path / f"{HOUSE}.agreement").read_text(),
+        agreement_files(two.centre.folder.path)[0].read_text(),
         read_vkey((two.centre.folder.path / f"{CENTRE}.vkey").read_text()),
     )
-    partners = Partners(CENTRE, {HOUSE: Partner(agreement, replace(document, keys=ever))})
+    partners = Partners(CENTRE, {HOUSE: Partner((agreement,), replace(document, keys=ever))})
     with pytest.raises(Refused) as refused:
         partners.admit(parcel.raw, parcel.labels, NOW + timedelta(days=days))
     assert refused.value.code == code

@@ -299,8 +299,9 @@ def known_as(two: Acquainted, *, until: datetime | None = None, hears: Collectio
     centre = two.centre
     keychain = centre.folder.keychain()
     known = centre.folder.partners(keychain, [two.house_keys], centre.store).known[HOUSE]
-    agreement = replace(known.agreement, valid_until=until or known.agreement.valid_until)
-    partner = Partner(agreement, replace(known.document, hears=tuple(hears)))
+    [agreement] = known.agreements
+    agreement = replace(agreement, valid_until=until or agreement.valid_until)
+    partner = Partner((agreement,), replace(known.document, hears=tuple(hears)))
     centre.desk = Desk(keychain, Partners(keychain.organisation, {HOUSE: partner}), centre.store)
 
 

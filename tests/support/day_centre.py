@@ -203,22 +203,28 @@ def become_partners(
     return house_keys
 
 
-def agreement_signed_by(house: Identity, centre: OrganisationId, centre_vkey: str) -> str:
-    """Return an agreement with the centre that the other side alone has signed."""
+def agreement_signed_by(
+    house: Identity,
+    centre: OrganisationId,
+    centre_vkey: str,
+    *,
+    begins: timedelta = -DAY,
+    ends: timedelta = 30 * DAY,
+    may_send: tuple[ReferralKind, ...] = tuple(sorted(ReferralKind)),
+) -> str:
+    """Return an agreement with the centre that the other side alone has signed; its times count from now."""
     now = datetime.now(UTC).replace(microsecond=0)
     parties = (
         Party(
             organisation=centre,
             kind=RecipientKind.SUPPORT,
             identity=centre_vkey,
-            may_send=tuple(sorted(ReferralKind)),
+            may_send=may_send,
         ),
         Party(organisation=house.organisation, kind=RecipientKind.SUPPORT, identity=house.vkey, may_send=()),
     )
     first, second = sorted(parties, key=lambda party: party.organisation)
-    agreement = Agreement(
-        parties=(first, second), valid_from=now - DAY, valid_until=now + 30 * DAY, transfer_basis=None
-    )
+    agreement = Agreement(parties=(first, second), valid_from=now + begins, valid_until=now + ends, transfer_basis=None)
     return sign_document(FORM, agreement, [note_signer(house.organisation, KeyPurpose.IDENTITY, house.key)])
 
 
