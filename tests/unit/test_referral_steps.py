@@ -1,7 +1,7 @@
 """What a step needs besides its name: every place that must know it, so that a new one is told what it lacks."""
 
 import ast
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Final, get_args
 
@@ -10,40 +10,28 @@ import pytest
 from examples.partner_system import event_data as example_data
 from examples.partner_system import lanes as example
 from services.referral.domain.life import ONLY_HEARD, STEPS, TABLE, Side
-from services.referral.domain.moves import codes_of, contents
+from services.referral.domain.moves import codes_of, contents, has_words
 from services.referral.domain.retelling import RETOLD
+from services.referral.store.papers import MODELS
 from shared.contracts.codes import Step
 from shared.contracts.entries import EntryCode
+from shared.contracts.event import type_of
 from shared.contracts.event_data import EventData
 from shared.contracts.exchange import EVENTS
 from shared.contracts.facts import FactCode
+from shared.contracts.heard import HEARD
 from tests.architecture.tree import REPOSITORY
+from tests.contract.test_partner_events import DATA as READ_ALIKE
 from tests.contract.test_referral_descriptions import SAID_BY_STAFF
+from tests.contract.test_released_events import RELEASED
 from tests.e2e.test_two_nodes import COMMANDS as PLAYED
 from tests.support.referrals import BY_STEP, data_of
+from tests.unit.test_contracts_schemas import EXAMPLES, happened, kept_at_the_desk, kept_by_partners, rows
+from tests.unit.test_notify_domain import FACTS
+from tests.unit.test_referral_agreed import IN_CODES
 from tests.unit.test_referral_possible import COMMANDS
-
-OF_EVERY_STEP: Mapping[str, Collection[str]] = {
-    "a code in EntryCode, shared/contracts/entries.py": {code.removeprefix("referral.") for code in EntryCode},
-    "a transition in TABLE, services/referral/domain/life.py": {step for _, step in TABLE},
-}
-OF_WHAT_STAFF_HEAR: Mapping[str, Collection[str]] = {
-    "a code in FactCode, shared/contracts/facts.py": {code.removeprefix("referral.") for code in FactCode},
-}
-SAID = get_args(EventData)
-OF_WHAT_TRAVELS: Mapping[str, Collection[str]] = {
-    "its row in STEPS, services/referral/domain/life.py": STEPS.keys(),
-    "its event in LifeEvent, shared/contracts/exchange.py": EVENTS.keys(),
-    "what it says in EventData, shared/contracts/event_data.py": {
-        step for step, event in EVENTS.items() if data_of(event) in SAID
-    },
-    "its way back in RETOLD, services/referral/domain/retelling.py": RETOLD.keys(),
-    "an example in DATA, tests/support/referrals.py": BY_STEP.keys(),
-    "its place in Step, examples/partner_system/lanes.py": {
-        step.removeprefix("referral.").removesuffix(".v1") for step in example.Step
-    },
-}
-
+from tests.unit.test_referral_table import ANSWERS, CELLS, drawn
+from tests.unit.test_referral_table import PAGE as DRAWING
 
 DOMAIN: Final = "services/referral/domain"
 ROUTES: Final = "services/referral/routes/referrals.py"
@@ -95,7 +83,60 @@ def known(rule: Callable[[EventData], object]) -> set[Step]:
     return found
 
 
-OF_WHAT_STAFF_SAY: Mapping[str, Collection[str]] = {
+THEIRS: Final = "examples/partner_system"
+PAGE: Final = "docs/protocol/events.md"
+
+
+def theirs(steps: Iterable[example.Step]) -> set[str]:
+    """Return steps of the example by the names that they have here."""
+    return {step.removeprefix("referral.").removesuffix(".v1") for step in steps}
+
+
+def tails(codes: Iterable[str]) -> set[str]:
+    """Return the codes of steps without what stands before each."""
+    return {code.removeprefix("referral.") for code in codes}
+
+
+Places = Mapping[str, Collection[str]]
+"""Which steps each place knows. A place ends in its file, or in two where either may have it."""
+
+OF_EVERY_STEP: Places = {
+    "a code in EntryCode, shared/contracts/entries.py": tails(EntryCode),
+    f"a transition in TABLE, {DOMAIN}/life.py": {step for _, step in TABLE},
+    "its arrows in the drawing, docs/architecture/referral-life.md": {
+        step for _, step, _, _ in drawn(DRAWING.read_text(encoding="utf-8"))
+    },
+    f"its rows in section 3, {PAGE}": {step for _, step, _, _ in rows()},
+}
+OF_WHAT_STAFF_HEAR: Places = {
+    "a code in FactCode, shared/contracts/facts.py": tails(FactCode),
+    "whether it is mailed, in FACTS, tests/unit/test_notify_domain.py": tails(FACTS.split()),
+}
+OF_WHAT_TRAVELS: Places = {
+    "its rows in TABLE and STEPS, tests/unit/test_referral_table.py": ANSWERS.keys() & {step for _, step in CELLS},
+    f"its row in STEPS, {DOMAIN}/life.py": STEPS.keys(),
+    "what it says in EventData, shared/contracts/event_data.py": {
+        step for step, event in EVENTS.items() if data_of(event) in get_args(EventData)
+    },
+    "its event in LifeEvent, shared/contracts/exchange.py": EVENTS.keys(),
+    "its type in LATER, shared/contracts/heard.py": {step for step, event in EVENTS.items() if type_of(event) in HEARD},
+    "the digest of its schema in RELEASED, tests/contract/test_released_events.py": {
+        step for step, event in EVENTS.items() if type_of(event) in RELEASED
+    },
+    "an example in DATA, tests/support/referrals.py": BY_STEP.keys(),
+    f"its codes in `codes_of`, {DOMAIN}/moves.py": known(codes_of),
+    f"its papers in `contents`, {DOMAIN}/moves.py": known(contents),
+    f"each paper's model in KEPT_WHOLE or MODELS, {DOMAIN}/moves.py or services/referral/store/papers.py": {
+        step for step in known(contents) if contents(BY_STEP[step]).keys() <= MODELS.keys()
+    },
+    f"its way back in RETOLD, {DOMAIN}/retelling.py": RETOLD.keys(),
+    f"its description in section 6 with an example, {PAGE}": tails(
+        each["type"].removesuffix(".v1") for each in EXAMPLES
+    ),
+    f"its place in Step, {THEIRS}/lanes.py": theirs(example.Step),
+    f"its transitions in TABLE, {THEIRS}/lanes.py": theirs(step for _, step in example.TABLE),
+}
+OF_WHAT_STAFF_SAY: Places = {
     f"its command, which returns what `say` returns, {DOMAIN}/receiving.py or {DOMAIN}/sending.py": commands().values(),
     f"its route, {ROUTES}": routes().values(),
     "its route's name in SAID_BY_STAFF, tests/contract/test_referral_descriptions.py": {
@@ -104,38 +145,58 @@ OF_WHAT_STAFF_SAY: Mapping[str, Collection[str]] = {
     "its command in COMMANDS, tests/e2e/test_two_nodes.py": {step for name, step in routes().items() if name in PLAYED},
     "its command in COMMANDS, tests/unit/test_referral_possible.py": COMMANDS.keys(),
 }
-OF_WHAT_IS_KEPT: Mapping[str, Collection[str]] = {
-    f"its codes in `codes_of`, {DOMAIN}/moves.py": known(codes_of),
-    f"its papers in `contents`, {DOMAIN}/moves.py": known(contents),
-}
-OF_WHAT_A_RECEIVER_SAYS: Mapping[str, Collection[str]] = {
-    "what its data may hold in DATA, examples/partner_system/event_data.py": {
-        step.removeprefix("referral.").removesuffix(".v1") for step in example_data.DATA
+OF_WHAT_A_RECEIVER_SAYS: Places = {
+    f"if a receiver says it: what its data may hold in DATA, {THEIRS}/event_data.py": theirs(example_data.DATA),
+    "if a receiver says it: data that may be and that may not in DATA, tests/contract/test_partner_events.py": {
+        step for step, _ in READ_ALIKE
     },
+}
+OF_WHAT_A_SENDER_SAYS: Places = {
+    f"if a sender says it: its place in SENDERS, {THEIRS}/lanes.py": theirs(example.SENDERS)
+}
+OF_WHAT_HAPPENED: Places = {
+    f"if it happened: its name in rule 3 of section 5, {PAGE}": happened(),
+    f"if it happened: its place in HAPPENED, {THEIRS}/lanes.py": theirs(example.HAPPENED),
+}
+OF_WHAT_IS_KEPT: Places = {
+    "if it is kept: an example without a word in IN_CODES, tests/unit/test_referral_agreed.py": {
+        step for step, data in IN_CODES.items() if not has_words(data)
+    },
+    f"if it is kept: its place in CONCLUDING, {THEIRS}/lanes.py": theirs(example.CONCLUDING),
+    "if it is kept: its name in section 6, docs/protocol/keys.md": kept_by_partners(),
+    "if it is kept: its name, docs/architecture/referral.md": kept_at_the_desk(),
 }
 
 
 def lacking(step: str) -> list[str]:
-    """Return what a step of this name lacks. Staff hear of an offer as *received*, which only a receipt says."""
-    wanted = dict(OF_EVERY_STEP)
-    if step != Step.OFFERED:
-        wanted |= OF_WHAT_STAFF_HEAR
-    if step != Step.RECEIVED:
-        wanted |= {**OF_WHAT_TRAVELS, **OF_WHAT_IS_KEPT}
-    if step not in {Step.RECEIVED, Step.OFFERED, *ONLY_HEARD}:  # an offer is made about a case, and makes the referral
-        wanted |= OF_WHAT_STAFF_SAY
-    if step not in {each for each, traits in STEPS.items() if traits.said_by is Side.SENDER} | {Step.RECEIVED}:
-        wanted |= OF_WHAT_A_RECEIVER_SAYS
-    return [place for place, known in wanted.items() if step not in known]
+    """Return what a step of this name lacks. Staff hear of an offer as *received*, which only a receipt says.
+
+    Of a step that has no row in ``STEPS`` yet, anything may be true.
+    """
+    traits = next((traits for each, traits in STEPS.items() if each == step), None)
+    travels, said = step != Step.RECEIVED, step not in {Step.RECEIVED, Step.OFFERED, *ONLY_HEARD}
+    wanted: list[tuple[Places, bool]] = [
+        (OF_EVERY_STEP, True),
+        (OF_WHAT_STAFF_HEAR, step != Step.OFFERED),
+        (OF_WHAT_TRAVELS, travels),
+        (OF_WHAT_STAFF_SAY, said),  # an offer is made about a case, and makes the referral
+        (OF_WHAT_A_RECEIVER_SAYS, travels and (traits is None or traits.said_by is Side.RECEIVER)),
+        (OF_WHAT_A_SENDER_SAYS, travels and (traits is None or traits.said_by is Side.SENDER)),
+        (OF_WHAT_HAPPENED, travels and (traits is None or traits.happened)),
+        (OF_WHAT_IS_KEPT, travels and (traits is None or traits.patient)),
+    ]
+    return [place for places, holds in wanted if holds for place, known in places.items() if step not in known]
 
 
 PLACES: Final = {
     **OF_EVERY_STEP,
     **OF_WHAT_STAFF_HEAR,
     **OF_WHAT_TRAVELS,
-    **OF_WHAT_IS_KEPT,
     **OF_WHAT_STAFF_SAY,
     **OF_WHAT_A_RECEIVER_SAYS,
+    **OF_WHAT_A_SENDER_SAYS,
+    **OF_WHAT_HAPPENED,
+    **OF_WHAT_IS_KEPT,
 }
 _, _, _recipes = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("### A transition\n")
 RECIPE: Final = _recipes.partition("### A fact within a node\n")[0]

@@ -69,6 +69,7 @@ def cells() -> dict[tuple[str, str], tuple[str, str]]:
 
 
 CELLS = cells()
+ANSWERS = {step: answers for step, *answers in (line.split() for line in STEPS.strip().splitlines()[1:])}
 EVERY = [(status, step, side) for status in Status for step in EVENTS if step is not Step.OFFERED for side in Side]
 
 
@@ -124,10 +125,7 @@ def test_the_table_has_no_other_cell() -> None:
 
 
 def test_a_step_is_of_the_kind_that_referral_workers_say() -> None:
-    rows = [line.split() for line in STEPS.strip().splitlines()[1:]]
-    assert {step.value: [kind.said_by, *map(shown, kind[1:])] for step, kind in life.STEPS.items()} == {
-        step: answers for step, *answers in rows
-    }
+    assert {step.value: [kind.said_by, *map(shown, kind[1:])] for step, kind in life.STEPS.items()} == ANSWERS
 
 
 def shown(answer: object) -> object:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import date
 from enum import StrEnum
+from types import MappingProxyType
 from typing import assert_never
 
 from services.referral.domain.lanes import Move
@@ -31,6 +32,18 @@ from shared.contracts.exchange import ReferralEvent
 from shared.contracts.ids import CaseId, Organisation
 from shared.contracts.packet import Packet
 from shared.contracts.personal import Personal
+
+KEPT_WHOLE: Mapping[type[EventData], PaperName] = MappingProxyType(
+    {
+        AskedData: PaperName.QUESTION,
+        DeclinedData: PaperName.DECLINE,
+        RedirectedData: PaperName.REDIRECT,
+        MissedData: PaperName.MISS,
+        ProgressedData: PaperName.PROGRESS,
+        ClosedData: PaperName.CLOSING,
+    }
+)
+"""What is one paper as it was said, under this name."""
 
 
 def move_of(event: ReferralEvent) -> Move:
@@ -94,7 +107,7 @@ def contents(data: EventData) -> dict[Category | PaperName, Personal]:
         case AcceptedData() | RescheduledData():
             return {PaperName.MEETING: data.meeting}
         case AskedData() | DeclinedData() | RedirectedData() | MissedData() | ProgressedData() | ClosedData():
-            return {_KEPT_WHOLE[type(data)]: data}
+            return {KEPT_WHOLE[type(data)]: data}
         case OpenedData() | ArrivedData() | WithdrawnData() | ConsentWithdrawnData():
             return {}
         case _:
@@ -102,15 +115,6 @@ def contents(data: EventData) -> dict[Category | PaperName, Personal]:
 
 
 _AN_ORGANISATION = Organisation | None
-
-_KEPT_WHOLE: Mapping[type[EventData], PaperName] = {
-    AskedData: PaperName.QUESTION,
-    DeclinedData: PaperName.DECLINE,
-    RedirectedData: PaperName.REDIRECT,
-    MissedData: PaperName.MISS,
-    ProgressedData: PaperName.PROGRESS,
-    ClosedData: PaperName.CLOSING,
-}
 
 
 def _packet(packet: Packet | None) -> dict[Category | PaperName, Personal]:

@@ -12,19 +12,12 @@ from typing import Final
 from uuid import UUID
 
 from services.referral.domain.life import Side
+from services.referral.domain.moves import KEPT_WHOLE
 from services.referral.domain.retelling import Papers
 from services.referral.domain.ruling import Note, Paper, PaperName
 from services.referral.known import Folder
 from shared.contracts.codes import Category
-from shared.contracts.event_data import (
-    AskedData,
-    ClosedData,
-    DeclinedData,
-    Meeting,
-    MissedData,
-    ProgressedData,
-    RedirectedData,
-)
+from shared.contracts.event_data import Meeting
 from shared.contracts.packet import (
     Administrative,
     Documents,
@@ -77,14 +70,9 @@ MODELS: Final[Mapping[str, type[Personal]]] = MappingProxyType(
         Category.DOCUMENTS: Documents,
         PaperName.IDENTITY_REASON: Note,
         PaperName.ANSWER: Note,
-        PaperName.QUESTION: AskedData,
         PaperName.MEETING: Meeting,
-        PaperName.DECLINE: DeclinedData,
-        PaperName.REDIRECT: RedirectedData,
-        PaperName.MISS: MissedData,
-        PaperName.PROGRESS: ProgressedData,
-        PaperName.CLOSING: ClosedData,
         PaperName.REPORT: ReportTakenData,
+        **{name: model for model, name in KEPT_WHOLE.items()},
     },
 )
 """What a paper of each name holds."""
