@@ -96,13 +96,9 @@ class OutgoingMail:
         if not found.today.agreed and awaits_agreement(referral, sent.n, at):
             return None
         event = leaving(referral, sent.n, found.papers, at, found.today)
-        whole = event is not None and event == retold(referral, sent.n, found.papers) and known is found.known
+        whole = event == retold(referral, sent.n, found.papers) and known is found.known
         if (whole or sent.emptied) and at < expires:
             return letter
-        if event is None:
-            await outbox.confirm(connection, [letter.id])
-            log.warning("letter.dropped", message_id=letter.id, referral_id=referral.id)
-            return None
         replaced = await self._replace(connection, letter, event, at, emptied=not whole)
         if replaced is not None:
             await _note(connection, found, event, at)

@@ -23,7 +23,7 @@ from shared.contracts.codes import (
     WithdrawReason,
 )
 from shared.contracts.ids import Organisation
-from shared.contracts.packet import IDENTIFYING, Packet
+from shared.contracts.packet import IDENTIFYING, NOTHING_DISCLOSED, Packet
 from shared.contracts.personal import Moment, Personal, Text, Word, refuse_together
 
 
@@ -81,7 +81,8 @@ class OfferedData(Personal):
 
     @model_validator(mode="after")
     def _has_a_summary(self) -> Self:
-        if self.packet.summary is None:
+        """Refuse an offer of nobody knows whom, but for one that is said again and may not say it any more."""
+        if self.packet.summary is None and self.packet != NOTHING_DISCLOSED:
             refuse_together("summary-missing", "packet.summary")
         _refuse_identity_without_reason(self.packet, self.identity_reason)
         return self

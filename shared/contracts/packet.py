@@ -332,3 +332,6 @@ class Packet(Personal):
 
 
 _CATEGORY = {category.value: category for category in Category}
+
+NOTHING_DISCLOSED = Packet(health=Health())
+"""A packet must have a category; this one says nothing of anybody. It stands in an event whose words may not leave."""

@@ -8,7 +8,8 @@ from services.referral.domain.hearing import hear, hear_offer, hear_receipt
 from services.referral.domain.life import FEEDBACK, SAID_BY, Side
 from services.referral.domain.referral import Referral
 from services.referral.domain.ruling import Ruling
-from services.referral.domain.saying import news_allowed, say
+from services.referral.domain.saying import say
+from services.referral.domain.terms import news_allowed
 from shared.contracts.codes import EVERY_KIND, ReferralKind, Status, Step
 from shared.contracts.event_data import EventData
 from shared.contracts.exchange import EVENTS, ReferralEvent, ReferralOffered

@@ -171,6 +171,7 @@ def test_before_acceptance_nothing_identifies_without_a_reason(category: Categor
         (DisclosedData, {"packet": Packet(), "terms": {"purposes": ["support"]}}),
         (DisclosedData, {"packet": packet(), "terms": {"purposes": []}}),
         (OfferedData, {**dict(BY_STEP[OFFER.step]), "packet": Packet()}),
+        (OfferedData, {**dict(BY_STEP[OFFER.step]), "packet": only(Category.HEALTH)}),
         (Identity, {"given_names": CANARY, "born": "1990-01-01"}),
         (SafeContact, {}),
         (SafeContact, {"do_not_contact": True, "channels": [{"channel": "somebody", "through": CANARY}]}),

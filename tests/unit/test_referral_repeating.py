@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from services.referral.domain.hearing import hear, hear_receipt
+from services.referral.domain.hearing import hear, hear_offer, hear_receipt
 from services.referral.domain.leaving import Today
 from services.referral.domain.life import SAID_BY, STEPS, TABLE, Side
 from services.referral.domain.moves import move_of, papers_of
@@ -23,13 +23,36 @@ from services.referral.domain.repeating import (
 from services.referral.domain.retelling import NO_WORDS, retold
 from services.referral.domain.ruling import Ruling, Tell
 from services.referral.domain.saying import say
-from shared.contracts.codes import Category, Outcome, RecipientKind, Status, Step
+from shared.contracts.codes import (
+    EVERY_KIND,
+    Category,
+    DeclinedBy,
+    DeclineReason,
+    Outcome,
+    RecipientKind,
+    Status,
+    Step,
+)
 from shared.contracts.event import encode
-from shared.contracts.event_data import ClosedData, Terms
-from shared.contracts.exchange import EVENTS, ReferralEvent
+from shared.contracts.event_data import ClosedData, DeclinedData, Terms
+from shared.contracts.exchange import EVENTS, ReferralEvent, ReferralOffered, decode
+from shared.contracts.packet import NOTHING_DISCLOSED
 from shared.contracts.personal import Personal
 from tests.support.referral_pairs import NAMES, Pair, at_status
-from tests.support.referrals import BY_STEP, CANARY, NOON, act, grant, offered, state, today, told
+from tests.support.referrals import (
+    BRUSSELS,
+    BY_STEP,
+    CANARY,
+    NOON,
+    RECEIVER,
+    SENDER,
+    act,
+    grant,
+    offered,
+    state,
+    today,
+    told,
+)
 
 DAY = timedelta(days=1)
 WAITING = [step for step, traits in STEPS.items() if not traits.patient]
@@ -120,7 +143,6 @@ def test_what_is_said_again_says_the_same_and_changes_nothing(status: Status, st
     ruling = pair.say(side, step)
     event, copy = told(ruling), pair.copy(side)
     retelling = retold(copy, event.n, papers(ruling)[event.n] if ruling.papers else {})
-    assert retelling is not None
     assert encode(retelling) == encode(event)
     assert {paper.name: paper.content for paper in papers_of(retelling, copy.case)} == (
         {paper.name: paper.content for paper in ruling.papers}
@@ -130,17 +152,11 @@ def test_what_is_said_again_says_the_same_and_changes_nothing(status: Status, st
     assert hear(before, retelling, NAMES[side], act(NAMES[side.other])) == Ruling()
 
 
-@pytest.mark.parametrize("step", [step for step in BY_STEP if step is not Step.OFFERED])
+@pytest.mark.parametrize("step", BY_STEP)
 def test_without_its_papers_an_event_keeps_its_number_and_its_codes_and_says_nothing(step: Step) -> None:
-    status = next(status for status, possible in SAID if possible is step)
-    pair = at_status(status)
-    ruling = pair.say(SAID_BY[step], step)
+    referral, _, ruling = unproved(step)
     event = told(ruling)
-    emptied = retold(pair.copy(SAID_BY[step]), event.n, {})
-    if step in (Step.DECLINED, Step.REDIRECTED):
-        assert emptied is None, "its words are what it says; they always may leave"
-        return
-    assert emptied is not None
+    emptied = retold(referral, event.n, {})
     assert CANARY.encode() not in encode(emptied)
     assert move_of(emptied) == move_of(event)
 
@@ -177,10 +193,9 @@ def test_words_go_again_only_while_the_terms_run() -> None:
     referral = replace(state(sent), terms=Terms(purposes=state(sent).terms.purposes, until=until))
     _, events = again(referral, papers(sent), timedelta(minutes=59))
     assert [event.step for event in events] == [Step.OFFERED]
-    ruling = say_again(referral, papers(sent), act(at=until), today())
-    assert ruling.says == ()
-    assert [(line.code, line.detail["reason"]) for line in ruling.entries] == [("referral.unsaid", "ended")]
-    assert not state(ruling).repeats, "an offer that may not leave is given up"
+    later, (emptied,) = again(referral, papers(sent), timedelta(hours=1))
+    assert CANARY.encode() not in encode(emptied)
+    assert set(later.repeats) == {1}, "until it is proved"
 
 
 REFUSED_TODAY = [
@@ -210,10 +225,11 @@ def test_words_in_no_category_rest_on_the_summary(step: Step) -> None:
     assert CANARY.encode() not in encode(tell.event)
 
 
-def test_an_offer_that_would_be_refused_today_is_given_up() -> None:
+def test_an_offer_that_would_be_refused_today_says_nothing_of_anybody() -> None:
     referral, own, _ = unproved(Step.OFFERED)
-    ruling = say_again(referral, own, act(at=NOON + DAY), today(kind=RecipientKind.IMMIGRATION))
-    assert (ruling.says, dict(state(ruling).repeats)) == ((), {})
+    (tell,) = say_again(referral, own, act(at=NOON + DAY), today(kind=RecipientKind.IMMIGRATION)).tells
+    assert isinstance(tell.event, ReferralOffered)
+    assert tell.event.data.packet == NOTHING_DISCLOSED
 
 
 def test_what_a_receiver_says_rests_on_no_grant_of_its_own() -> None:
@@ -249,6 +265,25 @@ def test_consent_that_is_taken_back_waits_for_no_agreement_nor_does_what_stands_
     assert [event.step for event in events] == [step, Step.CONSENT_WITHDRAWN]
 
 
+@pytest.mark.parametrize("step", [Step.DECLINED, Step.REDIRECTED, Step.MISSED])
+def test_without_an_agreement_what_the_sender_must_know_goes_at_once_and_without_its_note(step: Step) -> None:
+    referral, own, sent = unproved(step)
+    (whole,), (emptied,) = again(referral, own)[1], again(referral, own, agreed=False)[1]
+    assert whole == told(sent)
+    assert move_of(emptied) == move_of(whole)
+    assert CANARY.encode() not in encode(emptied)
+
+
+@pytest.mark.parametrize("note", [CANARY, None])
+def test_a_day_is_no_word(note: str | None) -> None:
+    until = (NOON + DAY).date()
+    data = DeclinedData(reason=DeclineReason.WAITING_LIST, by=DeclinedBy.PROVIDER, until=until, note=note)
+    said = say(at_status(Status.OPENED).receiver, act(), EVENTS[Step.DECLINED], data)
+    ruling = say_again(state(said), papers(said), act(at=NOON + DAY), today(agreed=False))
+    assert [tell.event.data for tell in ruling.tells] == [data.model_copy(update={"note": None})]
+    assert [line.detail["words"] for line in ruling.entries] == ["left" if note is None else "emptied"]
+
+
 def test_news_does_not_wait_for_an_agreement_once_the_person_has_left() -> None:
     pair = at_status(Status.ARRIVED)
     news, left = pair.say(Side.RECEIVER, Step.PROGRESSED), pair.say(Side.RECEIVER, Step.CLOSED)
@@ -257,18 +292,24 @@ def test_news_does_not_wait_for_an_agreement_once_the_person_has_left() -> None:
     assert CANARY.encode() not in b"".join(map(encode, events))
 
 
-def test_an_offer_whose_terms_have_run_out_is_given_up_without_an_agreement_too() -> None:
-    referral, own, _ = unproved(Step.OFFERED)
-    over = replace(referral, terms=Terms(purposes=referral.terms.purposes, until=NOON + timedelta(hours=1)))
-    later, events = again(over, own, agreed=False)
-    assert (events, dict(later.repeats)) == ([], {})
-
-
-def test_a_withdrawn_offer_is_not_made_again() -> None:
-    pair = Pair.of(offered())
-    ends = pair.say(Side.SENDER, Step.WITHDRAWN)
-    _, events = again(pair.sender, papers(offered(), ends))
-    assert [event.step for event in events] == [Step.WITHDRAWN]
+@pytest.mark.parametrize("agreed", [True, False])
+@pytest.mark.parametrize("step", [Step.WITHDRAWN, Step.CONSENT_WITHDRAWN])
+def test_whoever_never_had_a_withdrawn_offer_hears_that_it_is_withdrawn_and_waits_for_nothing(
+    step: Step, *, agreed: bool
+) -> None:
+    sent = offered()
+    pair = Pair.of(sent)
+    ends = pair.say(Side.SENDER, step)
+    assert told(ends).n == 2
+    _, (offer, withdrawal) = again(pair.sender, papers(sent, ends), agreed=agreed)
+    assert CANARY.encode() not in encode(offer)
+    assert decode(encode(offer)) == offer, "a partner can read it"
+    assert isinstance(offer, ReferralOffered)
+    late = act(at=NOON + DAY)
+    taken = hear_offer(offer, SENDER, RECEIVER, late, case=pair.receiver.case, hours=BRUSSELS, kinds=EVERY_KIND)
+    heard = hear(state(taken), withdrawal, SENDER, late)
+    assert isinstance(heard, Ruling)
+    assert state(heard).status is Status.WITHDRAWN
 
 
 @pytest.mark.parametrize("status", Status)
@@ -298,16 +339,17 @@ def test_a_whole_lane_is_said_again_though_all_of_it_is_proved() -> None:
 
 
 @pytest.mark.parametrize("step", [Step.PROGRESSED, Step.CLOSED])
-def test_how_the_person_is_goes_again_without_a_word_when_consent_was_taken_back_or_the_terms_ended(step: Step) -> None:
+def test_how_the_person_is_goes_again_without_a_word_when_the_person_does_not_let_it_flow_back(step: Step) -> None:
     """What has happened is true all the same, so that its codes go."""
     pair = at_status(Status.ARRIVED)
     said = pair.say(Side.RECEIVER, step)
     running, own = pair.receiver, papers(said)
     assert CANARY.encode() in encode(again(running, own)[1][0])
-    ended = replace(running, terms=Terms(purposes=running.terms.purposes, until=NOON))
+    silent = replace(running, terms=Terms(purposes=running.terms.purposes, feedback=False))
+    ended = replace(running, terms=Terms(purposes=running.terms.purposes, until=NOON, feedback=True))
     pair.deliver(Side.RECEIVER, told(pair.say(Side.SENDER, Step.CONSENT_WITHDRAWN)))
     assert (Side.RECEIVER, told(said).n) not in pair.receiver.standing.superseded
-    for referral in (ended, pair.receiver):
+    for referral in (silent, ended, pair.receiver):
         _, events = again(referral, own)
         assert [event.step for event in events] == [step]
         assert CANARY.encode() not in encode(events[0])
@@ -318,7 +360,6 @@ def test_an_outcome_goes_without_its_words_and_with_a_stroke_only_where_it_must_
     receiver = at_status(Status.ARRIVED).receiver
     closed = say(receiver, act(), EVENTS[Step.CLOSED], ClosedData(outcome=outcome, note=CANARY))
     emptied = retold(state(closed), told(closed).n, {})
-    assert emptied is not None
     assert emptied.data == ClosedData(outcome=outcome, note=NO_WORDS if outcome is Outcome.OTHER else None)
 
 

@@ -22,9 +22,10 @@ from services.referral.domain.moves import move_of, papers_of
 from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import Act, Ruling
-from services.referral.domain.saying import coded, news_allowed
+from services.referral.domain.saying import coded
 from services.referral.domain.standing import Course, standing_of
 from services.referral.domain.telling import alarm, conflict, entry, fact, step_facts
+from services.referral.domain.terms import news_allowed
 from shared.contracts.codes import ReferralKind, Status, Step
 from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.event_data import ClosedData, DisclosedData, ProgressedData

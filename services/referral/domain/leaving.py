@@ -1,8 +1,9 @@
 """Whether what was decided may leave now: asked before it is said again, and before a letter is tried again.
 
 What a referral says leaves at the hour at which it goes, and not at the one at which it was decided. So its words go
-only while the referral is open, consent stands, the terms run, an agreement is in force, and the gate (``policy.py``)
-would let go the same categories to the partner as it is today. Words in no category rest on the summary, as they did.
+only while an agreement is in force, the referral is open, consent stands, the terms run and let news flow back where
+they are news, and the gate (``policy.py``) would let go the same categories to the partner as it is today. Words in no
+category rest on the summary, as they did. Words that are owed in any case wait for nothing but an agreement.
 
 What must never happen: a word leaves that the person does not allow any more, or that nobody may have here today.
 """
@@ -12,21 +13,18 @@ from types import MappingProxyType
 from typing import Final
 
 from services.referral.domain.casefile import CaseFile
-from services.referral.domain.life import FEEDBACK, STEPS, UNGATED, Side
+from services.referral.domain.life import FEEDBACK, ONCE_ACCEPTED, STEPS, Side, Words
 from services.referral.domain.policy import Grounds, Recipient, Stage, release
 from services.referral.domain.referral import Referral
-from services.referral.domain.retelling import Papers, retold
+from services.referral.domain.retelling import Papers, retold, wordless
 from services.referral.domain.ruling import PaperName
-from services.referral.domain.terms import ended
+from services.referral.domain.terms import ended, news_allowed
 from shared.contracts.codes import Category, Step
 from shared.contracts.event_data import Meeting
 from shared.contracts.exchange import ReferralEvent
 from shared.values import dataclass
 
 NO_PAPERS: Final[Papers] = MappingProxyType({})
-
-_ACCEPTED: Final = frozenset({Step.DISCLOSED, Step.RESCHEDULED})
-"""What is said to whoever has said that it will help; what is said before that goes to somebody who decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +41,9 @@ class Today:
         return self.to is not None and self.to.agreed
 
 
-def leaving(referral: Referral, n: int, papers: Papers, at: datetime, today: Today) -> ReferralEvent | None:
-    """Return our event ``n`` with all of its ``papers`` or none, as may leave now; ``None`` where it may not leave."""
-    return retold(referral, n, papers if _may_leave(referral, n, papers, at, today) else NO_PAPERS)
+def leaving(referral: Referral, n: int, papers: Papers, at: datetime, today: Today) -> ReferralEvent:
+    """Return our event ``n`` as it may leave now: with all of its ``papers``, or without a word of them."""
+    return retold(referral, n, papers if _may_leave(referral, n, papers, at, today) else wordless(papers))
 
 
 def awaits_agreement(referral: Referral, n: int, at: datetime) -> bool:
@@ -54,23 +52,30 @@ def awaits_agreement(referral: Referral, n: int, at: datetime) -> bool:
     It may not wait where it is patient itself, or something behind it is: the partner hears that only after this one.
     """
     lane = referral.lane(referral.side)
-    owed = any(STEPS[lane[later - 1].step].patient for later in referral.repeats if later >= n)
-    return not owed and lane[n - 1].step not in UNGATED and _stands(referral, n, at)
+    owed = any(STEPS[lane[later - 1].step].patient for later in {n, *referral.repeats} if later >= n)
+    return not owed and _stands(referral, n, at)
 
 
 def _may_leave(referral: Referral, n: int, papers: Papers, at: datetime, today: Today) -> bool:
     """Tell whether the words of our event ``n`` may leave now."""
     step = referral.lane(referral.side)[n - 1].step
-    if step in UNGATED:
-        return True
-    return today.agreed and _stands(referral, n, at) and _released(referral, step, papers, at, today)
+    match STEPS[step].words:
+        case Words.NONE:
+            return True
+        case Words.ALWAYS:
+            return today.agreed
+        case _:
+            return today.agreed and _stands(referral, n, at) and _released(referral, step, papers, at, today)
 
 
 def _stands(referral: Referral, n: int, at: datetime) -> bool:
     """Tell whether the referral still lets the words of our event ``n`` be said, whatever the gate says."""
     step, standing = referral.lane(referral.side)[n - 1].step, referral.standing
-    void = (referral.side, n) in standing.superseded or standing.consent_withdrawn_at is not None
-    return not void and not ended(referral.terms, at) and (referral.is_open or step in FEEDBACK)
+    if (referral.side, n) in standing.superseded:
+        return False
+    if step in FEEDBACK:
+        return news_allowed(referral, at)
+    return referral.is_open and standing.consent_withdrawn_at is None and not ended(referral.terms, at)
 
 
 def _released(referral: Referral, step: Step, papers: Papers, at: datetime, today: Today) -> bool:
@@ -84,7 +89,7 @@ def _released(referral: Referral, step: Step, papers: Papers, at: datetime, toda
     file, to = today.file, today.to
     if to is None:
         return False
-    stage = Stage.ACCEPTED if step in _ACCEPTED else Stage.DECIDING
+    stage = Stage.ACCEPTED if step in ONCE_ACCEPTED else Stage.DECIDING
     grounds = (Grounds(to, file.age, purpose, file.grants) for purpose in referral.terms.purposes)
     return any(release(wanted, each, stage=stage, identity_reason=reason, at=at).whole for each in grounds)
 

@@ -39,7 +39,7 @@ class Words(StrEnum):
     FEEDBACK = "feedback"
     """After the arrival, while the person lets the sender know how they are; a step that cannot wait goes without."""
     ALWAYS = "always"
-    """In any case: the sender answers for the person, has told what it knows, and must know this."""
+    """Whatever the person allows: the sender answers for them, has told what it knows, and must know this."""
 
 
 class Traits(NamedTuple):
@@ -95,9 +95,6 @@ IN_TERMS = frozenset(step for step, traits in STEPS.items() if traits.words is W
 FEEDBACK = frozenset(step for step, traits in STEPS.items() if traits.words is Words.FEEDBACK)
 """What flows back after the arrival, as long as the terms run."""
 
-UNGATED = frozenset(step for step, traits in STEPS.items() if traits.words in (Words.NONE, Words.ALWAYS))
-"""What goes whole whatever the person allows: it has no words, or its words are owed."""
-
 BEFORE_ARRIVAL = frozenset(
     {
         Status.OFFERED,
@@ -116,6 +113,8 @@ OPEN = BEFORE_ARRIVAL | {Status.ARRIVED}
 
 READABLE = frozenset({Status.RECEIVED, Status.OPENED, Status.ASKED})
 """The receiver has not decided yet."""
+
+_DECIDING = READABLE | {None, Status.OFFERED}
 
 _ONCE_CONSENT_IS_TAKEN_BACK: Mapping[Status, Status] = MappingProxyType(
     dict.fromkeys(Status, Status.WITHDRAWN)
@@ -153,6 +152,10 @@ def _ways_on(start: Status) -> frozenset[Status]:
 
 REPEATABLE = frozenset(step for (status, step), to in TABLE.items() if to in OPEN and status in _ways_on(to))
 """What may be said again and again while the referral is open, because it leads back to where it came from."""
+
+
+ONCE_ACCEPTED = STEPS.keys() - {step for status, step in TABLE if status in _DECIDING}
+"""What nobody says before the receiver has said that it will help; before that, words go to somebody who decides."""
 
 
 def after(status: Status | None, step: Step) -> Status | None:

@@ -5,8 +5,8 @@ of our own events is said again, in a new envelope, in two minutes, in four more
 not be said at all is said as soon as it can be. When that is, is part of the state.
 
 What is said again leaves again, through the same gate (``leaving.py``). Where its words may not leave any more, an
-event keeps its number and its codes and loses what it disclosed; an offer, which is nothing without its packet, is
-given up. Where an agreement alone is missing, the event waits for one, unless something that may not wait stands behind
+event keeps its number and its codes and loses what it disclosed, an offer too: the partner would wait for its number.
+Where an agreement alone is missing, the event waits for one, unless something that may not wait stands behind
 it in the lane: then it goes without its words as well.
 
 What must never happen: an event that is not proved is forgotten while somebody may wait for what follows it; or a word
@@ -32,7 +32,6 @@ FIRST_PAUSE: Final = timedelta(minutes=2)
 """Shorter than the clock of the receipt: what one loss can mend alarms nobody."""
 LONGEST_PAUSE: Final = timedelta(days=1)
 
-GIVEN_UP: Final = "ended"
 LEFT: Final = "left"
 EMPTIED: Final = "emptied"
 """What became of an event's words when it was said again."""
@@ -66,12 +65,11 @@ def say_again(referral: Referral, papers: Mapping[int, Papers], act: Act, today:
         return Ruling()
     waiting = [n for n in due if not today.agreed and awaits_agreement(referral, n, act.at)]
     events = {n: leaving(referral, n, papers.get(n, NO_PAPERS), act.at, today) for n in due if n not in waiting}
-    given_up = [n for n, event in events.items() if event is None]
-    again = {n: next_after(times + 1, act.at) for n, times in due.items() if n not in given_up}
+    again = {n: next_after(times + 1, act.at) for n, times in due.items()}
     later = {n: repeat for n, repeat in referral.repeats.items() if n not in due}
     return Ruling(
         state=held_back(replace(referral, repeats=MappingProxyType(later | again)), waiting),
-        says=tuple(Tell(referral.partner, event, again=True) for event in events.values() if event is not None),
+        says=tuple(Tell(referral.partner, event, again=True) for event in events.values()),
         entries=tuple(said_line(referral, n, papers.get(n, NO_PAPERS), event, act) for n, event in events.items()),
     )
 
@@ -88,10 +86,8 @@ def _with(referral: Referral, repeats: Mapping[int, Repeat]) -> Referral:
     return replace(referral, repeats=MappingProxyType({**referral.repeats, **repeats}))
 
 
-def said_line(referral: Referral, n: int, papers: Papers, event: ReferralEvent | None, act: Act) -> Entry:
-    """Return what the audit trail says of our event ``n``: given up, or said again with its words or without."""
+def said_line(referral: Referral, n: int, papers: Papers, event: ReferralEvent, act: Act) -> Entry:
+    """Return what the audit trail says of our event ``n``: that it was said again, with its words or without."""
     step = referral.lane(referral.side)[n - 1].step.value
-    if event is None:
-        return entry(referral, EntryCode.REFERRAL_UNSAID, act, step=step, n=str(n), reason=GIVEN_UP)
     words = LEFT if event == retold(referral, n, papers) else EMPTIED
     return entry(referral, EntryCode.REFERRAL_SAID, act, step=step, n=str(n), words=words)

@@ -2,7 +2,8 @@
 
 Nothing else is kept of what was said, so that there is one place to look for what is personal, and one to erase. Where
 the papers may not leave any more, the event is put together without them: it says what its move says, and takes its
-number, so that what comes after it is not waited for in vain.
+number, so that what comes after it is not waited for in vain. An offer or a redirection that must have a part says
+nobody and nothing in it.
 
 What must never happen: an event says anything that the one before did not, under the same number.
 """
@@ -14,7 +15,16 @@ from typing import Final, TypeAlias, TypeVar
 from services.referral.domain.lanes import Move
 from services.referral.domain.referral import Referral
 from services.referral.domain.ruling import Note, PaperName
-from shared.contracts.codes import Category, MissReason, Outcome, ProgressCode, Step, WithdrawReason
+from shared.contracts.codes import (
+    Category,
+    DeclinedBy,
+    DeclineReason,
+    MissReason,
+    Outcome,
+    ProgressCode,
+    Step,
+    WithdrawReason,
+)
 from shared.contracts.event_data import (
     AcceptedData,
     AnsweredData,
@@ -36,7 +46,8 @@ from shared.contracts.event_data import (
     WithdrawnData,
 )
 from shared.contracts.exchange import EVENTS, ReferralEvent
-from shared.contracts.packet import Legal, Packet
+from shared.contracts.ids import OrganisationId
+from shared.contracts.packet import NOTHING_DISCLOSED, Packet
 from shared.contracts.personal import Personal
 
 Papers: TypeAlias = Mapping[str, Personal]
@@ -45,21 +56,24 @@ Papers: TypeAlias = Mapping[str, Personal]
 NO_WORDS: Final = "-"
 """Stands where an event must have words, and they may not leave any more."""
 WITHHELD: Final = Meeting(withheld=frozenset(MeetingPart))
-NOTHING_DISCLOSED: Final = Packet(legal=Legal())
-"""A packet must have a category; this one says nothing of anybody."""
-
 Model = TypeVar("Model", bound=Personal)
 
 
-def retold(referral: Referral, n: int, papers: Papers) -> ReferralEvent | None:
-    """Return our event ``n`` as it was, or with less where ``papers`` are less; ``None`` where it cannot be told so.
+def wordless(papers: Papers) -> Papers:
+    """Return what of ``papers`` is no words: of a decline, the day on which to ask again."""
+    decline = _kept(papers, PaperName.DECLINE, DeclinedData)
+    if decline is None:
+        return MappingProxyType({})
+    note = NO_WORDS if decline.reason is DeclineReason.OTHER else None
+    return MappingProxyType({PaperName.DECLINE: decline.model_copy(update={"note": note})})
+
+
+def retold(referral: Referral, n: int, papers: Papers) -> ReferralEvent:
+    """Return our event ``n`` as it was, or with less where ``papers`` are less.
 
     Its terms are those of today. Whoever has it already takes it for the same: docs/protocol/events.md, section 4.
     """
     move = referral.lane(referral.side)[n - 1]
-    data = RETOLD[move.step](referral, move, papers)
-    if data is None:
-        return None
     return EVENTS[move.step](
         id=move.id,
         at=move.at,
@@ -67,18 +81,17 @@ def retold(referral: Referral, n: int, papers: Papers) -> ReferralEvent | None:
         referral=referral.id,
         n=n,
         seen=move.seen,
-        data=data,
+        data=RETOLD[move.step](referral, move, papers),
     )
 
 
-def _offered(referral: Referral, _move: Move, papers: Papers) -> OfferedData | None:
-    """Return what was offered; without the packet there is no offer."""
-    packet = _packet(papers)
-    if packet is None:
-        return None
-    reason = _text(papers, PaperName.IDENTITY_REASON)
+def _offered(referral: Referral, _move: Move, papers: Papers) -> OfferedData:
     return OfferedData(
-        kind=referral.kind, urgency=referral.urgency, packet=packet, terms=referral.terms, identity_reason=reason
+        kind=referral.kind,
+        urgency=referral.urgency,
+        packet=_packet(papers) or NOTHING_DISCLOSED,
+        terms=referral.terms,
+        identity_reason=_text(papers, PaperName.IDENTITY_REASON),
     )
 
 
@@ -99,12 +112,17 @@ def _disclosed(referral: Referral, _move: Move, papers: Papers) -> DisclosedData
     return DisclosedData(packet=_packet(papers) or NOTHING_DISCLOSED, terms=referral.terms)
 
 
-def _declined(_referral: Referral, _move: Move, papers: Papers) -> DeclinedData | None:
-    return _kept(papers, PaperName.DECLINE, DeclinedData)
+def _declined(_referral: Referral, move: Move, papers: Papers) -> DeclinedData:
+    reason, by = DeclineReason(move.codes[0]), DeclinedBy(move.codes[1])
+    until = move.at.date() if reason is DeclineReason.WAITING_LIST else None
+    note = NO_WORDS if reason is DeclineReason.OTHER else None
+    return _kept(papers, PaperName.DECLINE, DeclinedData) or DeclinedData(reason=reason, by=by, until=until, note=note)
 
 
-def _redirected(_referral: Referral, _move: Move, papers: Papers) -> RedirectedData | None:
-    return _kept(papers, PaperName.REDIRECT, RedirectedData)
+def _redirected(_referral: Referral, move: Move, papers: Papers) -> RedirectedData:
+    reason, to = DeclineReason(move.codes[0]), OrganisationId(move.codes[1]) if move.codes[1] else None
+    name = NO_WORDS if to is None else None
+    return _kept(papers, PaperName.REDIRECT, RedirectedData) or RedirectedData(to=to, name=name, reason=reason)
 
 
 def _missed(_referral: Referral, move: Move, papers: Papers) -> MissedData:
@@ -129,7 +147,7 @@ def _withdrawn(_referral: Referral, move: Move, _papers: Papers) -> WithdrawnDat
     return WithdrawnData(reason=WithdrawReason(move.codes[0]))
 
 
-RETOLD: Mapping[Step, Callable[[Referral, Move, Papers], EventData | None]] = MappingProxyType(
+RETOLD: Mapping[Step, Callable[[Referral, Move, Papers], EventData]] = MappingProxyType(
     {
         Step.OFFERED: _offered,
         Step.OPENED: lambda *_: OpenedData(),
@@ -148,7 +166,7 @@ RETOLD: Mapping[Step, Callable[[Referral, Move, Papers], EventData | None]] = Ma
         Step.CONSENT_WITHDRAWN: lambda *_: ConsentWithdrawnData(),
     },
 )
-"""What each step said; ``None`` where that is nothing without its papers."""
+"""What each step said."""
 
 
 def _packet(papers: Papers) -> Packet | None:

@@ -16,7 +16,7 @@ from services.referral.domain.refusals import Refused
 from services.referral.domain.repeating import once_said
 from services.referral.domain.ruling import Act, Ruling, Tell
 from services.referral.domain.telling import entry
-from services.referral.domain.terms import ended
+from services.referral.domain.terms import ended, news_allowed
 from shared.contracts.codes import Step
 from shared.contracts.entries import EntryCode
 from shared.contracts.event import EventId
@@ -43,12 +43,6 @@ def refusal_of(referral: Referral, step: Step, at: datetime) -> Refused | None:
     if step in FEEDBACK and not STEPS[step].patient and not news_allowed(referral, at):
         return Refused.NO_FEEDBACK
     return None
-
-
-def news_allowed(referral: Referral, at: datetime) -> bool:
-    """Tell whether the person lets the sender know how they are, now that they have arrived."""
-    taken_back = referral.standing.consent_withdrawn_at is not None
-    return referral.terms.feedback and not taken_back and not ended(referral.terms, at)
 
 
 def say(referral: Referral, act: Act, model: type[ReferralEvent], data: EventData, **detail: str) -> Ruling[Referral]:

@@ -7,6 +7,7 @@ before, or narrow them.
 from datetime import datetime
 
 from services.referral.domain.grants import Grant
+from services.referral.domain.referral import Referral
 from shared.contracts.event_data import Terms
 
 
@@ -18,6 +19,12 @@ def granted(grant: Grant) -> Terms:
 def ended(terms: Terms, at: datetime) -> bool:
     """Tell whether what the person allowed has run out: what stands under ``terms`` may not be opened, nor added to."""
     return terms.until is not None and at >= terms.until
+
+
+def news_allowed(referral: Referral, at: datetime) -> bool:
+    """Tell whether the person lets the sender know how they are, now that they have arrived."""
+    taken_back = referral.standing.consent_withdrawn_at is not None
+    return referral.terms.feedback and not taken_back and not ended(referral.terms, at)
 
 
 def within(terms: Terms, others: Terms) -> bool:

@@ -11,7 +11,8 @@ import pytest
 from shared.contracts.codes import Category, RecipientKind, Status, Step
 from shared.contracts.event import encode
 from shared.contracts.event_data import AcceptedData
-from shared.contracts.exchange import ReferralEvent
+from shared.contracts.exchange import ReferralEvent, ReferralOffered
+from shared.contracts.packet import NOTHING_DISCLOSED
 from shared.messaging.publisher import RabbitPublisher
 from shared.sealing.envelope import Envelope
 from tests.support.desk import DeskAtWork, further, meeting
@@ -105,6 +106,21 @@ async def test_what_lies_in_the_outbox_when_consent_is_taken_back_leaves_without
     assert [heard[number].step for number in numbers] == [Step.OFFERED, Step.DISCLOSED, Step.CONSENT_WITHDRAWN]
     assert not has_words(heard[numbers[1]])
     assert numbers == list(range(numbers[0], numbers[0] + 3)), "the partner misses no number"
+
+
+async def test_an_offer_that_is_withdrawn_before_it_leaves_says_nothing_of_anybody_and_leaves_no_gap(
+    desk: DeskAtWork,
+) -> None:
+    with brokers_away():
+        referral = await desk.offered()
+        await desk.do(referral, "withdraw", {"reason": "no_longer_needed"})
+    desk.move_clock(timedelta(minutes=1))
+    for step in (Step.OFFERED, Step.WITHDRAWN):
+        await desk.partner.told(referral, step)
+    (first, offer), (second, _) = sorted(desk.partner.heard(referral), key=lambda each: each[0].header.sequence)
+    assert second.header.sequence == first.header.sequence + 1
+    assert isinstance(offer, ReferralOffered)
+    assert offer.data.packet == NOTHING_DISCLOSED
 
 
 async def test_it_is_emptied_once_however_long_the_exchange_is_away(desk: DeskAtWork) -> None:

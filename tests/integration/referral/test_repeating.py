@@ -76,7 +76,7 @@ async def test_when_consent_is_taken_back_nothing_personal_goes_again(desk: Desk
     assert (await desk.post(f"/cases/{case}/grants/{given}/withdraw")).status_code == 204
     desk.move_clock(timedelta(minutes=3))
     await told_again(desk.partner, referral, Step.CONSENT_WITHDRAWN, 2)
-    assert times_told(desk.partner, referral, Step.OFFERED) == 1
+    assert times_told(desk.partner, referral, Step.OFFERED) == 2
     assert CANARY.encode() not in b"".join(encode(event) for _, event in desk.partner.heard(referral)[1:])
 
 
