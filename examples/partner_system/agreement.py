@@ -62,9 +62,14 @@ class Agreement:
             raise Refused("agreement-expired")
 
     def check_covers(self, said: datetime, at: datetime) -> None:
-        """Raise as `check_in_force` unless it is in force now or was when something was ``said``."""
-        if not self.valid_from <= said < self.valid_until:
-            self.check_in_force(at)
+        """Raise as `check_in_force` unless it is in force at some time between that at which it was ``said`` and now.
+
+        What was said before it began was said under one that it renewed.
+        """
+        if max(said, at) < self.valid_from:
+            raise Refused("agreement-none")
+        if min(said, at) >= self.valid_until:
+            raise Refused("agreement-expired")
 
     def text(self) -> str:
         """Return the two lines that both sides sign."""

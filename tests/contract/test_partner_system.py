@@ -294,23 +294,30 @@ def test_an_offer_that_cannot_be_made_leaves_nothing(two: Acquainted) -> None:
     assert two.centre.store.offered("r") is None
 
 
-def known_as(two: Acquainted, *, until: datetime | None = None, hears: Collection[str] = HEARD) -> None:
-    """Let the centre know its partner by an agreement that lasts ``until`` then, and as one that ``hears`` this."""
+def known_as(
+    two: Acquainted, *, since: datetime | None = None, until: datetime | None = None, hears: Collection[str] = HEARD
+) -> None:
+    """Let the centre know its partner by an agreement ``since`` and ``until`` then, and as one that ``hears`` this."""
     centre = two.centre
     keychain = centre.folder.keychain()
     known = centre.folder.partners(keychain, [two.house_keys], centre.store).known[HOUSE]
-    [agreement] = known.agreements
-    agreement = replace(agreement, valid_until=until or agreement.valid_until)
+    [signed] = known.agreements
+    agreement = replace(signed, valid_from=since or signed.valid_from, valid_until=until or signed.valid_until)
     partner = Partner((agreement,), replace(known.document, hears=tuple(hears)))
     centre.desk = Desk(keychain, Partners(keychain.organisation, {HOUSE: partner}), centre.store)
 
 
 def test_after_the_end_of_the_agreement_what_is_under_way_is_concluded(two: Acquainted) -> None:
     first, second, third = (offered(two, prepared(name)) for name in ("first", "second", "third"))
+    renewed_after = offered(two, prepared("fifth"))
+    unproved = said(renewed_after, "accepted", 1, 1, ACCEPTED)
     accepted = said(first, "accepted", 1, 1, ACCEPTED)
     two.centre.desk.offer(prepared("unproved"), HOUSE)
     assert [made.step for made in two.centre.desk.to_send() if made.referral] == [Step.OFFERED]
-    known_as(two, until=datetime.now(UTC))
+    now = datetime.now(UTC)
+    known_as(two, since=now, until=now)
+    assert codes(two.centre.take(two.house.seal(unproved))) == [Step.ACCEPTED, "staff-needed"], "it was said before"
+    known_as(two, until=now)
     late = two.house.seal(said(second, "asked", 1, 1, {"question": "?"}))
     assert codes(two.centre.take(late)) == ["agreement-expired"]
     declined = two.house.seal(said(second, "declined", 1, 1, {"reason": "no_capacity", "by": "provider"}))

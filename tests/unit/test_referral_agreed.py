@@ -82,12 +82,15 @@ def test_otherwise_no_word_leaves_and_what_has_happened_is_heard_with_its_words(
 
 
 @pytest.mark.parametrize("step", BY_STEP)
-def test_what_was_said_while_it_was_in_force_may_be_said_again_and_heard_late(step: Step) -> None:
+@pytest.mark.parametrize("earlier", [DAY, 30 * DAY])
+def test_what_was_said_before_its_end_is_heard_late_be_it_under_an_agreement_before_it(
+    step: Step, earlier: timedelta
+) -> None:
     """A lane without it would wait for ever, and consent that is taken back would wait in it."""
-    before, long_before = event(BY_STEP[step], NOON - DAY), event(BY_STEP[step], NOON - 3 * DAY)
-    for rule in (not_said, not_heard):
-        assert rule(before, ENDED, NOON + 30 * DAY) is None
-    assert (not_heard(long_before, ENDED, NOON) is None) == STEPS[step].patient
+    before, afterwards = event(BY_STEP[step], NOON - earlier), event(BY_STEP[step], NOON + DAY)
+    assert not_heard(before, ENDED, NOON + 30 * DAY) is None
+    assert (not_heard(before, TO_COME, NOON) is None) == STEPS[step].patient, "it waits for the next one to begin"
+    assert (not_heard(afterwards, ENDED, NOON + 30 * DAY) is None) == STEPS[step].patient
 
 
 def test_the_end_is_not_part_of_it_and_the_beginning_is() -> None:

@@ -1,9 +1,10 @@
 """What an agreement lets two organisations say to one another, and when: one rule for what leaves and what comes in.
 
-While it is in force, everything. Before and after, two things alone, so that what is under way can end: what was said
-while it was in force (said again without its words, because a lane without it would wait for ever: ``repeating.py``
-takes them out, and is not asked here once more), and what has happened or ends access, in codes. For how long after the
-end is not asked here: the door hears nobody longer, and nothing is sealed.
+While it is in force, everything. Before and after, two things alone, so that what is under way can end: once it is
+over, what was said before its end, be it under an agreement before it (said again without its words, because a lane
+without it would wait for ever: ``repeating.py`` takes them out, and is not asked here once more), and what has happened
+or ends access, in codes. For how long after the end is not asked here: the door hears nobody longer, and nothing is
+sealed.
 
 What must never happen: a person's words or a packet leave after the end; consent that is taken back is held up by it.
 """
@@ -33,10 +34,6 @@ class Agreed:
     since: datetime
     until: datetime
     """The end is not part of it."""
-
-    def holds_at(self, at: datetime) -> bool:
-        """Tell whether it is in force at ``at``."""
-        return self.since <= at < self.until
 
 
 def not_said(event: ReferralEvent, agreed: Agreed | None, at: datetime) -> DirectoryCode | None:
@@ -73,9 +70,7 @@ def keep_to(ruling: Ruling[Any], agreements: Mapping[OrganisationId, Agreed | No
 
 
 def _outside(agreed: Agreed | None, said: datetime, at: datetime) -> DirectoryCode | None:
-    """Return why an agreement covers neither the time at which something was ``said`` nor ``at``, or ``None``."""
-    if agreed is None:
+    """Return why an agreement covers no time between that at which something was ``said`` and ``at``, or ``None``."""
+    if agreed is None or max(said, at) < agreed.since:
         return DirectoryCode.AGREEMENT_NONE
-    if agreed.holds_at(at) or agreed.holds_at(said):
-        return None
-    return DirectoryCode.AGREEMENT_NONE if at < agreed.since else DirectoryCode.AGREEMENT_EXPIRED
+    return None if min(said, at) < agreed.until else DirectoryCode.AGREEMENT_EXPIRED
