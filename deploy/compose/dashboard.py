@@ -93,6 +93,7 @@ ROWS: Final = (
                 "What waits?",
                 (
                     (level("relais_outbox_pending", "service")[0], "to be confirmed, {{service}}"),
+                    (level("relais_outbox_unagreed", "service")[0], "for an agreement, {{service}}"),
                     (level("relais_held_messages", "service")[0], "for their time or another message, {{service}}"),
                     (level("relais_parked_messages", "service")[0], "for a person, {{service}}"),
                 ),

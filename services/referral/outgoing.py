@@ -94,6 +94,7 @@ class OutgoingMail:
         found = await self._look(connection, sent.n, known, at)
         referral, expires = found.referral, parse(letter.body).header.expires
         if not found.today.agreed and awaits_agreement(referral, sent.n, at):
+            await outbox.awaits_agreement(connection, letter.id)
             return None
         event = leaving(referral, sent.n, found.papers, at, found.today)
         whole = event == retold(referral, sent.n, found.papers) and known is found.known

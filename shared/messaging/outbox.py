@@ -42,14 +42,17 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What waits for the confirm of one broker."""
+    """What waits for one broker."""
 
     count: int
+    """Letters that it has yet to confirm."""
     oldest: float
-    """Seconds since the oldest was written, by the clock of the database."""
+    """Seconds since the oldest of these was written, or might leave, by the clock of the database."""
+    unagreed: int
+    """Letters that wait for an agreement, and so not for the broker."""
 
 
-NONE_WAITING: Final = Waiting(0, 0.0)
+NONE_WAITING: Final = Waiting(0, 0.0, 0)
 
 COLUMNS = ("id", "due_at", "broker", "exchange", "routing_key", "headers", "content_type", "body")
 
@@ -58,14 +61,21 @@ CONFIRM = "DELETE FROM outbox WHERE id = ANY($1::uuid[])"
 CLAIM = """
 UPDATE outbox SET
     attempts = attempts + 1,
+    at = CASE WHEN unagreed THEN now() ELSE at END,
+    unagreed = false,
     due_at = $1::timestamptz + ($3::interval[])[least(attempts + 1, cardinality($3::interval[]))]
 WHERE id IN (SELECT id FROM outbox WHERE due_at <= $1 ORDER BY due_at, place LIMIT $2 FOR UPDATE SKIP LOCKED)
 RETURNING id, place, broker, exchange, routing_key, headers, content_type, body
 """
 
 WAITING = """
-SELECT broker, count(*) AS count, extract(epoch FROM now() - min(at))::float8 AS oldest FROM outbox GROUP BY broker
+SELECT broker, count(*) FILTER (WHERE NOT unagreed) AS count,
+    coalesce(extract(epoch FROM now() - min(at) FILTER (WHERE NOT unagreed)), 0)::float8 AS oldest,
+    count(*) FILTER (WHERE unagreed) AS unagreed
+FROM outbox GROUP BY broker
 """
+
+UNAGREED = "UPDATE outbox SET unagreed = true WHERE id = $1"
 
 REPLACE = "UPDATE outbox SET id = $2, headers = $3, body = $4 WHERE id = $1"
 
@@ -103,9 +113,15 @@ async def replace(connection: Connection, id_: UUID, by: Letter) -> None:
     await connection.execute(REPLACE, id_, by.id, _headers(by), by.body)
 
 
+async def awaits_agreement(connection: Connection, id_: UUID) -> None:
+    """Say that the letter ``id_``, which this transaction has claimed, waits for an agreement until its next try."""
+    await connection.execute(UNAGREED, id_)
+
+
 async def waiting(connection: Connection) -> dict[str, Waiting]:
-    """Return what waits for the confirm of each broker; nothing for one that has confirmed all."""
-    return {row["broker"]: Waiting(row["count"], row["oldest"]) for row in await connection.fetch(WAITING)}
+    """Return what waits for each broker; nothing for one that has confirmed all."""
+    rows = await connection.fetch(WAITING)
+    return {row["broker"]: Waiting(row["count"], row["oldest"], row["unagreed"]) for row in rows}
 
 
 def _row(letter: Letter, due_at: datetime) -> tuple[object, ...]:

@@ -82,6 +82,7 @@ class PostOffice:
             letters = await self._review(connection, claimed, now) if claimed else ()
             waiting = await outbox.waiting(connection)
         metrics.OUTBOX_PENDING.set(sum(each.count for each in waiting.values()), service=self._service)
+        metrics.OUTBOX_UNAGREED.set(sum(each.unagreed for each in waiting.values()), service=self._service)
         for broker in self._publishers:
             oldest = waiting.get(broker, outbox.NONE_WAITING).oldest
             metrics.OUTBOX_OLDEST.set(oldest, service=self._service, dependency=broker)

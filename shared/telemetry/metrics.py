@@ -186,7 +186,10 @@ QUARANTINE_FULL: Final = Gauge(
     "How much of what may be kept whole of one partner the one with most has used: at 1 the rest is only counted.",
     "service",
 )
-OUTBOX_PENDING: Final = Gauge("relais_outbox_pending", "Outbox rows that no confirm has removed yet.", "service")
+OUTBOX_PENDING: Final = Gauge("relais_outbox_pending", "Letters that the broker has yet to confirm.", "service")
+OUTBOX_UNAGREED: Final = Gauge(
+    "relais_outbox_unagreed", "Letters that wait for an agreement with the partner, and so for no broker.", "service"
+)
 OUTBOX_OLDEST: Final = Gauge(
     "relais_outbox_oldest_seconds",
     "How long the oldest letter has waited for the confirm of this broker; 0 when none waits.",

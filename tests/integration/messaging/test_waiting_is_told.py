@@ -41,5 +41,13 @@ async def test_how_long_the_oldest_waits_for_a_broker_is_told_though_it_never_co
     assert 420 <= (await sweep() or 0) < 480
     assert told("relais_outbox_pending") == 1
     async with bench.pool.acquire() as connection:
+        await outbox.awaits_agreement(connection, letter.id)
+    assert await sweep() == 0
+    assert (told("relais_outbox_pending"), told("relais_outbox_unagreed")) == (0, 1)
+    async with bench.pool.acquire() as connection, connection.transaction():
+        [_] = await outbox.claim(connection, bench.clock.now() + outbox.GRACE, 1)
+    assert 0 <= (await sweep() or 0) < 60, "it waits for the broker since it might leave"
+    assert (told("relais_outbox_pending"), told("relais_outbox_unagreed")) == (1, 0)
+    async with bench.pool.acquire() as connection:
         await outbox.confirm(connection, [letter.id])
     assert await sweep() == 0

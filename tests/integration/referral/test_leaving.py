@@ -143,6 +143,7 @@ async def test_what_lies_in_the_outbox_waits_for_an_agreement_and_leaves_in_a_fr
     desk.move_clock(ended)
     await another_try(desk, referral, 1)
     assert not disclosed(desk, referral)
+    assert await desk.owner.fetchval("SELECT count(*) FROM outbox WHERE unagreed") == 1
     async with agreed_otherwise(desk, {"ends": timedelta(days=400)}):
         desk.move_clock(ended + timedelta(minutes=10))
         envelope, event = await desk.partner.told(referral, Step.DISCLOSED)
