@@ -13,7 +13,6 @@ from aio_pika.abc import AbstractIncomingMessage
 from bench.contenders.stopwatch import Stopwatch, Took
 from bench.site import Site
 from deploy.broker.topology import BrokerRole
-from shared.clock import Clock
 from shared.messaging import places
 from shared.sealing.directory import Directory
 from shared.sealing.envelope import open_body, parse
@@ -29,7 +28,7 @@ async def run(site: Site, watch: Stopwatch) -> Took:
     keyring = read_keyring(site.folder, Holder.REFERRAL, site.passphrase)
     inbox = keyring.inbox_key(first.header.inbox_keys, first.suite)
     book = Directory(site.folder).book
-    signer = book.published(first.header.source, first.header.key_id, Clock().now()).key
+    signer = book.published(first.header.source, first.header.key_id).key
     assert isinstance(signer, VerifyKey)
     left, done = len(site.offers), asyncio.Event()
 

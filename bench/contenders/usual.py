@@ -91,7 +91,7 @@ class Receiver:
         """Take one message in, and tell notify; the caller acknowledges it when this returns."""
         envelope = parse(message.body)
         header = envelope.header
-        signer = self._directory.book.published(header.source, header.key_id, header.time)
+        signer = self._directory.book.published(header.source, header.key_id)
         assert signer.purpose is KeyPurpose.SIGNING
         assert isinstance(signer.key, VerifyKey)
         envelope.verify(signer.key)

@@ -11,7 +11,6 @@ from fastapi import FastAPI
 from services.intake.awaited_keys import AwaitedKeys
 from services.intake.gaps import GapWatch
 from services.intake.hears import Door
-from services.intake.quarantine import QuarantineWatch
 from services.intake.report_desk import ReportDesk
 from services.intake.routes import events, quarantine, reports
 from services.intake.routes.entrance import Entrance, Paces
@@ -23,6 +22,7 @@ from shared.messaging import places
 from shared.messaging.consumer import Consumer
 from shared.messaging.loops import Round
 from shared.messaging.places import Broker
+from shared.messaging.quarantine import LOOK_SECONDS, QuarantineWatch
 from shared.messaging.rabbit import make_broker
 from shared.messaging.runtime import Connected
 from shared.messaging.sealer import Sealer
@@ -37,7 +37,6 @@ LOCALE: Final = Path(__file__).parent / "locale"
 
 AWAITED_KEYS_SECONDS: Final = 5.0
 GAPS_SECONDS: Final = 10.0
-QUARANTINE_SECONDS: Final = 60.0
 
 
 def create_app(settings: IntakeSettings) -> FastAPI:
@@ -84,7 +83,7 @@ async def build(settings: IntakeSettings) -> AsyncIterator[Parts]:
             rounds=[
                 Round("awaited-keys", AwaitedKeys(directory, heard, base.pool, base.clock).step, AWAITED_KEYS_SECONDS),
                 Round("gaps", GapWatch(base.pool, base.clock).step, GAPS_SECONDS),
-                Round("quarantine", QuarantineWatch(base.pool, base.clock).step, QUARANTINE_SECONDS),
+                Round("quarantine", QuarantineWatch(base.pool, base.clock, door.name).step, LOOK_SECONDS),
             ],
         )
         paces = Paces(

@@ -39,6 +39,7 @@ from shared.messaging.delivery import Delivery, Heard, Later, Unreadable, Unsign
 from shared.messaging.desk import REUSED, Desk, Said
 from shared.messaging.fact_letters import fact_letters, parked_fact
 from shared.messaging.outbox import Letter
+from shared.messaging.room import MOST_KEPT
 from shared.messaging.sealer import Outgoing, Sealer, let_in
 from shared.sealing.book import Book
 from shared.sealing.codes import DirectoryCode, EnvelopeCode, EnvelopeError, KeyringCode
@@ -55,9 +56,6 @@ from shared.uuids import random_uuid
 
 HTTP: Final = "http"
 """The source of what came over HTTP; whoever brought it waits for the answer."""
-
-MOST_KEPT: Final = 500
-"""Messages of one partner that are parked whole: 128 MiB at most."""
 
 NOBODY: Final = SigningKey.generate().public
 """Has signed nothing, and never will: its other half is gone."""
@@ -81,7 +79,6 @@ class Door(Desk[Arrival, Given]):
 
     name = Service.INTAKE.value
     says = Forward | GiveReceipt | SendReceiptAgain | Fact
-    most_kept = MOST_KEPT
 
     def __init__(self, us: OrganisationId, directory: Directory, keyring: Keyring, sealer: Sealer) -> None:
         """Take whose door it is, who may be known at it, what signs receipts, and what seals them."""
@@ -181,6 +178,10 @@ class Door(Desk[Arrival, Given]):
         """Count the receipts."""
         given = sum(isinstance(each.what, GiveReceipt) for each in said)
         metrics.RECEIPTS.add(given, service=self.name, outcome=metrics.Receipt.GIVEN)
+
+    def most_kept(self, origin: str) -> int:  # noqa: ARG002
+        """Keep as much of each partner as of any other."""
+        return MOST_KEPT
 
     def parked(self, held: UUID, code: str, at: datetime) -> tuple[object, ...]:  # noqa: ARG002
         """Tell an operator that something is kept back."""

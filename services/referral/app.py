@@ -26,6 +26,7 @@ from shared.messaging import places
 from shared.messaging.consumer import Consumer
 from shared.messaging.loops import Round
 from shared.messaging.places import Broker
+from shared.messaging.quarantine import LOOK_SECONDS, QuarantineWatch
 from shared.messaging.rabbit import make_broker
 from shared.messaging.runtime import Connected
 from shared.messaging.sealer import Sealer
@@ -86,6 +87,7 @@ async def build(settings: ReferralSettings) -> AsyncIterator[Parts]:
                 Consumer(node, PARKED, shell, description="Envelopes that the broker gave up on", parked=True),
             ],
             rounds=[
+                Round("quarantine", QuarantineWatch(base.pool, base.clock, desk.name).step, LOOK_SECONDS),
                 Round("watch", Watch(base.pool, base.clock, shell, directory, sealer).step, WATCH_SECONDS),
                 Round(
                     "awaited-agreements",

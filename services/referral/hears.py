@@ -41,6 +41,7 @@ from shared.messaging.delivery import Delivery, Heard, Later, Unreadable
 from shared.messaging.desk import Desk, Said
 from shared.messaging.fact_letters import fact_letters, parked_fact
 from shared.messaging.outbox import Letter
+from shared.messaging.room import MOST_KEPT
 from shared.messaging.sealer import Outgoing, Sealer
 from shared.sealing.directory import Directory
 from shared.sealing.keyring import Keyring
@@ -135,7 +136,7 @@ class ReferralDesk(Desk[What, Files]):
             return self._kept(files, About.REFERRAL, known, heard, act.at)
         if not isinstance(heard.meanwhile, Ruling):
             return heard
-        return Early(heard.subject, self._kept(files, About.REFERRAL, known, heard.meanwhile, act.at))
+        return replace(heard, meanwhile=self._kept(files, About.REFERRAL, known, heard.meanwhile, act.at))
 
     def _agreed_kinds(self, speaker: OrganisationId, at: datetime) -> frozenset[ReferralKind]:
         """Return which kinds of referral ``speaker`` may send us."""
@@ -236,6 +237,15 @@ class ReferralDesk(Desk[What, Files]):
         kept = [_said_event(tell, letter) for (tell, _), letter in zip(tells, sealed, strict=True)]
         await proofs.say(connection, kept, at)
         return [*sealed, *fact_letters(said)]
+
+    def next_turn(self, state: Files) -> int:
+        """Return which number of the partner's lane comes next; of what is no referral, nothing is waited for."""
+        known = state.get(About.REFERRAL)
+        return len(known.thing.lane(known.thing.side.other)) + 1 if known is not None else 0
+
+    def most_kept(self, origin: str) -> int | None:
+        """Keep as much of each partner as of any other; our own intake's reports nobody sends again."""
+        return None if origin == self._us else MOST_KEPT
 
     def parked(self, held: UUID, code: str, at: datetime) -> tuple[object, ...]:  # noqa: ARG002
         """Tell an operator that something is kept back."""

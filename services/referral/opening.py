@@ -84,18 +84,23 @@ class Opener:
         """Verify the envelope, open it and read the event.
 
         Raises:
-            Unreadable: it is not what a partner signed, cannot be opened, or is no event that this sender may say.
+            Unreadable: it is not what a partner signed, cannot be opened, or is no event that this sender may say. Its
+                signer has brought it, where the signature holds.
             Later: the sender's key has not reached us yet.
         """
         if delivery.headers.get(places.VERDICT) != places.VERIFIED:
             raise Unreadable("verdict-missing")
         try:
             envelope = parse(delivery.body)
-            purpose, book = self._verified(envelope)
-            event = decode(open_body(envelope, self._keyring.inbox_key(envelope.header.inbox_keys, envelope.suite)))
-        except (EnvelopeError, EventUnreadable) as refused:
+            signed_with, book = self._signed_with(envelope)
+        except EnvelopeError as refused:
             raise Unreadable(refused.code) from None
-        key, what = self._heard(event, envelope, purpose, book)
+        try:
+            purpose = _voice(signed_with, envelope.header)
+            event = decode(open_body(envelope, self._keyring.inbox_key(envelope.header.inbox_keys, envelope.suite)))
+            key, what = self._heard(event, envelope, purpose, book)
+        except (EnvelopeError, EventUnreadable, Unreadable) as refused:
+            raise Unreadable(refused.code, origin=envelope.header.source) from None
         return Heard(
             id=inbox_id(envelope.header.source, envelope.header.id),
             digest=delivery.digest(),
@@ -104,27 +109,26 @@ class Opener:
             traceparent=delivery.headers.get("traceparent"),
             links=(event.traceparent,) if event.traceparent else (),
             attributes=_ids(envelope, event),
+            origin=envelope.header.source,
         )
 
-    def _verified(self, envelope: Envelope) -> tuple[KeyPurpose, Book]:
-        """Check who signed, and return what the key is for.
+    def _signed_with(self, envelope: Envelope) -> tuple[PublishedKey, Book]:
+        """Check that the sender signed, and return the key with which it did, whatever that is for.
 
         Raises:
-            Unreadable: ``key-expired`` or ``key-wrong-purpose``.
+            Unreadable: ``key-wrong-purpose``: the key signs nothing.
             Later: the door knows the sender's key, and we do not yet.
             EnvelopeError: ``envelope-altered``.
         """
         book = self._directory.book
         try:
-            published = _published(book, envelope.header)
+            published = book.published(envelope.header.source, envelope.header.key_id)
         except DirectoryError as refused:
-            if refused.code is DirectoryCode.KEY_EXPIRED:
-                raise Unreadable(refused.code) from None
             raise Later(refused.code) from None
-        if published.purpose not in VOICES or not isinstance(published.key, VerifyKey):
+        if not isinstance(published.key, VerifyKey):
             raise Unreadable(DirectoryCode.KEY_WRONG_PURPOSE)
         envelope.verify(published.key)
-        return published.purpose, book
+        return published, book
 
     def _heard(
         self, event: LifeEvent | ReceiptGiven | ReportTaken, envelope: Envelope, purpose: KeyPurpose, book: Book
@@ -149,14 +153,17 @@ def _ids(envelope: Envelope, event: LifeEvent | ReceiptGiven | ReportTaken) -> M
     return ids
 
 
-def _published(book: Book, header: Header) -> PublishedKey:
-    """Return the key that signed, if it held when the envelope was sealed, as far as the rounded time tells."""
-    try:
-        return book.published(header.source, header.key_id, header.time)
-    except DirectoryError as refused:
-        if refused.code is not DirectoryCode.KEY_EXPIRED:
-            raise
-        return book.published(header.source, header.key_id, header.time + ROUNDING)
+def _voice(key: PublishedKey, header: Header) -> KeyPurpose:
+    """Return what ``key`` speaks for, if it held when the envelope was sealed, as far as the rounded time tells.
+
+    Raises:
+        Unreadable: ``key-expired`` or ``key-wrong-purpose``.
+    """
+    if not (key.holds_at(header.time) or key.holds_at(header.time + ROUNDING)):
+        raise Unreadable(DirectoryCode.KEY_EXPIRED)
+    if key.purpose not in VOICES:
+        raise Unreadable(DirectoryCode.KEY_WRONG_PURPOSE)
+    return key.purpose
 
 
 def _receipt(event: ReceiptGiven, book: Book, speaker: OrganisationId) -> Receipt:

@@ -46,8 +46,13 @@ class Decision(Generic[State]):
 
 @dataclass(frozen=True, slots=True)
 class Early:
-    """The message came before one that it depends on: keep it, and try again when its subject changes."""
+    """The message came before one that it depends on: keep it, and try again when it is its turn.
+
+    Of several of one origin that wait for the same turn, the first is kept.
+    """
 
     subject: UUID
+    turn: int
+    """Its number among what is said about the subject, from 1."""
     meanwhile: Decision[Any] | None = None
     """What follows already, before its turn; it is decided once, though the message is tried many times."""

@@ -58,6 +58,10 @@ class Delivery:
         """SHA-256 of the body as it came, 32 bytes."""
         return self.left.digest if self.left else sha256(self.body).digest()
 
+    def brought_by(self, origin: str) -> "Delivery":
+        """Return the delivery as ``origin`` brought it; where that is empty, as it is."""
+        return replace(self, origin=origin) if origin else self
+
     def without_body(self) -> "Delivery":
         """Return the delivery with the size and the digest of its body in place of that."""
         return self if self.left else replace(self, body=b"", left=Left(len(self.body), self.digest()))
@@ -83,10 +87,17 @@ class Heard(Generic[What_co]):
     """Traces of other nodes that this one goes on from."""
     attributes: Mapping[str, UUID] = field(default_factory=lambda: NOTHING)
     """Ids by which its span can be found: of a message, a referral, a conversation."""
+    origin: str = ""
+    """Whose signature holds, where that says more than the way on which it came; else empty."""
 
 
 class Unreadable(Coded[str]):
     """The message cannot be read or is not allowed: it is parked under ``code``, and nothing of it is shown."""
+
+    def __init__(self, code: str, *, origin: str = "") -> None:
+        """Take the stable reason ``code``, and whose signature holds, where one does (:attr:`Heard.origin`)."""
+        super().__init__(code)
+        self.origin = origin
 
 
 class Unsigned(Unreadable):

@@ -42,8 +42,6 @@ class Desk(ABC, Generic[What, State]):
     """The consumer's name in held messages, metrics and spans, such as ``referral``."""
     says: type | UnionType
     """What its decisions may say, all of which ``say`` knows. The shell refuses anything else."""
-    most_kept: int | None = None
-    """How many held messages of one origin are kept whole; ``None``: all of them."""
 
     @abstractmethod
     def read(self, delivery: Delivery) -> Heard[What]:
@@ -99,6 +97,17 @@ class Desk(ABC, Generic[What, State]):
 
     def committed(self, decisions: Sequence[Decision[State]], said: Sequence[Said]) -> None:
         """Count, for the metrics, what is true now."""
+
+    def next_turn(self, state: State) -> int:  # noqa: ARG002
+        """Return which number can be decided about next: what waits for it is tried when ``state`` is kept.
+
+        A desk of which nothing that comes early has a number need not know.
+        """
+        return 0
+
+    def most_kept(self, origin: str) -> int | None:  # noqa: ARG002
+        """Return how many parked messages of ``origin`` are kept whole; ``None``: all of them."""
+        return None
 
     def parked(self, held: UUID, code: str, at: datetime) -> tuple[object, ...]:  # noqa: ARG002
         """Return what to say when a message is parked: by default nothing."""

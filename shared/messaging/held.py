@@ -32,6 +32,8 @@ class Hold:
     due_at: datetime | None
     subject: UUID | None
     admitted: bool
+    turn: int = 0
+    """Which number of its subject's it has: it is tried when that can come; 0: at each change of its subject."""
     counted: bool = False
     """Whether it is not kept whole, but counted with all that has its id."""
     count: int = 1
@@ -64,15 +66,17 @@ class Parked:
 
 
 KEEP = """
-INSERT INTO held
-    (id, consumer, source, origin, reason, attempts, first_at, due_at, subject, admitted, headers, body, size, digest)
-SELECT id, $1, source, origin, reason, attempts, first_at, due_at, subject, admitted, headers, body, size, digest
+INSERT INTO held (id, consumer, source, origin, reason, attempts, first_at, due_at, subject, turn, admitted, headers,
+    body, size, digest)
+SELECT id, $1, source, origin, reason, attempts, first_at, due_at, subject, turn, admitted, headers, body, size, digest
 FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::timestamptz[], $8::timestamptz[],
-            $9::uuid[], $10::boolean[], $11::text[], $12::bytea[], $13::bigint[], $14::bytea[])
-    AS hold (id, source, origin, reason, attempts, first_at, due_at, subject, admitted, headers, body, size, digest)
+            $9::uuid[], $10::integer[], $11::boolean[], $12::text[], $13::bytea[], $14::bigint[], $15::bytea[])
+    AS hold (id, source, origin, reason, attempts, first_at, due_at, subject, turn, admitted, headers, body, size,
+             digest)
+ORDER BY id
 ON CONFLICT (id) DO UPDATE SET
     reason = excluded.reason, first_at = excluded.first_at, due_at = excluded.due_at, subject = excluded.subject,
-    admitted = excluded.admitted
+    turn = excluded.turn, admitted = excluded.admitted
 WHERE held.due_at IS NULL AND excluded.due_at IS NOT NULL
 RETURNING id
 """
@@ -107,18 +111,28 @@ FORGET = "DELETE FROM held WHERE consumer = $1 AND size IS NOT NULL AND last_at 
 
 TAKE = "DELETE FROM held WHERE id = ANY($1::uuid[]) RETURNING id"
 
-WAKE = "UPDATE held SET due_at = $2 WHERE subject = ANY($1::uuid[]) AND (due_at > $2 OR due_at IS NULL)"
+WAKE = """
+WITH RECURSIVE ready (subject, turn) AS (
+    SELECT * FROM unnest($1::uuid[], $2::integer[])
+    UNION
+    SELECT ready.subject, ready.turn + 1 FROM ready
+    WHERE EXISTS (SELECT FROM held WHERE held.subject = ready.subject AND held.turn = ready.turn)
+)
+UPDATE held SET due_at = $3
+FROM ready WHERE held.subject = ready.subject AND held.turn = ready.turn AND (due_at > $3 OR due_at IS NULL)
+"""
+"""Only what can go now is tried: the number whose turn it is, and those that wait for one another behind it."""
 
 DUE = """
 SELECT id, source, origin, attempts, first_at, admitted, headers, body
-FROM held WHERE consumer = $1 AND due_at <= $2 ORDER BY due_at LIMIT $3
+FROM held WHERE consumer = $1 AND due_at <= $2 ORDER BY due_at, turn LIMIT $3
 """
 
 WAITING = "SELECT count(*) FROM held WHERE due_at IS NOT NULL"
 
 WAKE_FOR = """
 UPDATE held SET due_at = $3
-WHERE consumer = $1 AND reason = ANY($2::text[]) AND (due_at > $3 OR $4 AND due_at IS NULL AND size IS NULL)
+WHERE consumer = $1 AND reason = ANY($2::text[]) AND size IS NULL AND (due_at > $3 OR $4 AND due_at IS NULL)
 """
 
 PARKED = """
@@ -137,13 +151,13 @@ DROP = "DELETE FROM held WHERE id = $1 AND due_at IS NULL RETURNING id"
 
 
 async def keep(connection: Connection, consumer: str, holds: Sequence[Hold]) -> list[Hold]:
-    """Keep the messages of ``holds`` and return those that are new: one that is kept already is kept once.
+    """Keep the messages of ``holds`` and return those that are new: of those with one id the first is kept, once.
 
     One that lies parked and comes again, and now has only to wait, waits.
     """
     if not holds:
         return []
-    by_id = {hold.id: hold for hold in holds}
+    by_id = {hold.id: hold for hold in reversed(holds)}
     holds = list(by_id.values())
     rows = await connection.fetch(
         KEEP,
@@ -156,6 +170,7 @@ async def keep(connection: Connection, consumer: str, holds: Sequence[Hold]) -> 
         [hold.first_at for hold in holds],
         [hold.due_at for hold in holds],
         [hold.subject for hold in holds],
+        [hold.turn for hold in holds],
         [hold.admitted for hold in holds],
         [_spelt(hold.delivery.headers) for hold in holds],
         [hold.delivery.body for hold in holds],
@@ -213,9 +228,16 @@ async def take(connection: Connection, ids: Sequence[UUID]) -> set[UUID]:
     return {row["id"] for row in await connection.fetch(TAKE, sorted(ids))}
 
 
-async def wake(connection: Connection, subjects: Sequence[UUID], at: datetime) -> bool:
-    """Make due at once what waits for ``subjects``, and say whether anything did."""
-    return bool(subjects) and await connection.execute(WAKE, subjects, at) != "UPDATE 0"
+async def wake(connection: Connection, turns: Mapping[UUID, int], at: datetime) -> bool:
+    """Make due at once what can go now that it is the turn of these numbers, by subject; say whether anything can.
+
+    What waits for any change of these subjects is made due as well.
+    """
+    if not turns:
+        return False
+    starts = {(subject, turn) for subject, next_ in turns.items() for turn in (0, next_)}
+    subjects, numbers = zip(*starts, strict=True)
+    return await connection.execute(WAKE, subjects, numbers, at) != "UPDATE 0"
 
 
 async def wake_for(
@@ -229,7 +251,7 @@ async def wake_for(
 
 
 async def due(connection: Connection, consumer: str, at: datetime, limit: int) -> list[Delivery]:
-    """Return held messages whose time has come, oldest first."""
+    """Return held messages whose time has come, oldest first; of those that wait for one another, in their order."""
     return [_delivery(row) for row in await connection.fetch(DUE, consumer, at, limit)]
 
 

@@ -17,6 +17,7 @@ from uuid import UUID
 
 from pydantic_core import to_json
 
+from shared.messaging.decision import Early
 from shared.messaging.delivery import Delivery, Later, Unreadable, Unsigned
 from shared.messaging.held import Hold
 from shared.pauses import pause
@@ -40,27 +41,28 @@ def hold(
     why: Unreadable | Later,
     at: datetime,
     *,
-    subject: UUID | None = None,
+    early: Early | None = None,
     admitted: bool = False,
 ) -> Hold:
     """Hold what cannot be read until a person has looked at it, and what comes too soon for a while, each time longer.
 
-    ``subject`` is what it waits for, where that is known: when that changes, it is tried at once. ``admitted`` says
-    that the inbox has taken the message in, and need not be asked again. What has waited for a day is parked, unless
-    what it waits for is ours to mend; it is tried all the same when its subject changes after that.
+    ``early`` is the turn that it waits for, where it waits for one: then it is tried at once, also when it has been
+    parked. ``admitted`` says that the inbox has taken the message in, and need not be asked again. What has waited for
+    a day is parked, unless what it waits for is ours to mend.
     """
     waited = delivery.waited
     first_at, attempts = (waited.first_at, waited.attempts) if waited else (at, 0)
     parked = isinstance(why, Unreadable) or (at - first_at > PATIENCE and not why.ours)
     wait = timedelta(seconds=pause(attempts + 1, first=FIRST_PAUSE_SECONDS, longest=LONGEST_PAUSE_SECONDS))
     held = Hold(
-        id=waited.id if waited else _name(consumer, delivery),
+        id=_place(consumer, delivery, early) if early else waited.id if waited else _name(consumer, delivery),
         delivery=delivery,
         reason=why.code,
         attempts=attempts + 1,
         first_at=first_at,
         due_at=None if parked else at + wait,
-        subject=subject,
+        subject=early.subject if early else None,
+        turn=early.turn if early else 0,
         admitted=admitted or (waited is not None and waited.admitted),
     )
     return counted(consumer, held) if isinstance(why, Unsigned) else held
@@ -77,6 +79,7 @@ def counted(consumer: str, held: Hold) -> Hold:
         delivery=replace(delivery, headers=dict.fromkeys(names, "")),
         due_at=None,
         subject=None,
+        turn=0,
         admitted=False,
         counted=True,
     )
@@ -95,6 +98,11 @@ def _name(consumer: str, delivery: Delivery) -> UUID:
     """Name a held message by all that came, so that the same one is held once however often the broker brings it."""
     headers = to_json(sorted(delivery.headers.items()))
     return _uuid(consumer, delivery.source, delivery.digest(), headers)
+
+
+def _place(consumer: str, delivery: Delivery, early: Early) -> UUID:
+    """Name what waits for its turn by that, so that one message has it, whatever else its sender says in its place."""
+    return _uuid("early", consumer, delivery.origin, early.subject.bytes, str(early.turn))
 
 
 def _uuid(*parts: str | bytes) -> UUID:

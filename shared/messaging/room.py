@@ -7,18 +7,23 @@ What must never happen: a message that only comes too early loses its body.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Final, TypeAlias
 
 from shared.messaging import held
 from shared.messaging.held import Hold
 from shared.messaging.holding import counted, together
 from shared.storage.pool import Connection
 
+MOST_KEPT: Final = 500
+"""Messages of one partner that are parked whole: 128 MiB at most."""
 
-async def keep(
-    connection: Connection, consumer: str, holds: Sequence[Hold], at: datetime, most: int | None
-) -> list[Hold]:
+Most: TypeAlias = Callable[[str], int | None]
+"""How many messages of an origin are parked whole; ``None`` for all of them."""
+
+
+async def keep(connection: Connection, consumer: str, holds: Sequence[Hold], at: datetime, most: Most) -> list[Hold]:
     """Keep ``holds``; return those that are new, and those that are counted, with how many each stands for.
 
     Args:
@@ -26,27 +31,28 @@ async def keep(
         consumer: who holds them.
         holds: any number.
         at: now.
-        most: messages of one origin that are parked whole; ``None`` keeps all that are not counted already.
+        most: messages of each origin that are parked whole, where not all are that are not counted already.
     """
     if not holds:
         return []
-    if most is not None:
-        there = await held.whole(connection, consumer, sorted({hold.delivery.origin for hold in holds}))
-        holds = list(within(consumer, holds, there, most))
+    bounded = sorted({hold.delivery.origin for hold in holds if most(hold.delivery.origin) is not None})
+    if bounded:
+        holds = list(within(consumer, holds, await held.whole(connection, consumer, bounded), most))
     kept = await held.keep(connection, consumer, [hold for hold in holds if not hold.counted])
     return kept + await held.count(connection, consumer, together(hold for hold in holds if hold.counted), at)
 
 
-def within(consumer: str, holds: Sequence[Hold], there: Mapping[str, int], most: int) -> Iterator[Hold]:
-    """Yield ``holds``, counted where ``most`` of their origin are ``there``, by origin, or among those before them.
+def within(consumer: str, holds: Sequence[Hold], there: Mapping[str, int], most: Most) -> Iterator[Hold]:
+    """Yield ``holds``, counted where the ``most`` of their origin are ``there``, by origin, or among those before them.
 
     What waits is neither counted nor takes room from what is parked.
     """
     taken = Counter(there)
     for hold in holds:
-        if hold.counted or hold.due_at is not None:
+        limit = most(hold.delivery.origin)
+        if hold.counted or hold.due_at is not None or limit is None:
             yield hold
-        elif taken[hold.delivery.origin] >= most:
+        elif taken[hold.delivery.origin] >= limit:
             yield counted(consumer, hold)
         else:
             taken[hold.delivery.origin] += 1

@@ -121,11 +121,12 @@ class Shell(Generic[What, State]):
     def read(self, delivery: Delivery) -> Read[What]:
         """Read a message: as soon as it comes, while the database is at work on others."""
         try:
-            return Read(delivery, self.desk.read(delivery))
+            heard = self.desk.read(delivery)
+            return Read(delivery.brought_by(heard.origin), heard)
         except Unsigned as reason:
             return Read(delivery.without_body(), reason)
         except Unreadable as reason:
-            return Read(delivery.without_excess(), reason)
+            return Read(delivery.brought_by(reason.origin).without_excess(), reason)
         except Later as reason:
             return Read(delivery, reason)
         except Exception as error:  # noqa: BLE001 - a fault of ours in one message must not stop the others
@@ -304,7 +305,7 @@ class Shell(Generic[What, State]):
             _say_failed(error)
             decision = Decision.refused(FAILED)
         if isinstance(decision, Early):
-            self._put_off(item, work, Later(EARLY), at, decision.subject)
+            self._put_off(item, work, Later(EARLY), at, decision)
             return None if decision.meanwhile is None else self._gather(work, item, decision.meanwhile)
         if decision.refusal is None:
             work.became[Outcome.DECIDED] += 1
@@ -324,10 +325,10 @@ class Shell(Generic[What, State]):
         self._gather(work, item, decision)
 
     def _put_off(
-        self, item: Item[What], work: Work[State], reason: Later, at: datetime, subject: UUID | None = None
+        self, item: Item[What], work: Work[State], reason: Later, at: datetime, early: Early | None = None
     ) -> None:
         if item.delivery is not None:
-            work.holds.append(hold(self.desk.name, item.delivery, reason, at, subject=subject, admitted=True))
+            work.holds.append(hold(self.desk.name, item.delivery, reason, at, early=early, admitted=True))
         work.outcomes[item.slot] = Decision.refused(reason.code)
 
     def _gather(self, work: Work[State], item: Item[What], decision: Decision[State]) -> None:
@@ -366,7 +367,8 @@ class Shell(Generic[What, State]):
         await outbox.put(connection, letters, at)
         if work.leaves:
             await audit.append(connection, work.leaves, self.desk.cipher(work.states))
-        if await held.wake(connection, list(work.changed), at):
+        turns = {subject: self.desk.next_turn(state) for subject, state in work.changed.items()}
+        if await held.wake(connection, turns, at):
             self.woken.set()
         return letters
 

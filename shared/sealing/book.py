@@ -47,18 +47,16 @@ class Book:
         }
         object.__setattr__(self, "keys", MappingProxyType(keys))
 
-    def published(self, organisation: OrganisationId, number: KeyId, at: datetime) -> PublishedKey:
-        """Return the key of ``organisation`` that has this id and holds at ``at``, with its purpose.
+    def published(self, organisation: OrganisationId, number: KeyId) -> PublishedKey:
+        """Return the key of ``organisation`` that has this id, with its purpose and its times.
 
         Raises:
-            DirectoryError: ``organisation-unknown``, ``key-unknown`` or ``key-expired``.
+            DirectoryError: ``organisation-unknown`` or ``key-unknown``.
         """
         published = self.keys.get((organisation, number))
         if published is None:
             known = organisation in self.documents
             raise DirectoryError(DirectoryCode.KEY_UNKNOWN if known else DirectoryCode.ORGANISATION_UNKNOWN)
-        if not published.holds_at(at):
-            raise DirectoryError(DirectoryCode.KEY_EXPIRED)
         return published
 
     def inbox_key(self, organisation: OrganisationId, at: datetime) -> InboxPublicKey:

@@ -63,6 +63,8 @@ class ParcelDesk(Desk[Add, Parcel]):
         self.troubles: set[str] = {"unreadable", "later", "forbidden", "bug"}
         """Which troubles are still there; a test mends one by taking it out."""
         self.decided: list[int] = []
+        self.tried: list[int] = []
+        """The amount of each message, whenever it is looked at."""
 
     def read(self, delivery: Delivery) -> Heard[Add]:
         """Read a message, or say that it cannot be read."""
@@ -85,14 +87,19 @@ class ParcelDesk(Desk[Add, Parcel]):
         """Add, once everything before it is there."""
         state = state or Parcel()
         add = heard.what
+        self.tried.append(add.amount)
         if isinstance(add, _Trouble):
             add.happen()
         if add.after > len(state.steps):
-            return Early(add.parcel)
+            return Early(add.parcel, add.after + 1)
         self.decided.append(add.amount)
         parcel = Parcel(state.total + add.amount, (*state.steps, add.amount))
         entry = Entry(EntryCode.CASE_WRITTEN, "ccem-fr", add.parcel, at, {"amount": str(add.amount)})
         return Decision(parcel, (("total", add.parcel, parcel.total),), (entry,))
+
+    def next_turn(self, state: Parcel) -> int:
+        """Return the number of the step that comes next."""
+        return len(state.steps) + 1
 
     async def keep(
         self, connection: Connection, states: Mapping[UUID, Parcel], decisions: Sequence[Decision[Parcel]], at: datetime

@@ -139,7 +139,8 @@ class Organisation:
 
 def verifier(book: Book, organisation: OrganisationId, number: KeyId, *purposes: KeyPurpose) -> VerifyKey:
     """Return the key that verifies what ``organisation`` signs now for one of ``purposes``."""
-    published = book.published(organisation, number, datetime.now(UTC))
+    published = book.published(organisation, number)
+    assert published.holds_at(datetime.now(UTC))
     assert published.purpose in purposes
     assert isinstance(published.key, VerifyKey)
     return published.key

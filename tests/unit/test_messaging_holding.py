@@ -2,11 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from hypothesis import given
 from hypothesis.strategies import binary, integers
 
+from shared.messaging.decision import Early
 from shared.messaging.delivery import LARGEST_KEPT, Delivery, Later, Left, Unreadable, Unsigned, Waited
 from shared.messaging.held import Hold
 from shared.messaging.holding import LONGEST_PAUSE_SECONDS, MOST_NAMES, PATIENCE, hold, together
@@ -43,12 +44,12 @@ def test_each_pause_is_longer_and_none_is_too_long(attempts: int) -> None:
 
 def test_after_a_day_a_person_must_look_at_it_unless_what_it_waits_for_is_ours() -> None:
     subject = uuid4()
-    early = hold("desk", waited(PATIENCE), Later("early"), NOW, subject=subject)
-    late = hold("desk", waited(PATIENCE + timedelta(seconds=1)), Later("early"), NOW, subject=subject)
+    early = hold("desk", waited(PATIENCE), Later("early"), NOW, early=Early(subject, 7))
+    late = hold("desk", waited(PATIENCE + timedelta(seconds=1)), Later("early"), NOW, early=Early(subject, 7))
     ours = hold("desk", waited(PATIENCE * 400), Later("keyring-key-missing", ours=True), NOW)
     assert early.due_at is not None
-    assert early.subject == subject
-    assert (late.due_at, late.subject, late.admitted) == (None, subject, True)
+    assert (early.subject, early.turn) == (subject, 7)
+    assert (late.due_at, late.subject, late.turn, late.admitted) == (None, subject, 7, True)
     assert ours.due_at is not None
 
 
@@ -59,6 +60,19 @@ def test_a_message_is_named_by_its_bytes_and_where_it_came_from(one: bytes, othe
 
     assert (name(one) == name(other)) == (one == other)
     assert len({name(one), name(one, "http"), name(one, consumer="desk")}) == 3
+
+
+def test_of_what_waits_for_one_turn_each_who_says_it_has_one() -> None:
+    subject = uuid4()
+
+    def place(delivery: Delivery, turn: int = 3) -> UUID:
+        return hold("desk", delivery, Later("early"), NOW, early=Early(subject, turn)).id
+
+    again = Delivery(b"1", {}, "node.in", Waited(uuid4(), 3, NOW, admitted=True), "ccem-fr")
+    theirs = [Delivery(body, {}, "node.in", origin="ccem-fr") for body in (b"1", b"2")]
+    assert len({place(again), *map(place, theirs)}) == 1
+    other = Delivery(b"1", {}, "node.in", origin="foyer-fr")
+    assert len({place(again), place(again, 4), place(other)}) == 3
 
 
 def test_what_is_too_large_to_be_read_is_kept_as_size_and_digest() -> None:
@@ -107,7 +121,7 @@ def test_of_one_origin_no_more_is_kept_whole_than_there_is_room_for() -> None:
     ours = hold("door", rubbish(b"9", origin="full"), Later("keyring-key-missing", ours=True), NOW)
     waits = hold("door", rubbish(b"8", origin="full"), Later("key-unknown"), NOW)
     given = [signed(b"1", "full"), signed(b"1", "new"), signed(b"2", "new"), signed(b"3", "new"), ours, waits]
-    found = list(within("door", given, {"full": 2, "else": 7}, 2))
+    found = list(within("door", given, {"full": 2, "else": 7}, lambda _: 2))
     assert [each.counted for each in found] == [True, False, False, True, False, False]
     assert found[4:] == [ours, waits], "nothing is wrong with what waits"
     assert found[1:3] == given[1:3]

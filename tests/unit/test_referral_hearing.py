@@ -81,7 +81,7 @@ def test_what_is_said_of_an_erased_referral_is_written_down_under_no_case() -> N
 def test_what_overtakes_the_offer_waits_for_it_and_nothing_else_does() -> None:
     pair = at_status(Status.OPENED)
     withdrawn = event(pair.sender, BY_STEP[Step.WITHDRAWN], n=2, seen=0)
-    assert hearing.hear(None, withdrawn, SENDER, act()) == Early(pair.sender.id)
+    assert hearing.hear(None, withdrawn, SENDER, act()) == Early(pair.sender.id, 2)
     first = withdrawn.model_copy(update={"n": 1})
     assert hearing.hear(None, first, SENDER, act()) == Ruling.refused(Refused.UNKNOWN)
     accepted = event(pair.sender, BY_STEP[Step.ACCEPTED], n=2, seen=1)
@@ -91,7 +91,7 @@ def test_what_overtakes_the_offer_waits_for_it_and_nothing_else_does() -> None:
 def test_an_event_that_comes_before_the_one_before_it_waits() -> None:
     pair = at_status(Status.OPENED)
     later = event(pair.sender, BY_STEP[Step.ACCEPTED], n=3, seen=1)
-    assert pair.deliver(Side.SENDER, later) == Early(pair.sender.id)
+    assert pair.deliver(Side.SENDER, later) == Early(pair.sender.id, 3)
 
 
 def ahead(pair: Pair, step: Step, n: int = 3) -> Ruling[Referral] | None:

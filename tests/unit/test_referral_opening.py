@@ -1,5 +1,6 @@
 """When a key speaks: for what it sealed while it held, as far as a rounded time can tell, and for nothing else."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def test_a_key_speaks_from_the_step_on_in_which_it_began(
     }
     message = sealed(both, offer, datetime.now(UTC) - began + timedelta(seconds=1))
     heard = opener.read(delivery(message))
-    assert (heard.key, heard.what) == (offer.referral, Spoken(offer, both[1].id))
+    assert (heard.key, heard.what, heard.origin) == (offer.referral, Spoken(offer, both[1].id), both[1].id)
     assert heard.attributes == {
         "message_id": message.id,
         "referral_id": offer.referral,
@@ -63,8 +64,17 @@ def test_a_key_speaks_from_the_step_on_in_which_it_began(
 def test_a_key_does_not_speak_for_other_times(
     both: tuple[Organisation, Organisation], opener: Opener, age: timedelta
 ) -> None:
-    with pytest.raises(Unreadable, match="key-expired"):
+    with pytest.raises(Unreadable, match="key-expired") as refused:
         opener.read(delivery(sealed(both, an_offer(), age)))
+    assert refused.value.origin == both[1].id, "it takes no room but its owner's"
+
+
+def test_nobody_is_held_to_what_they_have_not_signed(both: tuple[Organisation, Organisation], opener: Opener) -> None:
+    message = sealed(both, an_offer(), NEW)
+    altered = replace(message, envelope=message.envelope[:-8] + bytes(8))
+    with pytest.raises(Unreadable, match="envelope-altered") as refused:
+        opener.read(delivery(altered))
+    assert refused.value.origin == ""
 
 
 def test_what_is_not_vouched_for_is_not_opened(both: tuple[Organisation, Organisation], opener: Opener) -> None:

@@ -105,7 +105,7 @@ async def bring(request: Request, here: Annotated[Entrance, Depends(entrance)]) 
     if not isinstance(heard, Heard):
         raise _unread(heard.code)
     here.paces.check_partner(heard.what.sender, here.clock)
-    read = replace(read, delivery=replace(read.delivery, origin=heard.what.sender))
+    read = replace(read, delivery=read.delivery.brought_by(heard.what.sender))
     async with asyncio.timeout(PATIENCE_SECONDS):
         (decision,) = await here.events.take([read])
         if decision.says or decision.refusal:

@@ -107,7 +107,7 @@ def hear(
     if event.n <= len(lane):
         return Ruling()
     if event.n > len(lane) + 1:
-        return Early(referral.id, _ends_ahead(referral, event, act))
+        return Early(referral.id, event.n, _ends_ahead(referral, event, act))
     taken = _taken(referral, event, act)
     if event.step is not Step.ARRIVED or taken.state is None:
         return taken
@@ -156,7 +156,7 @@ def _ends_ahead(referral: Referral, event: ReferralEvent, act: Act) -> Ruling[Re
 def _before_the_offer(event: ReferralEvent) -> Ruling[Referral] | Early:
     """Let the sender's events wait for the offer that they overtook; the receiver's concern what was never offered."""
     if SAID_BY[event.step] is Side.SENDER and event.n > 1:
-        return Early(event.referral)
+        return Early(event.referral, event.n)
     return Ruling.refused(Refused.UNKNOWN)
 
 

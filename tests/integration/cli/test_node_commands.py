@@ -99,7 +99,7 @@ class Operated:
             for body in bodies
         ]
         async with self.node.connected(service) as connection:
-            (kept,) = await room.keep(connection, service, holds, AT, None)
+            (kept,) = await room.keep(connection, service, holds, AT, lambda _: None)
         return kept.id
 
     async def fetch(self, service: Service, query: str, *values: object) -> list[Any]:

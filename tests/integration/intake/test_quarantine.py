@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from services.intake.hears import MOST_KEPT, Door
-from services.intake.quarantine import COUNTED_FOR, QuarantineWatch
+from services.intake.hears import Door
 from shared.clock import Clock
 from shared.contracts.facts import Fact, FactCode
+from shared.messaging.quarantine import COUNTED_FOR, QuarantineWatch
+from shared.messaging.room import MOST_KEPT
 from shared.sealing.keys import KeyPurpose, SigningKey
 from shared.telemetry import metrics
 from tests.integration.intake.conftest import AtWork, Knocking
@@ -88,7 +89,7 @@ async def test_a_thousand_pieces_of_rubbish_leave_few_rows_and_few_alarms_and_st
 async def test_what_a_partner_signed_is_kept_whole_up_to_a_bound_and_then_counted(
     door: AtWork, knocking: Knocking, sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Door, "most_kept", 3)
+    monkeypatch.setattr(Door, "most_kept", lambda *_: 3)
     wrong = [sender.seal(CANARY, signer=knocking.partner.key(KeyPurpose.AUDIT_INTAKE)) for _ in range(5)]
     behind = sender.seal()
     await door.bring(*wrong, behind)
@@ -107,7 +108,7 @@ async def test_what_a_partner_signed_is_kept_whole_up_to_a_bound_and_then_counte
 async def test_what_only_waits_is_kept_whole_and_takes_no_room_from_what_is_refused(
     door: AtWork, knocking: Knocking, sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Door, "most_kept", 1)
+    monkeypatch.setattr(Door, "most_kept", lambda *_: 1)
     early = [sender.seal(CANARY, signer=SigningKey.generate()) for _ in range(3)]
     early.append(sender.seal(at=datetime.now(UTC) + timedelta(hours=1)))
     wrong = [sender.seal(CANARY, signer=knocking.partner.key(KeyPurpose.AUDIT_INTAKE)) for _ in range(2)]
@@ -124,7 +125,7 @@ async def test_what_only_waits_is_kept_whole_and_takes_no_room_from_what_is_refu
         return await _wait(door) == everything
 
     await until(kept, what="what waits, though what is refused has no room left")
-    await QuarantineWatch(door.app.state.entrance.pool, Clock()).step()
+    await QuarantineWatch(door.app.state.entrance.pool, Clock(), Door.name).step()
     assert metrics.REGISTRY.get_sample_value("relais_quarantine_full_ratio", {"service": "intake"}) == 1 / MOST_KEPT
 
 
@@ -140,7 +141,7 @@ async def test_how_full_it_is_shows_and_what_is_only_counted_is_forgotten_in_tim
     await door.bring(replace(signed, headers={}), Sealed(signed.id, bytes(262_145), {}))
     await until(lambda: door.count_is("held", 2), what="one kept whole and one counted")
     offset = tmp_path / "offset"
-    watch = QuarantineWatch(door.app.state.entrance.pool, Clock(offset))
+    watch = QuarantineWatch(door.app.state.entrance.pool, Clock(offset), Door.name)
     for after, left in ((COUNTED_FOR - timedelta(hours=1), 2), (COUNTED_FOR + timedelta(hours=1), 1)):
         offset.write_text(str(after.total_seconds()))
         await watch.step()
