@@ -46,6 +46,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "architecture" / "notify.md"
 AT = datetime(2026, 11, 24, 8, 12, tzinfo=UTC)
 CCEM = OrganisationId("ccem-fr")
 SITE = "https://relais.example.org"
+SUBJECT = UUID("905b82cb-3cc4-4193-9817-d54290559bce")
 
 DUTIES = (Audience.CASEWORKERS, Audience.COORDINATOR, Audience.OPERATOR)
 NAMES = ("ana", "bruno", "chloe", "dalia")
@@ -330,14 +331,14 @@ def test_a_notice_is_a_number_an_urgency_and_a_link(subject: UUID, urgency: Urge
 @pytest.mark.parametrize(
     ("number", "link"),
     [
-        ("Aïcha B.", f"{SITE}/referrals/{uuid4()}"),
-        ("R-4F7A-91C2 Aïcha", f"{SITE}/referrals/{uuid4()}"),
-        ("R-4F7A-91C2", f"{SITE}/referrals/{uuid4()}?name=aicha"),
-        ("R-4F7A-91C2", f"{SITE}/referrals/{uuid4()}#aicha"),
-        ("R-4F7A-91C2", f"{SITE}/people/{uuid4()}"),
+        ("Aïcha B.", f"{SITE}/referrals/{SUBJECT}"),
+        ("R-4F7A-91C2 Aïcha", f"{SITE}/referrals/{SUBJECT}"),
+        ("R-4F7A-91C2", f"{SITE}/referrals/{SUBJECT}?name=aicha"),
+        ("R-4F7A-91C2", f"{SITE}/referrals/{SUBJECT}#aicha"),
+        ("R-4F7A-91C2", f"{SITE}/people/{SUBJECT}"),
         ("R-4F7A-91C2", f"{SITE}/referrals/aicha"),
-        ("R-4F7A-91C2", f"https://aicha@relais.example.org/referrals/{uuid4()}"),
-        ("R-4F7A-91C2", f"javascript:alert(1)//{uuid4()}"),
+        ("R-4F7A-91C2", f"https://aicha@relais.example.org/referrals/{SUBJECT}"),
+        ("R-4F7A-91C2", f"javascript:alert(1)//{SUBJECT}"),
     ],
 )
 def test_a_notice_with_anything_else_is_refused_and_not_repeated(number: str, link: str) -> None:

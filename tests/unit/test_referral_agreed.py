@@ -23,7 +23,7 @@ DAY = timedelta(days=1)
 NOW = Agreed(NOON - DAY, NOON + DAY)
 ENDED, TO_COME = Agreed(NOON - 2 * DAY, NOON), Agreed(NOON + timedelta(seconds=1), NOON + DAY)
 OTHERWISE = [(ENDED, "agreement-expired"), (TO_COME, "agreement-none")]
-POSSIBLE = [(status, step) for status, step in TABLE if status is not None and step in SAID_BY]
+POSSIBLE = [(status, step) for status in Status for step in SAID_BY if (status, step) in TABLE]
 
 
 IN_CODES: Mapping[Step, EventData] = {

@@ -57,7 +57,7 @@ from tests.support.referrals import (
 DAY = timedelta(days=1)
 WAITING = [step for step, traits in STEPS.items() if not traits.patient]
 """What waits for an agreement."""
-SAID = [(status, step) for status, step in TABLE if status is not None and step in SAID_BY]
+SAID = [(status, step) for status in Status for step in SAID_BY if (status, step) in TABLE]
 
 
 def papers(*rulings: Ruling[Referral]) -> dict[int, dict[str, Personal]]:

@@ -23,7 +23,7 @@ from tests.support.referrals import BY_STEP, FRESH, NOON, ZOE, act, event, grant
 
 State = TypeVar("State")
 
-POSSIBLE = [(status, step) for status, step in TABLE if status is not None and step in SAID_BY]
+POSSIBLE = [(status, step) for status in Status for step in SAID_BY if (status, step) in TABLE]
 
 
 def untold(ruling: Ruling[State]) -> Ruling[State]:

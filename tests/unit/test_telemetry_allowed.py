@@ -4,7 +4,7 @@ import enum
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -111,7 +111,7 @@ def test_what_the_services_say_gets_through(key: str, value: object, said: objec
         ("error", "Dupont"),
         ("error", int),
         ("error", ValueError("Aminata")),
-        ("route", f"/referrals/{uuid4()}"),
+        ("route", "/referrals/905b82cb-3cc4-4193-9817-d54290559bce"),
         ("route", "/people/aminata-diallo-1990"),
         ("route", "/referrals/{referral}?name=a"),
         ("code", "a" * 65),
