@@ -119,6 +119,23 @@ async def test_a_channel_that_cannot_be_opened_while_the_queue_is_away_is_opened
     await works(bench)
 
 
+async def test_a_closed_channel_that_the_client_library_has_given_up_is_renewed_with_its_consumer(bench: Bench) -> None:
+    await bench.broker.start()  # and nobody who looks after the subscription
+    subscription = bench.runtime.consumers[0].subscription
+    await until(subscription.is_open, seconds=10)
+    queue = subscription._subscriber._queue_obj  # noqa: SLF001
+    assert queue is not None
+    channel = await queue.channel.get_underlay_channel()
+    with Management(bench.pair.server.admin_url) as broker:
+        broker.delete("queues", node_host(bench.pair.ccem), QUEUE)
+    await channel.basic_ack(9_999)
+    await until(lambda: channel.is_closed and queue.channel.is_closed, seconds=10, what="the library gives up")
+    bench.pair.agree((bench.pair.ccem, bench.pair.abri))
+    assert not await subscription.is_open()
+    await subscription.renew()
+    assert await subscription.is_open()
+
+
 async def test_a_consumer_that_meets_a_fault_of_ours_begins_with_the_same_batch_again(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
