@@ -1,10 +1,12 @@
 """Every check and every test, in one command: ``python -m tests``, which ``make test`` calls.
 
 The quick checks of the code run first, and all of them run even when one fails: a contributor wants the whole list.
-pytest comes last, so that its closing line is the last line of a run that passes. Arguments go to pytest.
+pytest comes last, so that its closing line is the last line of a run that passes. Arguments go to pytest. Two processes
+share the tests out, each with a database and a broker of its own: most tests wait for one of them, and while one
+process waits the other is at work.
 
 However the run is stopped, pytest is never killed: it is asked to end and waited for, because the databases and brokers
-that the tests started are its children.
+that the tests started are its descendants.
 """
 
 import signal
@@ -36,7 +38,7 @@ CHECKS = (
     Check("walls", (PYTHON, str(Path(PYTHON).with_name("lint-imports")), "--no-logo")),
     Check("types", (PYTHON, "-m", "mypy", ".")),
 )
-PYTEST = (PYTHON, "-m", "pytest")
+PYTEST = (PYTHON, "-m", "pytest", "--numprocesses=2", "--dist=worksteal")
 
 
 def main(arguments: list[str]) -> int:
