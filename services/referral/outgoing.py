@@ -15,9 +15,10 @@ from services.referral.domain.casefile import CaseFile
 from services.referral.domain.cases import CLOCK
 from services.referral.domain.leaving import NO_PAPERS, Today, awaits_agreement, leaving
 from services.referral.domain.referral import Referral
-from services.referral.domain.repeating import said_line
+from services.referral.domain.repeating import EMPTIED, said_line
 from services.referral.domain.retelling import Papers, retold
 from services.referral.domain.ruling import Act
+from services.referral.domain.telling import emptied_facts
 from services.referral.known import Erased, Known, Sent
 from services.referral.recipients import Recipients
 from services.referral.store import cases, papers, proofs
@@ -30,6 +31,8 @@ from shared.contracts.exchange import ReferralEvent
 from shared.contracts.ids import MessageId, OrganisationId
 from shared.messaging import outbox
 from shared.messaging.delivery import Delivery
+from shared.messaging.desk import Said
+from shared.messaging.fact_letters import fact_letters
 from shared.messaging.outbox import Letter
 from shared.messaging.sealer import Outgoing, Sealer
 from shared.sealing.envelope import parse
@@ -137,9 +140,13 @@ class OutgoingMail:
 
 
 async def _note(connection: Connection, found: Found, event: ReferralEvent, at: datetime) -> None:
-    """Write down whether the words left after all; of what was erased, nothing more is written."""
+    """Write down whether the words left after all, and tell staff if not; of what was erased, nothing is written."""
     if found.known is None:
         return
-    line = said_line(found.referral, event.n, found.papers, event, Act(CLOCK, at, iter(random_uuid, None)))
+    act = Act(CLOCK, at, iter(random_uuid, None))
+    line = said_line(found.referral, event.n, found.papers, event, act)
     cipher = CaseEntries({found.known.folder.id: found.known.folder.cipher})
     await audit.append(connection, [audit.prepare(line, urandom(audit.SALT_BYTES))], cipher)
+    if line.detail["words"] == EMPTIED:
+        facts = emptied_facts(found.referral, {event.n}, act)
+        await outbox.put(connection, fact_letters(map(Said, facts)), at)

@@ -41,6 +41,8 @@ class FactCode(StrEnum):
     REFERRAL_WITHDRAWN = "referral.withdrawn"
     CONSENT_WITHDRAWN = "referral.consent-withdrawn"
     REFERRAL_CONFLICTED = "referral.conflicted"
+    REFERRAL_EMPTIED = "referral.emptied"
+    """Words of ours do not reach the partner: nothing allows them any more."""
     REFERRAL_OVERDUE = "referral.overdue"
     RECEIPT_MISSING = "receipt.missing"
     MESSAGE_PARKED = "message.parked"

@@ -70,6 +70,7 @@ referral.closed             referral  bell
 referral.withdrawn          referral  mail
 referral.consent-withdrawn  referral  mail
 referral.conflicted         referral  mail
+referral.emptied            referral  mail
 referral.overdue            referral  mail
 receipt.missing             referral  mail
 message.parked              parked    mail

@@ -36,6 +36,7 @@ from shared.contracts.codes import (
 from shared.contracts.event import encode
 from shared.contracts.event_data import ClosedData, DeclinedData, Terms
 from shared.contracts.exchange import EVENTS, ReferralEvent, ReferralOffered, decode
+from shared.contracts.facts import Audience, Fact, FactCode
 from shared.contracts.packet import NOTHING_DISCLOSED
 from shared.contracts.personal import Personal
 from tests.support.referral_pairs import NAMES, Pair, at_status
@@ -44,6 +45,7 @@ from tests.support.referrals import (
     BY_STEP,
     CANARY,
     NOON,
+    NOOR,
     RECEIVER,
     SENDER,
     act,
@@ -215,6 +217,26 @@ def test_what_the_gate_would_not_let_go_today_goes_without_its_words(now: Today)
     (emptied,) = say_again(referral, own, act(at=NOON + DAY), now).tells
     assert (emptied.event.step, emptied.event.n) == (Step.DISCLOSED, told(sent).n)
     assert CANARY.encode() not in encode(emptied.event)
+
+
+def test_whoever_follows_an_open_referral_is_told_once_that_words_do_not_reach_the_partner() -> None:
+    referral, own, _ = unproved(Step.DISCLOSED)
+    refused = today(grant(explained=False))
+    first = say_again(referral, own, act(at=NOON + DAY), refused)
+    (fact,) = [said for said in first.says if isinstance(said, Fact)]
+    assert (fact.code, fact.audience, fact.assignee) == (FactCode.REFERRAL_EMPTIED, Audience.ASSIGNEE, NOOR)
+    second = say_again(state(first), own, act(at=NOON + 3 * DAY), refused)
+    assert [type(said) for said in second.says] == [Tell], "it was told of that event already"
+    whole = say_again(state(second), own, act(at=NOON + 6 * DAY), today())
+    assert not state(whole).emptied
+    assert not state(hear_receipt(state(second), act(), first.tells[0].event.n)).emptied
+
+
+def test_of_what_consent_was_taken_back_for_staff_know_already() -> None:
+    referral, own = withdrawn_after(Step.DISCLOSED)
+    ruling = say_again(referral, own, act(at=NOON + DAY), today())
+    assert [line.detail["words"] for line in ruling.entries] == ["emptied", "left"]
+    assert [type(said) for said in ruling.says] == [Tell, Tell]
 
 
 @pytest.mark.parametrize("step", [Step.ANSWERED, Step.RESCHEDULED])

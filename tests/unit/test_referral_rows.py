@@ -82,7 +82,8 @@ def test_terms_and_marks_come_back_as_they_were(
     version: int,
 ) -> None:
     terms = Terms(purposes=frozenset(Purpose), until=until, feedback=feedback)
-    referral = replace(state(offered()), terms=terms, fired=fired, repeats=repeats, version=version)
+    emptied = frozenset(repeats)
+    referral = replace(state(offered()), terms=terms, fired=fired, repeats=repeats, emptied=emptied, version=version)
     assert from_row(to_row(referral), SENDER) == referral
 
 

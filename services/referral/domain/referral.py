@@ -74,6 +74,8 @@ class Referral:
     """Those of the others of which staff were told that no receipt has come in time."""
     repeats: Mapping[int, Repeat] = field(default_factory=lambda: NO_REPEATS)
     """Which of our own events are said until they are proved, by number."""
+    emptied: frozenset[int] = NO_NUMBERS
+    """Those of our events that go without their words now; of an open referral, staff were told of each."""
     ahead: Mapping[Step, int] = field(default_factory=lambda: NONE_AHEAD)
     """What of the partner's ends access and came before its turn, each with its number; of several, the last."""
     version: int = 0
@@ -127,7 +129,13 @@ class Referral:
         if held <= self.proved and held.isdisjoint(self.repeats):
             return self
         repeats = {n: repeat for n, repeat in self.repeats.items() if n not in held}
-        return replace(self, proved=self.proved | held, missing=self.missing - held, repeats=MappingProxyType(repeats))
+        return replace(
+            self,
+            proved=self.proved | held,
+            missing=self.missing - held,
+            repeats=MappingProxyType(repeats),
+            emptied=self.emptied - held,
+        )
 
 
 NO_OFFER = "a referral without its offer"

@@ -23,7 +23,7 @@ from services.referral.domain.leaving import NO_PAPERS, Today, awaits_agreement,
 from services.referral.domain.referral import AT_ONCE, Referral, Repeat
 from services.referral.domain.retelling import Papers, retold
 from services.referral.domain.ruling import Act, Ruling, Tell
-from services.referral.domain.telling import entry
+from services.referral.domain.telling import emptied_facts, entry
 from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.exchange import ReferralEvent
 from shared.growing import doubling
@@ -67,10 +67,18 @@ def say_again(referral: Referral, papers: Mapping[int, Papers], act: Act, today:
     events = {n: leaving(referral, n, papers.get(n, NO_PAPERS), act.at, today) for n in due if n not in waiting}
     again = {n: next_after(times + 1, act.at) for n, times in due.items()}
     later = {n: repeat for n, repeat in referral.repeats.items() if n not in due}
+    lines = {n: said_line(referral, n, papers.get(n, NO_PAPERS), event, act) for n, event in events.items()}
+    emptied = {n for n, line in lines.items() if line.detail["words"] == EMPTIED}
+    said = replace(
+        referral,
+        repeats=MappingProxyType(later | again),
+        emptied=referral.emptied - events.keys() | emptied,
+    )
+    tells = (Tell(referral.partner, event, again=True) for event in events.values())
     return Ruling(
-        state=held_back(replace(referral, repeats=MappingProxyType(later | again)), waiting),
-        says=tuple(Tell(referral.partner, event, again=True) for event in events.values()),
-        entries=tuple(said_line(referral, n, papers.get(n, NO_PAPERS), event, act) for n, event in events.items()),
+        state=held_back(said, waiting),
+        says=(*tells, *emptied_facts(referral, emptied, act)),
+        entries=tuple(lines.values()),
     )
 
 

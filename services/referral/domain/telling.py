@@ -5,6 +5,7 @@ and consent taken back, reach the coordinator besides whoever follows the referr
 """
 
 from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from uuid import UUID
 
@@ -66,6 +67,12 @@ def receipt_facts(referral: Referral, steps: Collection[Step], act: Act) -> tupl
     return tuple(
         fact(referral, FactCode.RECEIPT_MISSING, act.at, act.ids, audience=who, urgency=urgency) for who in audiences
     )
+
+
+def emptied_facts(referral: Referral, emptied: AbstractSet[int], act: Act) -> tuple[Fact, ...]:
+    """Return the fact that tells staff of an open referral which of our events go ``emptied`` now: of each once."""
+    told = emptied <= referral.emptied or not referral.is_open
+    return () if told else (fact(referral, FactCode.REFERRAL_EMPTIED, act.at, act.ids),)
 
 
 def _urgency_of(step: Step, urgency: Urgency) -> Urgency:

@@ -47,7 +47,7 @@ class ReferralRow(NamedTuple):
     ended_at: datetime | None
     receipt_at: datetime | None
     course: str
-    """Both lanes, the terms, the deadlines, what has rung, is not proved, is said again. In microseconds since 1970."""
+    """Both lanes, terms, deadlines, what has rung, is not proved, goes again or emptied. In microseconds since 1970."""
     version: int
     repeat_at: datetime | None
     """When something of ours must be said again."""
@@ -109,6 +109,7 @@ def from_row(row: ReferralRow, me: OrganisationId) -> Referral:
         proved=frozenset(own).difference(unproved),
         missing=frozenset(course.get("missing", ())),
         repeats=MappingProxyType({n: Repeat(times, _moment(at)) for n, times, at in repeats}),
+        emptied=frozenset(course.get("emptied", ())),
         ahead=MappingProxyType({Step(step): n for step, n in course.get("ahead", {}).items()}),
         version=row.version,
     )
@@ -127,6 +128,7 @@ def _course(referral: Referral) -> str:
             "unproved": referral.unproved,
             "missing": sorted(referral.missing),
             "repeats": [(n, repeat.times, _micros(repeat.at)) for n, repeat in sorted(referral.repeats.items())],
+            "emptied": sorted(referral.emptied),
             "ahead": {step.value: n for step, n in referral.ahead.items()},
         },
     ).decode()

@@ -123,6 +123,19 @@ async def test_an_offer_that_is_withdrawn_before_it_leaves_says_nothing_of_anybo
     assert offer.data.packet == NOTHING_DISCLOSED
 
 
+async def test_whoever_follows_the_referral_is_told_that_what_lies_in_the_outbox_leaves_without_its_words(
+    desk: DeskAtWork,
+) -> None:
+    _, _, referral = await accepted(desk)
+    with brokers_away():
+        await desk.do(referral, "disclose", ASKED)
+    async with agreed_otherwise(desk, {"kind": RecipientKind.POLICE}):
+        desk.move_clock(timedelta(minutes=1))
+        assert not has_words((await desk.partner.told(referral, Step.DISCLOSED))[1])
+        desk.move_clock(timedelta(minutes=2))
+        await desk.told_staff(referral, "referral.emptied")
+
+
 async def test_it_is_emptied_once_however_long_the_exchange_is_away(desk: DeskAtWork) -> None:
     case, given, referral = await accepted(desk)
     with brokers_away():
