@@ -21,7 +21,7 @@ from shared.messaging.delivery import Heard
 from shared.messaging.sealer import Sealer
 from shared.messaging.shell import Shell
 from shared.sealing.directory import Directory
-from shared.storage.pool import Pool, is_away
+from shared.storage.pool import CONTENDED, Pool, is_away
 from shared.telemetry import metrics
 from shared.telemetry.logs import get_logger
 
@@ -29,6 +29,9 @@ AT_ONCE: Final = 100
 
 LEFT_FOR: Final = timedelta(minutes=1)
 """How long a referral that could not be moved is left alone, so that the others have their turn."""
+
+BUSY_FOR: Final = timedelta(seconds=5)
+"""How long one that somebody else has at hand is: nothing is wrong with it."""
 
 log = get_logger(__name__)
 
@@ -91,6 +94,9 @@ class Watch:
         """Return what was decided about ``referral``; leave it alone for a while where that changed nothing."""
         try:
             decision = await self._shell.act(Heard(None, b"", referral, command))
+        except CONTENDED:
+            self._stuck[command][referral] = now + BUSY_FOR
+            return Decision()
         except Exception as error:
             if is_away(error):
                 raise

@@ -73,6 +73,9 @@ async def test_a_referral_that_somebody_has_locked_holds_up_no_other_clock(
     desk.move_clock(timedelta(minutes=6))
     await until(lambda: len(overdue(desk, other)) == 2, seconds=10, what="the other's receipt that is missing")
     assert overdue(desk, locked) == []
+    monkeypatch.setattr(Shell, "act", original)
+    desk.move_clock(timedelta(minutes=6, seconds=10))
+    await until(lambda: len(overdue(desk, locked)) == 2, seconds=10, what="its own, soon after the lock is gone")
 
 
 def missing() -> float:
