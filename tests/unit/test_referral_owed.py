@@ -13,8 +13,8 @@ from services.referral.domain.sending import RescheduleAsked, reschedule
 from shared.contracts.codes import Status, Step, Urgency
 from shared.contracts.event_data import Meeting, MeetingPart
 from shared.contracts.facts import Fact, FactCode
-from tests.support.referral_pairs import at_status
-from tests.support.referrals import NOON, act, casefile, grant, recipient, state, told
+from tests.support.referral_pairs import Pair, at_status
+from tests.support.referrals import NOON, act, casefile, grant, offered, recipient, state, told
 from tests.unit.test_referral_clocks import DAY, HOUR, accepted, disclosed
 
 OWED = {Urgency.IMMEDIATE: HOUR, Urgency.URGENT: 24 * HOUR, Urgency.STANDARD: 7 * DAY}
@@ -60,7 +60,27 @@ def test_the_senders_own_staff_are_reminded_of_whoever_did_not_come_after_each_m
         pair.receipt(Side.SENDER, told(said).n)
 
 
-@pytest.mark.parametrize("status", sorted(BEFORE_ARRIVAL - {Status.ASKED}))
+@pytest.mark.parametrize("urgency", Urgency)
+def test_the_senders_own_staff_are_reminded_of_each_question(urgency: Urgency) -> None:
+    pair = Pair.of(offered(urgency=urgency))
+    for asked_at in (NOON + HOUR, NOON + 30 * DAY):
+        pair.say(Side.RECEIVER, Step.ASKED, asked_at)
+        pair.deliver_all()
+        by = asked_at + OWED[urgency]
+        assert running(pair.sender) == {Awaited.ANSWER: by}
+        assert running(pair.receiver) == {}, "a question stops the receiver's clock"
+        rung = expire(pair.sender, act(CLOCK, by))
+        assert [(said.code, said.urgency) for said in rung.says if isinstance(said, Fact)] == [
+            (FactCode.REFERRAL_OVERDUE, urgency)
+        ]
+        assert [each.detail for each in rung.entries] == [{"clock": "answer"}]
+        assert (state(rung).status, dial(state(rung)).next_due) == (Status.ASKED, None)
+        pair.sender = state(rung)
+        pair.say(Side.SENDER, Step.ANSWERED, by)
+        pair.deliver_all()
+        assert Awaited.ANSWER not in running(pair.sender)
+
+
+@pytest.mark.parametrize("status", sorted(BEFORE_ARRIVAL))
 def test_nobody_is_forgotten_before_they_have_arrived(status: Status) -> None:
-    """While a question waits, its answer is owed, and staff were told of it."""
     assert set(running(at_status(status).sender)) - {Awaited.RECEIPT}

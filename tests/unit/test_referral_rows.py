@@ -98,7 +98,7 @@ def test_until_when_an_arrival_is_awaited_comes_back(arrival: datetime | None) -
 def test_the_columns_that_queries_need_say_what_the_lanes_say(status: Status) -> None:
     pair = at_status(status)
     row = to_row(pair.sender)
-    waited_for = BEFORE_ARRIVAL - {Status.ASKED} | {Status.WITHDRAWN}
+    waited_for = BEFORE_ARRIVAL | {Status.WITHDRAWN}
     assert (row.status, row.side, row.partner) == (status.value, "sender", RECEIVER)
     assert (row.ended_at is None) == pair.sender.is_open
     assert (row.due_at is None) == (status not in waited_for)

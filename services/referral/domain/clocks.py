@@ -3,12 +3,12 @@
 Deadlines follow from urgency. ``immediate`` and ``urgent`` run round the clock; ``standard`` counts the receiver's
 working days until the first reading (weekends are left out; public holidays are not known here), and fourteen days of
 any kind until the decision. A question to the sender stops the decision clock until it is answered. Where nobody has
-named an hour, the sender awaits the arrival for as long as a decision. What the sender itself owes, the disclosure once
-the receiver has accepted and a new meeting or a withdrawal once the person did not come, has as long as a first
-reading: its own staff are reminded. Each deadline rings once, whichever process
-looks and however often: what has rung is part of the state. Whatever this organisation says waits for its
-receipt, so that nothing is swallowed on the way, or waits for a key to be sealed with, without a word to staff; a
-receipt that comes late still counts.
+named an hour, the sender awaits the arrival for as long as a decision. What the sender itself owes, the answer to a
+question, the disclosure once the receiver has accepted and a new meeting or a withdrawal once the person did not come,
+has as long as a first reading: its own staff are reminded. Each deadline rings once, whichever process looks and
+however often: what has rung is part of the state. Whatever this organisation says waits for its receipt, so that
+nothing is swallowed on the way, or waits for a key to be sealed with, without a word to staff; a receipt that comes
+late still counts.
 """
 
 from collections.abc import Mapping
@@ -49,6 +49,7 @@ class Awaited(StrEnum):
     RECEIPT = "receipt"
     FIRST_READ = "first_read"
     DECISION = "decision"
+    ANSWER = "answer"
     DISCLOSURE = "disclosure"
     ARRIVAL = "arrival"
     NEW_MEETING = "new_meeting"
@@ -131,6 +132,8 @@ def _owed(referral: Referral) -> dict[Awaited, datetime]:
         return {}
     by = standing.since + OWED_IN[referral.urgency]
     match referral.status:
+        case Status.ASKED:
+            return {Awaited.ANSWER: by}
         case Status.ACCEPTED:
             return {Awaited.DISCLOSURE: by if standing.expected is None else min(by, standing.expected)}
         case Status.MISSED:
