@@ -23,13 +23,13 @@ from shared.contracts.report import ReportTaken
 from shared.messaging import places
 from shared.messaging.delivery import Delivery, Heard, Later, Unreadable, inbox_id
 from shared.sealing.book import Book
-from shared.sealing.codes import DirectoryCode, DirectoryError, EnvelopeError, ReceiptError
+from shared.sealing.codes import DirectoryCode, DirectoryError, EnvelopeError, KeyringCode, ReceiptError
 from shared.sealing.directory import Directory
 from shared.sealing.envelope import Envelope, open_body, parse
 from shared.sealing.header import Header
 from shared.sealing.key_document import PublishedKey
 from shared.sealing.keyring import Keyring
-from shared.sealing.keys import KeyPurpose, VerifyKey
+from shared.sealing.keys import InboxKey, KeyPurpose, VerifyKey
 from shared.sealing.receipts import Receipt, verify_receipt
 from shared.sealing.timestamp import STEP_SECONDS
 from shared.values import dataclass
@@ -86,7 +86,7 @@ class Opener:
         Raises:
             Unreadable: it is not what a partner signed, cannot be opened, or is no event that this sender may say. Its
                 signer has brought it, where the signature holds.
-            Later: the sender's key has not reached us yet.
+            Later: the sender's key has not reached us yet, or ours is not in the keyring.
         """
         if delivery.headers.get(places.VERDICT) != places.VERIFIED:
             raise Unreadable("verdict-missing")
@@ -97,7 +97,7 @@ class Opener:
             raise Unreadable(refused.code) from None
         try:
             purpose = _voice(signed_with, envelope.header)
-            event = decode(open_body(envelope, self._keyring.inbox_key(envelope.header.inbox_keys, envelope.suite)))
+            event = decode(open_body(envelope, self._inbox_key(envelope, book)))
             key, what = self._heard(event, envelope, purpose, book)
         except (EnvelopeError, EventUnreadable, Unreadable) as refused:
             raise Unreadable(refused.code, origin=envelope.header.source) from None
@@ -111,6 +111,21 @@ class Opener:
             attributes=_ids(envelope, event),
             origin=envelope.header.source,
         )
+
+    def _inbox_key(self, envelope: Envelope, book: Book) -> InboxKey:
+        """Return the key that opens it.
+
+        Raises:
+            Later: ``keyring-key-missing``: we have published the key, and it is ours to have it in the keyring.
+            EnvelopeError: ``envelope-unknown-key``.
+        """
+        ids, suite = envelope.header.inbox_keys, envelope.suite
+        try:
+            return self._keyring.inbox_key(ids, suite)
+        except EnvelopeError:
+            if book.opens_until(self._us, ids, suite) is None:
+                raise
+            raise Later(KeyringCode.KEY_MISSING, ours=True) from None
 
     def _signed_with(self, envelope: Envelope) -> tuple[PublishedKey, Book]:
         """Check that the sender signed, and return the key with which it did, whatever that is for.

@@ -12,7 +12,8 @@ from shared.contracts.ids import OrganisationId
 from shared.messaging.delivery import Delivery, Later, Unreadable
 from shared.messaging.places import VERDICT, VERIFIED
 from shared.sealing.keyring import Holder
-from shared.sealing.keys import KeyPurpose
+from shared.sealing.keys import InboxKey, KeyPurpose
+from shared.sealing.suites import KeyKind
 from tests.support.desk import an_offer
 from tests.support.partners import Organisation, Sealed, Sender
 
@@ -80,6 +81,27 @@ def test_nobody_is_held_to_what_they_have_not_signed(both: tuple[Organisation, O
 def test_what_is_not_vouched_for_is_not_opened(both: tuple[Organisation, Organisation], opener: Opener) -> None:
     with pytest.raises(Unreadable, match="verdict-missing"):
         opener.read(delivery(sealed(both, an_offer(), NEW), **{VERDICT: "perhaps"}))
+
+
+def test_what_is_sealed_to_a_key_that_we_have_published_and_lack_is_waited_for(
+    both: tuple[Organisation, Organisation],
+) -> None:
+    us, _ = both
+    keyring = us.keyring(Holder.REFERRAL)
+    without = replace(keyring, keys=tuple(held for held in keyring.keys if held.purpose is not KeyPurpose.INBOX))
+    with pytest.raises(Later, match="keyring-key-missing") as waits:
+        Opener(us.id, us.directory, without).read(delivery(sealed(both, an_offer(), NEW)))
+    assert waits.value.ours, "however long that takes"
+
+
+def test_what_is_sealed_to_a_key_that_was_never_ours_is_parked(
+    both: tuple[Organisation, Organisation], opener: Opener
+) -> None:
+    us, partner = both
+    message = Sender.of(partner, us).seal(inbox=InboxKey.generate(KeyKind.X_WING).public)
+    with pytest.raises(Unreadable, match="envelope-unknown-key") as refused:
+        opener.read(delivery(message))
+    assert refused.value.origin == partner.id
 
 
 def test_a_sender_that_only_the_door_knows_yet_is_waited_for(
