@@ -120,11 +120,13 @@ class Pair:
 def at_status(status: Status, kind: ReferralKind = ReferralKind.TRANSFER) -> Pair:
     """Return a pair whose sender's copy stands at ``status``, with nothing under way."""
     pair = Pair.of(offered(kind))
+    assert status in PATHS, f"{status.value} has no way to it in PATHS, tests/support/referral_pairs.py"
     for step in PATHS[status]:
         if step is Step.RECEIVED:
             pair.receipt()
             continue
         state(pair.say(SAID_BY[step], step))
         pair.deliver_all()
-    assert pair.sender.status is status
+    reached = pair.sender.status
+    assert reached is status, f"in PATHS, tests/support/referral_pairs.py, the way to {status.value} leads to {reached}"
     return pair

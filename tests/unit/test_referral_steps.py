@@ -30,7 +30,7 @@ from tests.unit.test_contracts_schemas import EXAMPLES, happened, kept_at_the_de
 from tests.unit.test_notify_domain import FACTS
 from tests.unit.test_referral_agreed import IN_CODES
 from tests.unit.test_referral_possible import COMMANDS
-from tests.unit.test_referral_table import ANSWERS, CELLS, drawn
+from tests.unit.test_referral_table import CELLS, STEP_ROWS, drawn
 from tests.unit.test_referral_table import PAGE as DRAWING
 
 DOMAIN: Final = "services/referral/domain"
@@ -113,7 +113,7 @@ OF_WHAT_STAFF_HEAR: Places = {
     "whether it is mailed, in FACTS, tests/unit/test_notify_domain.py": tails(FACTS.split()),
 }
 OF_WHAT_TRAVELS: Places = {
-    "its rows in TABLE and STEPS, tests/unit/test_referral_table.py": ANSWERS.keys() & {step for _, step in CELLS},
+    "its rows in TABLE and STEPS, tests/unit/test_referral_table.py": STEP_ROWS.keys() & {step for _, step in CELLS},
     f"its row in STEPS, {DOMAIN}/life.py": STEPS.keys(),
     "what it says in EventData, shared/contracts/event_data.py": {
         step for step, event in EVENTS.items() if data_of(event) in get_args(EventData)

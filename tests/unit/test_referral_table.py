@@ -1,4 +1,4 @@
-"""Every cell of both tables, which stand here once more, as referral workers know them."""
+"""Every cell of the three tables, which stand here once more, as referral workers know them."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -61,6 +61,28 @@ withdrawn          sender    -         yes    none      -
 consent-withdrawn  sender    -         yes    none      urgent
 """
 
+STATUSES = """
+status      open  person    once-taken-back
+offered     yes   away      withdrawn
+received    yes   away      withdrawn
+opened      yes   away      withdrawn
+asked       yes   away      withdrawn
+accepted    yes   away      withdrawn
+disclosed   yes   expected  withdrawn
+declined    -     away      withdrawn
+redirected  -     away      withdrawn
+arrived     yes   there     closing
+missed      yes   expected  withdrawn
+closing     -     there     closing
+closed      -     there     closed
+withdrawn   -     away      withdrawn
+"""
+
+
+def rows(table: str) -> dict[str, list[str]]:
+    """Return the rows of a table by the word that each begins with, without its head."""
+    return {name: answers for name, *answers in (line.split() for line in table.strip().splitlines()[1:])}
+
 
 def cells() -> dict[tuple[str, str], tuple[str, str]]:
     """Return the table as (from, step) → (side, to)."""
@@ -69,7 +91,7 @@ def cells() -> dict[tuple[str, str], tuple[str, str]]:
 
 
 CELLS = cells()
-ANSWERS = {step: answers for step, *answers in (line.split() for line in STEPS.strip().splitlines()[1:])}
+STEP_ROWS, STATUS_ROWS = rows(STEPS), rows(STATUSES)
 EVERY = [(status, step, side) for status in Status for step in EVENTS if step is not Step.OFFERED for side in Side]
 
 
@@ -125,7 +147,11 @@ def test_the_table_has_no_other_cell() -> None:
 
 
 def test_a_step_is_of_the_kind_that_referral_workers_say() -> None:
-    assert {step.value: [kind.said_by, *map(shown, kind[1:])] for step, kind in life.STEPS.items()} == ANSWERS
+    assert {step.value: [*map(shown, kind)] for step, kind in life.STEPS.items()} == STEP_ROWS
+
+
+def test_a_status_means_what_referral_workers_say() -> None:
+    assert {status.value: [*map(shown, is_)] for status, is_ in life.STATUSES.items()} == STATUS_ROWS
 
 
 def shown(answer: object) -> object:

@@ -8,13 +8,10 @@ it is erased, so nothing here deletes.
 
 from datetime import datetime
 
-from services.referral.domain.life import Side, after
+from services.referral.domain.life import NEVER_CAME, Side, after
 from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
 from services.referral.domain.terms import ended
-from shared.contracts.codes import Status
-
-_ENDED = frozenset({Status.DECLINED, Status.REDIRECTED, Status.WITHDRAWN})
 
 
 def closed_to_reader(referral: Referral, at: datetime) -> Refused | None:
@@ -25,7 +22,7 @@ def closed_to_reader(referral: Referral, at: datetime) -> Refused | None:
     """
     if referral.side is Side.SENDER:
         return None
-    if referral.status in _ENDED or referral.standing.consent_withdrawn_at is not None or _ends_ahead(referral):
+    if referral.status in NEVER_CAME or referral.standing.consent_withdrawn_at is not None or _ends_ahead(referral):
         return Refused.ACCESS_ENDED
     return Refused.TERMS_ENDED if ended(referral.terms, at) else None
 

@@ -10,7 +10,7 @@ by one that does not.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from services.referral.domain.life import BEFORE_ARRIVAL, Side
+from services.referral.domain.life import BEFORE_ARRIVAL, EXPECTED, Side
 from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
 from services.referral.domain.responsibility import MOVES_ON_ARRIVAL, responsible
@@ -23,8 +23,7 @@ from shared.contracts.exchange import ReferralWithdrawn
 from shared.contracts.facts import FactCode
 from shared.contracts.packet import IDENTIFYING
 
-_ON_THE_WAY = frozenset({Status.DISCLOSED, Status.MISSED})
-_CANDIDATE = BEFORE_ARRIVAL - _ON_THE_WAY
+_CANDIDATE = BEFORE_ARRIVAL - EXPECTED
 
 
 def rivals(kind: ReferralKind, legs: Sequence[Referral]) -> tuple[Referral, ...]:
@@ -36,7 +35,7 @@ def rivals(kind: ReferralKind, legs: Sequence[Referral]) -> tuple[Referral, ...]
 
 def one_is_chosen(others: Sequence[Referral]) -> bool:
     """Tell whether the person is on the way to one organisation, or there, whoever ended that referral since."""
-    return any(leg.status in _ON_THE_WAY or leg.standing.is_there for leg in others)
+    return any(leg.status in EXPECTED or leg.standing.is_there for leg in others)
 
 
 def not_ours(kind: ReferralKind, legs: Sequence[Referral]) -> bool:
@@ -101,5 +100,5 @@ def _withdrawn(leg: Referral, act: Act, **detail: str) -> Ruling[Referral]:
 
 def _told(withdrawn: Ruling[Referral], leg: Referral, act: Act) -> Ruling[Referral]:
     code = FactCode.REFERRAL_WITHDRAWN
-    facts = alarm(leg, code, act) if leg.status in _ON_THE_WAY else (fact(leg, code, act.at, act.ids),)
+    facts = alarm(leg, code, act) if leg.status in EXPECTED else (fact(leg, code, act.at, act.ids),)
     return replace(withdrawn, says=(*withdrawn.says, *facts))

@@ -1,7 +1,8 @@
-"""Two tables: what each step is, and where it leads. All that the rest of the domain asks of a step stands here.
+"""Three tables: what each step is, what each status means, and where a step leads from it.
 
-Every transition that is not here is refused, in both stores. The tables know nothing of messages or races; what two
-organisations said at the same time is put in order first (:mod:`services.referral.domain.lanes`).
+All that the rest of the domain asks of a step or a status stands here. Every transition that is not here is refused, in
+both stores. The tables know nothing of messages or races; what two organisations said at the same time is put in order
+first (:mod:`services.referral.domain.lanes`).
 """
 
 from collections.abc import Mapping
@@ -95,32 +96,61 @@ IN_TERMS = frozenset(step for step, traits in STEPS.items() if traits.words is W
 FEEDBACK = frozenset(step for step, traits in STEPS.items() if traits.words is Words.FEEDBACK)
 """What flows back after the arrival, as long as the terms run."""
 
-BEFORE_ARRIVAL = frozenset(
+
+class Whereabouts(StrEnum):
+    """Where the person is, as the receiver sees it."""
+
+    AWAY = "away"
+    """They are not on the way there, or not any more."""
+    EXPECTED = "expected"
+    """Who they are is disclosed, so that they can come: they are on the way, or did not come when they should."""
+    THERE = "there"
+    """They have come; that they have left again, a move says."""
+
+
+class Situation(NamedTuple):
+    """What a status means. None of the answers is understood: a new status gives each."""
+
+    is_open: bool
+    """It goes on. Consent taken back ends it, also where the receiver has yet to say that the person has left."""
+    person: Whereabouts
+    once_taken_back: Status
+    """Where it leads that the person takes consent back, which they always can."""
+
+
+STATUSES: Mapping[Status, Situation] = MappingProxyType(
     {
-        Status.OFFERED,
-        Status.RECEIVED,
-        Status.OPENED,
-        Status.ASKED,
-        Status.ACCEPTED,
-        Status.DISCLOSED,
-        Status.MISSED,
+        Status.OFFERED: Situation(is_open=True, person=Whereabouts.AWAY, once_taken_back=Status.WITHDRAWN),
+        Status.RECEIVED: Situation(is_open=True, person=Whereabouts.AWAY, once_taken_back=Status.WITHDRAWN),
+        Status.OPENED: Situation(is_open=True, person=Whereabouts.AWAY, once_taken_back=Status.WITHDRAWN),
+        Status.ASKED: Situation(is_open=True, person=Whereabouts.AWAY, once_taken_back=Status.WITHDRAWN),
+        Status.ACCEPTED: Situation(is_open=True, person=Whereabouts.AWAY, once_taken_back=Status.WITHDRAWN),
+        Status.DISCLOSED: Situation(is_open=True, person=Whereabouts.EXPECTED, once_taken_back=Status.WITHDRAWN),
+        Status.MISSED: Situation(is_open=True, person=Whereabouts.EXPECTED, once_taken_back=Status.WITHDRAWN),
+        Status.ARRIVED: Situation(is_open=True, person=Whereabouts.THERE, once_taken_back=Status.CLOSING),
+        Status.CLOSING: Situation(is_open=False, person=Whereabouts.THERE, once_taken_back=Status.CLOSING),
+        Status.CLOSED: Situation(is_open=False, person=Whereabouts.THERE, once_taken_back=Status.CLOSED),
+        Status.DECLINED: Situation(is_open=False, person=Whereabouts.AWAY, once_taken_back=Status.WITHDRAWN),
+        Status.REDIRECTED: Situation(is_open=False, person=Whereabouts.AWAY, once_taken_back=Status.WITHDRAWN),
+        Status.WITHDRAWN: Situation(is_open=False, person=Whereabouts.AWAY, once_taken_back=Status.WITHDRAWN),
     },
 )
+"""Every status that a referral can have."""
+
+OPEN = frozenset(status for status, is_ in STATUSES.items() if is_.is_open)
+
+EXPECTED = frozenset(status for status, is_ in STATUSES.items() if is_.person is Whereabouts.EXPECTED)
+
+BEFORE_ARRIVAL = frozenset(status for status in OPEN if STATUSES[status].person is not Whereabouts.THERE)
 """Open, and the person is not there yet."""
 
-OPEN = BEFORE_ARRIVAL | {Status.ARRIVED}
-"""It goes on. Consent taken back ends it, also where the receiver has yet to say that the person has left."""
+NEVER_CAME = frozenset(status for status in STATUSES.keys() - OPEN if STATUSES[status].person is Whereabouts.AWAY)
+"""It has ended, and the person is not there: the receiver may open nothing more."""
 
 READABLE = frozenset({Status.RECEIVED, Status.OPENED, Status.ASKED})
 """The receiver has not decided yet."""
 
 _DECIDING = READABLE | {None, Status.OFFERED}
-
-_ONCE_CONSENT_IS_TAKEN_BACK: Mapping[Status, Status] = MappingProxyType(
-    dict.fromkeys(Status, Status.WITHDRAWN)
-    | dict.fromkeys((Status.ARRIVED, Status.CLOSING), Status.CLOSING)
-    | {Status.CLOSED: Status.CLOSED},
-)
 
 TABLE: Mapping[tuple[Status | None, Step], Status] = MappingProxyType(
     {(None, Step.OFFERED): Status.OFFERED, (Status.OFFERED, Step.RECEIVED): Status.RECEIVED}
@@ -137,7 +167,7 @@ TABLE: Mapping[tuple[Status | None, Step], Status] = MappingProxyType(
     | {(Status.ARRIVED, Step.PROGRESSED): Status.ARRIVED}
     | {(status, Step.CLOSED): Status.CLOSED for status in (Status.ARRIVED, Status.CLOSING)}
     | {(status, Step.WITHDRAWN): Status.WITHDRAWN for status in BEFORE_ARRIVAL}
-    | {(status, Step.CONSENT_WITHDRAWN): to for status, to in _ONCE_CONSENT_IS_TAKEN_BACK.items()},
+    | {(status, Step.CONSENT_WITHDRAWN): is_.once_taken_back for status, is_ in STATUSES.items()},
 )
 """Where each step leads from each status; ``None`` is a referral that is not there yet."""
 
