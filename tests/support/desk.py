@@ -1,12 +1,12 @@
 """A desk at work: the referral service with its own database and broker users, and partners whose part a test plays."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID, uuid4
 
 import aio_pika
@@ -281,6 +281,10 @@ class DeskAtWork:
     def move_clock(self, offset: timedelta) -> None:
         """Put the service's clock forward from what it is here."""
         self.clock_file.write_text(str(offset.total_seconds()))
+
+
+NewDesk: TypeAlias = Callable[..., AbstractAsyncContextManager[DeskAtWork]]
+"""Runs a service of its own, with partners of the ``RecipientKind`` that it is given, or ``SUPPORT``."""
 
 
 def an_offer(**changes: object) -> ReferralOffered:

@@ -1,25 +1,41 @@
-"""One desk for all tests of this folder: each test has cases and referrals of its own, and looks at no others."""
+"""One desk for all tests of this folder: each test has cases and referrals of its own, and looks at no others.
+
+A module that moves the clock by days has a desk of its own: on the one for all, every referral of the session would be
+due.
+"""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from io import StringIO
 
 import pytest
 
+from shared.contracts.codes import RecipientKind
 from shared.telemetry import logs
-from tests.support.desk import DeskAtWork, desk_at_work
+from tests.support.desk import DeskAtWork, NewDesk, desk_at_work
 from tests.support.servers import FreshDatabase, Rabbit, make_broker_pair
 
 
 @pytest.fixture(scope="session")
-async def desk(
-    rabbitmq: Rabbit, fresh_database: FreshDatabase, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[DeskAtWork]:
+def new_desk(rabbitmq: Rabbit, fresh_database: FreshDatabase, tmp_path_factory: pytest.TempPathFactory) -> NewDesk:
+    """Give a function that runs a service of its own, with partners of a kind."""
+
+    @asynccontextmanager
+    async def new(kind: RecipientKind = RecipientKind.SUPPORT) -> AsyncIterator[DeskAtWork]:
+        pair = make_broker_pair(rabbitmq)
+        async with desk_at_work(pair, fresh_database, tmp_path_factory.mktemp("desk"), kind) as desk:
+            yield desk
+        pair.remove()
+
+    return new
+
+
+@pytest.fixture(scope="session")
+async def desk(new_desk: NewDesk) -> AsyncIterator[DeskAtWork]:
     """Run the service."""
-    pair = make_broker_pair(rabbitmq)
-    async with desk_at_work(pair, fresh_database, tmp_path_factory.mktemp("desk")) as desk:
+    async with new_desk() as desk:
         yield desk
-    pair.remove()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from shared.contracts.event import encode
 from shared.contracts.event_data import AcceptedData, AskedData, DeclinedData, EventData
 from shared.contracts.exchange import ReferralEvent
 from shared.sealing.agreement import CONCLUDED_WITHIN
-from tests.support.desk import DeskAtWork, an_offer, further, meeting
+from tests.support.desk import DeskAtWork, NewDesk, an_offer, further, meeting
 from tests.support.referrals import CANARY
 from tests.support.wait import until
 
@@ -21,6 +21,13 @@ ENDED = AGREED_FOR + timedelta(hours=1)
 LONG_AGO = ENDED + CONCLUDED_WITHIN
 
 pytestmark = pytest.mark.usefixtures("own_clock")
+
+
+@pytest.fixture(scope="module")
+async def desk(new_desk: NewDesk) -> AsyncIterator[DeskAtWork]:
+    """Run the service for this module, which moves its clock by days."""
+    async with new_desk() as desk:
+        yield desk
 
 
 async def offered(desk: DeskAtWork) -> tuple[UUID, UUID, ReferralEvent]:

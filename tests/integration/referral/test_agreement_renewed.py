@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -11,9 +10,8 @@ from shared.contracts.codes import Status, Step
 from shared.contracts.event import encode
 from shared.contracts.event_data import AcceptedData, ConsentWithdrawnData, DisclosedData
 from shared.contracts.exchange import ReferralEvent, ReferralOffered
-from tests.support.desk import DeskAtWork, desk_at_work, further, meeting
+from tests.support.desk import DeskAtWork, NewDesk, further, meeting
 from tests.support.referrals import CANARY, packet
-from tests.support.servers import FreshDatabase, Rabbit, make_broker_pair
 from tests.support.wait import until
 
 YEAR = timedelta(days=365)
@@ -21,12 +19,10 @@ SOON = timedelta(hours=6)
 
 
 @pytest.fixture
-async def desk(rabbitmq: Rabbit, fresh_database: FreshDatabase, tmp_path: Path) -> AsyncIterator[DeskAtWork]:
+async def desk(new_desk: NewDesk) -> AsyncIterator[DeskAtWork]:
     """Run the service for one test, which changes its agreement."""
-    pair = make_broker_pair(rabbitmq)
-    async with desk_at_work(pair, fresh_database, tmp_path) as desk:
+    async with new_desk() as desk:
         yield desk
-    pair.remove()
 
 
 async def renewed(desk: DeskAtWork, begins: timedelta) -> None:

@@ -8,26 +8,18 @@ import pytest
 
 from shared.contracts.codes import RecipientKind, Status, Step
 from shared.contracts.event_data import AcceptedData
-from tests.support.desk import DeskAtWork, desk_at_work, further, meeting
-from tests.support.servers import FreshDatabase, Rabbit, make_broker_pair
+from tests.support.desk import DeskAtWork, NewDesk, further, meeting
 
 WHO_SHE_IS = {"categories": ["summary", "identity"], "identity_reason": "to see whether she is missed"}
 
 
 @pytest.fixture(scope="module", params=[RecipientKind.POLICE, RecipientKind.IMMIGRATION])
-async def authority(
-    request: pytest.FixtureRequest,
-    rabbitmq: Rabbit,
-    fresh_database: FreshDatabase,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> AsyncIterator[tuple[DeskAtWork, str]]:
+async def authority(request: pytest.FixtureRequest, new_desk: NewDesk) -> AsyncIterator[tuple[DeskAtWork, str]]:
     """Give a desk whose partners are an authority, and the purpose for which such a one is told."""
-    pair = make_broker_pair(rabbitmq)
-    async with desk_at_work(pair, fresh_database, tmp_path_factory.mktemp("desk"), request.param) as desk:
+    async with new_desk(request.param) as desk:
         agreement = desk.us.directory.book.agreement(desk.partner.id, datetime.now(UTC))
         assert agreement.partner_of(desk.us.id).kind is request.param
         yield desk, {"police": "police", "immigration": "authorities"}[request.param]
-    pair.remove()
 
 
 async def test_under_a_grant_for_support_an_authority_is_offered_nothing(authority: tuple[DeskAtWork, str]) -> None:

@@ -1,15 +1,25 @@
 """What nothing proves to have come is said again: sealed anew, until there is a receipt, over a restart, and once."""
 
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+import pytest
+
 from services.referral.store import referrals
 from shared.contracts.codes import Step
 from shared.contracts.event import encode
-from tests.support.desk import DeskAtWork, Partner, run
+from tests.support.desk import DeskAtWork, NewDesk, Partner, run
 from tests.support.referrals import CANARY
 from tests.support.wait import until
+
+
+@pytest.fixture(scope="module")
+async def desk(new_desk: NewDesk) -> AsyncIterator[DeskAtWork]:
+    """Run the service for this module, which moves its clock by days."""
+    async with new_desk() as desk:
+        yield desk
 
 
 def times_told(partner: Partner, referral: UUID, step: Step) -> int:
