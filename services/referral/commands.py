@@ -15,7 +15,7 @@ from services.referral.domain.referral import Referral
 from services.referral.domain.repeating import say_again
 from services.referral.domain.reports import ReportFile
 from services.referral.domain.ruling import Act, Ruling
-from services.referral.known import About, Known
+from services.referral.known import About, Erased, Known
 from shared.contracts.ids import CaseId, ReferralId, StaffId
 from shared.values import dataclass
 
@@ -24,6 +24,8 @@ State = TypeVar("State")
 
 Rule: TypeAlias = Callable[[Known[Thing], Act], Ruling[State]]
 """A rule of the domain, with all but what is known and who acts already given."""
+ReferralRule: TypeAlias = Callable[[Known[Referral] | Erased[Referral], Act], Ruling[Referral]]
+"""One about a referral: what is owed goes on when its case was erased."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Command:
 
     by: Actor
     about: About
-    rule: Rule[Any, Any]
+    rule: Callable[[Any, Act], Ruling[Any]]
     whole: bool = False
     """Whether the rule looks at grants, at the case's documents and at its other referrals."""
     beside: CaseId | None = None
@@ -46,9 +48,7 @@ class Command:
     """The referral that the rule makes, where the key names the case that it starts from."""
 
     @classmethod
-    def about_referral(
-        cls, by: Actor, rule: Rule[Referral, Referral], *, whole: bool = False, own: bool = False
-    ) -> Self:
+    def about_referral(cls, by: Actor, rule: ReferralRule, *, whole: bool = False, own: bool = False) -> Self:
         """Do something about a referral."""
         return cls(by, About.REFERRAL, rule, whole=whole, own=own)
 

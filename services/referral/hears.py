@@ -17,6 +17,7 @@ from services.referral.domain.agreed import Agreed, keep_to, needed, not_heard
 from services.referral.domain.cases import Case
 from services.referral.domain.casework import open_case
 from services.referral.domain.clocks import Hours
+from services.referral.domain.erased import in_codes
 from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import Act, Ruling, Tell
 from services.referral.domain.waiting import put_off
@@ -155,9 +156,9 @@ class ReferralDesk(Desk[What, Files]):
             raise Unreadable("receipt-unknown")
         if (receipt.sender, receipt.recipient, receipt.sealed) != (self._us, known.thing.partner, sent.digest):
             raise Unreadable("receipt-for-other-bytes")
-        if isinstance(known, Erased):
-            return Decision()
         ruling = hearing.hear_receipt(known.thing, act, sent.n)
+        if isinstance(known, Erased):
+            ruling = in_codes(ruling)
         return self._kept(files, About.REFERRAL, known, ruling, act.at, proof=(receipt.message, what.note))
 
     def _take_report(self, files: Files, event: ReportTaken, act: Act) -> Decision[Files]:
@@ -172,7 +173,9 @@ class ReferralDesk(Desk[What, Files]):
     def _command(self, files: Files, command: Command, act: Act) -> Decision[Files]:
         """Apply a rule to what the command names, all of which must be there."""
         known = files.get(command.about)
-        if isinstance(known, Erased) or (known is not None and isinstance(known.beside, Erased)):
+        if isinstance(known, Erased):
+            return self._erased(files, known, command, act)
+        if known is not None and isinstance(known.beside, Erased):
             return Decision.refused(Refused.ERASED)
         if known is None or (command.beside is not None and known.beside is None):
             return Decision.refused(Refused.NOT_FOUND)
@@ -180,6 +183,14 @@ class ReferralDesk(Desk[What, Files]):
             known = replace(known, to=self._recipients.of(known.thing.partner, act.at))
         becomes = command.about if command.makes is None else About.REFERRAL
         return self._kept(files, becomes, known, command.rule(known, act), act.at)
+
+    def _erased(self, files: Files, known: Erased[Any], command: Command, act: Act) -> Decision[Files]:
+        """Apply a rule to a referral whose case was erased, as far as it looks at nothing that is gone."""
+        if command.about is not About.REFERRAL or (command.whole and not command.own):
+            return Decision.refused(Refused.ERASED)
+        if command.own:
+            known = replace(known, to=self._recipients.of(known.thing.partner, act.at))
+        return self._kept(files, About.REFERRAL, known, in_codes(command.rule(known, act)), act.at)
 
     def _first(self, files: Files, about: About, ruling: Ruling[Any], folder: CaseId, at: datetime) -> Decision[Files]:
         """Keep what was not there before under a key of its own, called ``folder``."""
@@ -190,7 +201,7 @@ class ReferralDesk(Desk[What, Files]):
         self,
         files: Files,
         about: About,
-        known: Known[Any] | None,
+        known: Known[Any] | Erased[Any] | None,
         ruling: Ruling[Any],
         at: datetime,
         *,
@@ -211,8 +222,10 @@ class ReferralDesk(Desk[What, Files]):
         known = (state or NO_FILES).get(heard.what.about)
         if isinstance(known, Known):
             return Kept(folder=known.folder, repeated=True)
-        erased = isinstance(known, Erased) and isinstance(heard.what, Command | NewCase)
-        return Decision.refused(Refused.ERASED) if erased else Decision()
+        if known is None or not isinstance(heard.what, Command | NewCase):
+            return Decision()
+        owed = heard.what.about is About.REFERRAL
+        return Kept(folder=None, repeated=True) if owed else Decision.refused(Refused.ERASED)
 
     async def keep(
         self, connection: Connection, states: Mapping[UUID, Files], decisions: Sequence[Decision[Files]], at: datetime

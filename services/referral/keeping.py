@@ -6,7 +6,7 @@ What must never happen: a part of a decision is kept without the rest.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, TypeGuard
+from typing import Any
 from uuid import UUID
 
 from services.referral.domain.ruling import Ruling
@@ -20,7 +20,7 @@ from shared.storage.pool import Connection
 def kept(
     files: Files,
     about: About,
-    known: Known[Any] | None,
+    known: Known[Any] | Erased[Any] | None,
     ruling: Ruling[Any],
     proof: tuple[MessageId, str] | None = None,
 ) -> Decision[Files]:
@@ -39,7 +39,7 @@ def kept(
         state=state,
         says=tuple(said for each in rulings for said in each.says),
         entries=tuple(entry for each in rulings for entry in each.entries),
-        folder=known.folder,
+        folder=known.folder if isinstance(known, Known) else None,
         rulings=rulings,
         proof=proof,
     )
@@ -54,11 +54,6 @@ class CrossedError(Exception):
     """Two messages of a batch change one referral, and neither has seen what the other did: apart, each does."""
 
 
-def _changed(each: Known[Any] | Erased[Any]) -> TypeGuard[Known[Any]]:
-    """Tell whether it is to be written: what shares an id with what was decided stays as it is."""
-    return isinstance(each, Known) and each.changed
-
-
 async def keep(
     connection: Connection, states: Mapping[UUID, Files], decisions: Sequence[Decision[Files]], at: datetime
 ) -> None:
@@ -67,14 +62,14 @@ async def keep(
     Raises:
         CrossedError: two of ``decisions`` change one referral.
     """
-    known = [(about, each) for files in states.values() for about, each in files.items() if _changed(each)]
+    known = [(about, each) for files in states.values() for about, each in files.items() if each.changed]
     decided = [each for each in decisions if isinstance(each, Kept)]
-    rulings = [(ruling, each.folder) for each in decided for ruling in each.rulings]
+    rulings = [(ruling, each.folder) for each in decided if each.folder is not None for ruling in each.rulings]
     changed = [each.thing for about, each in known if about is About.REFERRAL]
     changed += [leg.state for each in decided for leg in each.rulings[1:] if leg.state is not None]
     if len({each.id for each in changed}) < len(changed):
         raise CrossedError
-    await folders.keep(connection, [each.folder for _, each in known if each.folder.new])
+    await folders.keep(connection, [each.folder for _, each in known if isinstance(each, Known) and each.folder.new])
     await cases.open_(connection, [ruling.opens for ruling, _ in rulings if ruling.opens is not None])
     await referrals.save(connection, changed)
     await reports.save(connection, [each.thing for about, each in known if about is About.REPORT])

@@ -57,9 +57,23 @@ NO_PAPERS: Mapping[int, Papers] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Erased(Generic[Thing_co]):
-    """A referral, report or case whose key was destroyed: what stood in clear is left, and nothing follows from it."""
+    """A referral, report or case whose key was destroyed: what stood in clear is left, and what is owed."""
 
     thing: Thing_co
+    to: Recipient | None = None
+    """The partner as it is today, for the command that says again what is left of our events."""
+    changed: bool = False
+    """Whether it was decided anew, and has yet to be written."""
+
+    @property
+    def file(self) -> CaseFile:
+        """What can be read of its case: nothing."""
+        return CaseFile()
+
+    @property
+    def own(self) -> Mapping[int, Papers]:
+        """The papers of our own events: none."""
+        return NO_PAPERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +106,8 @@ class Kept(Decision[Files]):
     """A decision of this service, with what the store must keep beside the next state."""
 
     says: tuple[Tell | Fact, ...] = ()
-    folder: Folder
-    """The key for all of it: what a decision keeps belongs to one case, or to one report."""
+    folder: Folder | None
+    """The key for all of it: what a decision keeps belongs to one case, or to one report. ``None`` when erased."""
     rulings: tuple[Ruling[Any], ...] = ()
     """What was ruled, and then what follows from it for other referrals of the case."""
     proof: tuple[MessageId, str] | None = None

@@ -24,6 +24,7 @@ from services.referral.routes.office import (
     TheOffice,
     ThePage,
     made,
+    readable,
 )
 from services.referral.routes.shown import CaseShown, GrantShown, PaperShown, ReferralShown, Shown
 from services.referral.store import cases, papers
@@ -139,4 +140,4 @@ async def offer(office: TheOffice, asked: Asked, case: CaseId, body: OfferAsked,
 async def _grants(office: Office, reader: Caller, case: CaseId) -> tuple[Grant, ...]:
     command = Command.about_case(reader.by.id, lambda known, act: read_grants(known.thing, act))
     kept = await office.act(reader, case, command)
-    return await office.read(lambda connection: cases.grants(connection, kept.folder))
+    return await office.read(lambda connection: cases.grants(connection, readable(kept)))

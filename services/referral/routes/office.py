@@ -17,7 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from services.referral.commands import Command, NewCase
 from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
-from services.referral.known import Erased, Files, Kept
+from services.referral.known import Erased, Files, Folder, Kept
 from services.referral.loading import What
 from services.referral.recipients import Recipients
 from services.referral.routes.shown import ReferralShown
@@ -181,9 +181,9 @@ class Office:
         Raises:
             Problem: as :meth:`act`.
         """
-        kept = await self.act(reader, key, command)
+        folder = readable(await self.act(reader, key, command))
         async with self.pool.acquire() as connection:
-            return await papers.about(connection, key, kept.folder)
+            return await papers.about(connection, key, folder)
 
     async def read(self, question: Callable[[Connection], Awaitable[Answer | Erased[Answer] | None]]) -> Answer:
         """Return what ``question`` finds.
@@ -216,6 +216,19 @@ class Office:
         (shown,) = await self.shown([await self.referral(referral)])
         return shown
 
+    async def moved(self, referral: ReferralId) -> ReferralShown:
+        """Show where a referral stands after a command: in codes, also where its case was erased.
+
+        Raises:
+            Problem: 404.
+        """
+        async with self.pool.acquire() as connection:
+            found = await self.referrals.find(connection, referral)
+        if found is None:
+            raise Problem(404, NOT_FOUND)
+        (shown,) = await self.shown([found.thing if isinstance(found, Erased) else found])
+        return shown
+
     async def shown(self, referrals: Sequence[Referral]) -> list[ReferralShown]:
         """Show ``referrals``, each beside the others of its case."""
         at, cases = self.clock.now(), {referral.case for referral in referrals}
@@ -227,6 +240,17 @@ class Office:
 
 def _other_leg(leg: Referral, referral: Referral) -> bool:
     return leg.case == referral.case and leg.id != referral.id
+
+
+def readable(kept: Kept) -> Folder:
+    """Return the key under which what was read lies.
+
+    Raises:
+        Problem: 410 where it was erased.
+    """
+    if kept.folder is None:
+        raise Problem(410, Refused.ERASED)
+    return kept.folder
 
 
 def made(kept: Kept, response: Response) -> None:

@@ -176,7 +176,7 @@ async def _say(
     """Apply a rule that looks at the referral alone, and show where it stands then."""
     command = Command.about_referral(asked.by.id, lambda known, act: rule(known.thing, act, *said, **more))
     await office.act(asked, referral, command)
-    return await office.standing(referral)
+    return await office.moved(referral)
 
 
 async def _disclose(

@@ -66,16 +66,16 @@ SELECT id FROM referral WHERE due_at <= $1 AND id <> ALL($2::uuid[]) AND {HAS_KE
 """
 """A clock rings for nobody whose case was erased."""
 
-OF_PARTNER: Final = f"SELECT id FROM referral WHERE partner = $1 AND {HAS_KEY} ORDER BY id"
+OF_PARTNER: Final = "SELECT id FROM referral WHERE partner = $1 ORDER BY id"
 
-REPEATING_TO: Final = f"SELECT DISTINCT partner FROM referral WHERE repeat_at <= $1 AND {HAS_KEY}"
+REPEATING_TO: Final = "SELECT DISTINCT partner FROM referral WHERE repeat_at <= $1"
 
-REPEATING: Final = f"""
-SELECT id FROM referral WHERE repeat_at <= $1 AND partner = ANY($2::text[]) AND id <> ALL($3::uuid[]) AND {HAS_KEY}
+REPEATING: Final = """
+SELECT id FROM referral WHERE repeat_at <= $1 AND partner = ANY($2::text[]) AND id <> ALL($3::uuid[])
     AND NOT EXISTS (SELECT FROM said JOIN outbox ON outbox.id = said.message WHERE said.referral = referral.id)
 ORDER BY repeat_at LIMIT $4
 """
-"""What has yet to leave is not said again: while the broker is away, nothing piles up. Nor is what was erased."""
+"""What has yet to leave is not said again: while the broker is away, nothing piles up."""
 
 
 async def save(connection: Connection, referrals: Sequence[Referral]) -> None:
@@ -106,7 +106,7 @@ async def due(connection: Connection, at: datetime, but: Collection[UUID], limit
 
 
 async def of_partner(connection: Connection, partner: OrganisationId) -> list[ReferralId]:
-    """Return the referrals with ``partner``, but for those whose case was erased."""
+    """Return the referrals with ``partner``."""
     return [ReferralId(row["id"]) for row in await connection.fetch(OF_PARTNER, partner)]
 
 

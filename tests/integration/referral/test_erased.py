@@ -1,23 +1,24 @@
-"""A case whose key was destroyed: who asks is told so, who speaks of it is written down, and nothing else stops."""
+"""A case whose key was destroyed: who asks is told so, what is owed goes on in codes, and nothing else stops."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from hashlib import sha256
 from io import StringIO
 from uuid import UUID, uuid4
 
 import httpx
 
-from services.referral.store import referrals
 from shared.audit.log import SALT_BYTES
-from shared.contracts.codes import Step
-from shared.contracts.event_data import WithdrawnData
-from shared.contracts.ids import ReferralId
+from shared.contracts.codes import Outcome, Status, Step
+from shared.contracts.event_data import ClosedData, ConsentWithdrawnData, OfferedData, WithdrawnData
+from shared.contracts.exchange import ReferralEvent
+from shared.contracts.packet import NOTHING_DISCLOSED
 from shared.sealing.keys import KeyPurpose
 from tests.integration.referral.test_clocks import looked_at, overdue
 from tests.integration.referral.test_hearing import taken, the_report
+from tests.integration.referral.test_receiving import disclosed
 from tests.support.desk import DeskAtWork, further, given, raw_of, receipt
 from tests.support.partners import Sender
 from tests.support.referrals import BY_STEP, summary
@@ -74,7 +75,7 @@ async def test_what_is_said_of_an_erased_referral_is_written_down_and_stops_noth
         assert await desk.owner.fetchval(held, [each.envelope for each in sealed]) == 0
 
 
-async def test_a_receipt_for_an_erased_referral_is_nobodys_trouble(desk: DeskAtWork) -> None:
+async def test_a_receipt_for_an_erased_referral_is_kept(desk: DeskAtWork) -> None:
     referral = await desk.offered()
     envelope, _ = await desk.partner.told(referral, Step.OFFERED)
     digest = sha256(raw_of(desk.partner, envelope)).digest()
@@ -83,6 +84,9 @@ async def test_a_receipt_for_an_erased_referral_is_nobodys_trouble(desk: DeskAtW
         sealed = await desk.hear(proof, desk.partner.door)
         await desk.was_offered()
         assert not await desk.owner.fetchval("SELECT count(*) FROM held WHERE body = $1", sealed.envelope)
+    (line,) = (await desk.get(f"/referrals/{referral}/receipts")).json()
+    assert line["note"] == proof.data.note
+    assert await desk.status(referral) is Status.RECEIVED
 
 
 async def test_staff_are_told_that_it_was_erased(desk: DeskAtWork) -> None:
@@ -140,22 +144,65 @@ async def test_no_clock_rings_for_what_was_erased(desk: DeskAtWork, own_clock: N
         assert str(referral) not in lines.getvalue(), "nobody has tried"
 
 
-async def test_nothing_is_said_again_of_what_was_erased(desk: DeskAtWork) -> None:
-    referral, whole = await desk.offered(), await desk.offered()
-    for each in (referral, whole):
-        await desk.partner.told(each, Step.OFFERED)
-    at, partner = datetime.now(UTC) + timedelta(days=1), desk.partner.id
-    async with erased(desk, await case_of(desk, referral)), desk.owner.acquire() as connection:
+async def test_consent_taken_back_is_said_again_without_the_key_until_it_is_proved(
+    desk: DeskAtWork, own_clock: None
+) -> None:
+    assert own_clock is None
+    referral = await desk.offered()
+    await desk.partner.told(referral, Step.OFFERED)
+    await desk.do(referral, "withdraw-consent")
+    await desk.partner.told(referral, Step.CONSENT_WITHDRAWN)
+    async with erased(desk, await case_of(desk, referral)):
+        desk.move_clock(timedelta(minutes=3))
+        steps = [Step.OFFERED, Step.CONSENT_WITHDRAWN] * 2
+        said = await until(lambda: told_all(desk, referral, steps), seconds=10, what="both, once more")
+        assert isinstance(said[2].data, OfferedData)
+        assert said[2].data.packet == NOTHING_DISCLOSED, "without its papers"
+        for envelope, _ in desk.partner.heard(referral)[2:]:
+            await desk.take_receipt(envelope)
 
-        async def due() -> list[ReferralId]:
-            return await referrals.repeating(connection, at, [partner], [], 10_000)
+        async def proved() -> bool:
+            query = "SELECT repeat_at IS NULL FROM referral WHERE id = $1"
+            return bool(await desk.owner.fetchval(query, referral))
 
-        await until(lambda: _holds(due, whole), what="the one that is whole, once its letter has left")
-        assert referral not in await due()
-        found = await referrals.of_partner(connection, partner)
-        assert whole in found
-        assert referral not in found
+        await until(proved, seconds=10, what="the proofs of both")
+    lines = (await desk.get(f"/referrals/{referral}/receipts")).json()
+    assert [bool(line["note"]) for line in lines] in ([True, False, True, False], [False, True, False, True])
 
 
-async def _holds(look: Callable[[], Awaitable[list[ReferralId]]], referral: UUID) -> bool:
-    return referral in await look()
+def told_all(desk: DeskAtWork, referral: UUID, steps: list[Step]) -> list[ReferralEvent]:
+    """Return what the partner was told of a referral, once that is ``steps``, said once and then again."""
+    said = [event for _, event in desk.partner.heard(referral)]
+    return said if [event.step for event in said] == steps else []
+
+
+async def test_the_person_can_take_consent_back_after_the_erasure_and_the_partner_hears_it(desk: DeskAtWork) -> None:
+    referral = await desk.offered()
+    case = await case_of(desk, referral)
+    key = {"Idempotency-Key": str(uuid4())}
+    async with erased(desk, case):
+        shown = await desk.post(f"/referrals/{referral}/withdraw-consent", **key)
+        assert (shown.status_code, shown.json()["status"]) == (200, "withdrawn")
+        assert (await desk.post(f"/referrals/{referral}/withdraw-consent", **key)).json() == shown.json()
+        await desk.partner.told(referral, Step.CONSENT_WITHDRAWN)
+        assert gone(await desk.get(f"/referrals/{referral}"))
+        assert (await desk.post(f"/referrals/{referral}/repeat")).status_code == 200, "the partner may have lost it"
+    written = await desk.owner.fetch("SELECT content FROM audit_leaf WHERE case_id IS NULL ORDER BY id")
+    entries = [json.loads(row["content"][SALT_BYTES:]) for row in written]
+    codes = [each["code"] for each in entries if each["subject"] == str(referral)]
+    assert codes[:2] == ["referral.consent-withdrawn", "referral.repeated"]
+
+
+async def test_a_person_who_is_there_can_leave_after_the_erasure(desk: DeskAtWork) -> None:
+    offer = await disclosed(desk)
+    await desk.do(offer.referral, "arrive")
+    await desk.hear(further(offer, ConsentWithdrawnData(), 3, 2))
+    await desk.stands(offer.referral, Status.CLOSING)
+    async with erased(desk, await case_of(desk, offer.referral)):
+        path = f"/referrals/{offer.referral}"
+        assert gone(await desk.get(f"{path}/papers"))
+        closed = await desk.post(f"{path}/close", {"outcome": "person_left"})
+        assert (closed.status_code, closed.json()["status"]) == (200, "closed")
+        (_, event) = await desk.partner.told(offer.referral, Step.CLOSED)
+        assert event.data == ClosedData(outcome=Outcome.PERSON_LEFT)
+    assert await desk.status(offer.referral) is Status.CLOSED
