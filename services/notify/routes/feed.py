@@ -50,14 +50,21 @@ class Feed(StreamingResponse):
         """Send events until they end or the reader is too slow."""
         async with aclosing(self._events) as events:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            async for event in events:
-                try:
-                    async with asyncio.timeout(self._slowest):
-                        await send({"type": "http.response.body", "body": event, "more_body": True})
-                except TimeoutError:
-                    log.info("feed.let-go")
-                    return
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            try:
+                async for event in events:
+                    await self._accepted(send, event, more=True)
+                await self._accepted(send, b"", more=False)
+            except TimeoutError:
+                log.info("feed.let-go")
+
+    async def _accepted(self, send: Send, body: bytes, *, more: bool) -> None:
+        """Send ``body``; also the end, for which a stop waits.
+
+        Raises:
+            TimeoutError: the reader is too slow.
+        """
+        async with asyncio.timeout(self._slowest):
+            await send({"type": "http.response.body", "body": body, "more_body": more})
 
 
 @router.get(

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from hashlib import sha256
+from itertools import count
 from typing import Any
 
 import asyncpg
@@ -174,14 +175,25 @@ async def test_one_member_cannot_hold_streams_without_end(reader: Reader) -> Non
         async with reader.another().feed() as other:
             assert other.response.status_code == 200
 
+    async def opens() -> bool:
+        with suppress(AssertionError):
+            async with reader.feed():
+                return True
+        return False
 
-async def test_a_reader_that_is_too_slow_is_let_go_and_its_place_is_given_back() -> None:
+    await until(opens, what="the places of those that went given back")
+
+
+@pytest.mark.parametrize("stuck_at", ["an event", "the end"])
+async def test_a_reader_that_is_too_slow_is_let_go_and_its_place_is_given_back(stuck_at: str) -> None:
     closed = asyncio.Event()
     taken: list[bytes] = []
 
     async def events() -> AsyncGenerator[bytes]:
         try:
-            while True:
+            for n in count():
+                if stuck_at == "the end" and n == 2:
+                    return
                 yield b": event\n\n"
         finally:
             closed.set()
