@@ -5,6 +5,7 @@ same.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
 from types import MappingProxyType
@@ -35,14 +36,17 @@ from shared.messaging.shell import FAILED, Shell
 from shared.sealing.codes import EnvelopeError, KeyringCode
 from shared.sealing.directory import Directory
 from shared.staff import Role, StaffMember
-from shared.storage.pool import Connection, Pool
+from shared.storage.pool import CONTENDED, Connection, Pool, is_away
 from shared.telemetry import traces
+from shared.telemetry.logs import get_logger
 from shared.uuids import random_uuid
 from shared.values import dataclass
 from shared.web.access import having
 from shared.web.documented import problems
 from shared.web.idempotency import fingerprint, request_id
-from shared.web.problem import KEY_RETRY_SECONDS, NOT_FOUND, Problem
+from shared.web.problem import KEY_RETRY_SECONDS, NOT_FOUND, Problem, try_again
+
+log = get_logger(__name__)
 
 Answer = TypeVar("Answer")
 
@@ -79,6 +83,10 @@ class Caller:
     def reading(self) -> "Caller":
         """Return the same member of staff, about to read: each reading is one, and is written down."""
         return Caller(self.by, None, b"")
+
+    def about(self, one: UUID) -> "Caller":
+        """Return the same request as far as it is about ``one`` of many: what is done there is done once."""
+        return self if self.id is None else replace(self, id=self.fresh(one))
 
     def fresh(self, within: UUID) -> UUID:
         """Return an id for what the request makes: random, and the same when the request is repeated.
@@ -157,7 +165,7 @@ class Office:
         Raises:
             Problem: 404 where there is nothing of that name for this reader; 410 where it was erased; 409 with the
                 reason where a rule refuses, or where what is to be sent is too large; 503 where a key of ours
-                is missing.
+                is missing, or somebody else is in the way.
         """
         heard: Heard[What] = Heard(
             id=asked.id,
@@ -171,9 +179,34 @@ class Office:
             decision = await self.shell.act(heard)
         except EnvelopeError as refused:
             raise Problem(409, refused.code) from None
+        except CONTENDED:
+            raise try_again() from None
         if isinstance(decision, Kept):
             return decision
         raise _problem(decision.refusal)
+
+    async def act_on_each(
+        self, asked: Caller, referrals: Sequence[ReferralId], command: Command
+    ) -> dict[ReferralId, str]:
+        """Make a command true about each of ``referrals`` that it can be, and return the code of why not of the others.
+
+        Asked again with the same idempotency key, it is made true about what was left, and nowhere twice.
+
+        Raises:
+            OSError, asyncpg.PostgresError: the database is away; what was done by then is done.
+        """
+        left: dict[ReferralId, str] = {}
+        for referral in referrals:
+            try:
+                await self.act(asked.about(referral), referral, command)
+            except Problem as problem:
+                left[referral] = problem.code
+            except Exception as error:
+                if is_away(error):
+                    raise
+                log.warning("referral.stuck", referral_id=referral, error=type(error).__name__)
+                left[referral] = ProblemCode.FAILED
+        return left
 
     async def open_papers(self, reader: Caller, key: UUID, command: Command) -> list[KeptPaper]:
         """Return the documents about what ``key`` names, once the reading is ruled on and written down.

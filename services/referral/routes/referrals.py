@@ -43,14 +43,12 @@ async def list_referrals(
 
 
 @router.post("/repeat")
-async def repeat_all(office: TheOffice, caller: Reader, body: RepeatAsked) -> RepeatShown:
-    """Say again all that we have ever said to a partner, which has lost it. Asked twice, it is said twice."""
-    command = Command.about_referral(caller.by.id, lambda known, act: repeat_lane(known.thing, act))
+async def repeat_all(office: TheOffice, asked: Asked, body: RepeatAsked) -> RepeatShown:
+    """Say again all that we have ever said to a partner, which has lost it, and name what cannot be said again now."""
+    command = Command.about_referral(asked.by.id, lambda known, act: repeat_lane(known.thing, act))
     async with office.pool.acquire() as connection:
         found = await of_partner(connection, body.partner)
-    for referral in found:
-        await office.act(caller, referral, command)
-    return RepeatShown(referrals=len(found))
+    return RepeatShown.of(len(found), await office.act_on_each(asked, found, command))
 
 
 @router.get("/{referral}")

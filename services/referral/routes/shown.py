@@ -1,6 +1,6 @@
 """What the desk's API shows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -95,11 +95,26 @@ class ReferralShown(Shown):
         )
 
 
+class LeftShown(Shown):
+    """A referral about which nothing was done."""
+
+    referral: ReferralId
+    code: str
+    """Why, as a problem has it: of one that is in the way for now, the same request may be made again."""
+
+
 class RepeatShown(Shown):
-    """How much is said again."""
+    """How much is said again, and what is left."""
 
     referrals: int
     """Of how many referrals the whole lane is."""
+    left: list[LeftShown]
+
+    @classmethod
+    def of(cls, found: int, left: Mapping[ReferralId, str]) -> "RepeatShown":
+        """Show what was done about those that were ``found``, but for those that are ``left``, each with its code."""
+        why = [LeftShown(referral=referral, code=code) for referral, code in left.items()]
+        return cls(referrals=found - len(left), left=why)
 
 
 class PaperShown(Shown):

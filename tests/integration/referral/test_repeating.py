@@ -10,6 +10,8 @@ import pytest
 from services.referral.store import referrals
 from shared.contracts.codes import Step
 from shared.contracts.event import encode
+from tests.integration.referral.test_erased import case_of
+from tests.integration.referral.test_key_away import key_away
 from tests.support.desk import DeskAtWork, NewDesk, Partner, run
 from tests.support.referrals import CANARY
 from tests.support.wait import until
@@ -139,9 +141,15 @@ async def test_a_partner_that_has_lost_everything_is_told_everything(desk: DeskA
     for referral, partner in ((told[0], desk.partner), (told[1], desk.partner), (elsewhere, desk.other)):
         await until(lambda: len(partner.heard(referral)) == 1, seconds=10)  # noqa: B023 - awaited here
     assert (await desk.post("/referrals/repeat", {"partner": desk.partner.id}, by="otto")).status_code == 404
-    answer = await desk.post("/referrals/repeat", {"partner": desk.partner.id})
+    once: dict[str, str] = {"Idempotency-Key": str(uuid4())}
+    async with key_away(desk, await case_of(desk, told[0])):
+        answer = await desk.post("/referrals/repeat", {"partner": desk.partner.id}, **once)
     assert answer.status_code == 200
-    assert answer.json()["referrals"] >= 2
-    await told_again(desk.partner, told[0], Step.OFFERED, 2)
+    assert answer.json()["referrals"] >= 1
+    assert answer.json()["left"] == [{"referral": str(told[0]), "code": "keyring-key-missing"}]
     await told_again(desk.partner, told[1], Step.OPENED, 2)
-    assert times_told(desk.other, elsewhere, Step.OFFERED) == 1
+    answer = await desk.post("/referrals/repeat", {"partner": desk.partner.id}, **once)
+    assert (answer.status_code, answer.json()["left"]) == (200, [])
+    await told_again(desk.partner, told[0], Step.OFFERED, 2)
+    count = "SELECT count(*) FROM said WHERE referral = $1"
+    assert [await desk.owner.fetchval(count, each) for each in (*told, elsewhere)] == [2, 2, 1], "nothing is said twice"
