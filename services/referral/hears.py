@@ -12,12 +12,13 @@ from typing import Any, Final, assert_never
 from uuid import UUID
 
 from services.referral.commands import Command, NewCase
-from services.referral.domain import hearing, reports
+from services.referral.domain import hearing, receipts, reports
 from services.referral.domain.agreed import Agreed, keep_to, needed, not_heard
 from services.referral.domain.cases import Case
 from services.referral.domain.casework import open_case
 from services.referral.domain.clocks import Hours
 from services.referral.domain.erased import in_codes
+from services.referral.domain.receipts import ReceiptFault, Sealed
 from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import Act, Ruling, Tell
 from services.referral.domain.waiting import put_off
@@ -151,15 +152,15 @@ class ReferralDesk(Desk[What, Files]):
 
     def _prove(self, files: Files, what: Receipted, act: Act) -> Decision[Files]:
         """Keep a receipt: the partner's intake has what we said."""
-        receipt, sent, known = what.receipt, what.sent, files.get(About.REFERRAL)
-        if known is None or sent is None:
-            raise Unreadable("receipt-unknown")
-        if (receipt.sender, receipt.recipient, receipt.sealed) != (self._us, known.thing.partner, sent.digest):
-            raise Unreadable("receipt-for-other-bytes")
+        sent, known = what.sent, files.get(About.REFERRAL)
+        sealed = Sealed(self._us, known.thing.partner, sent.digest) if known and sent else None
+        why = receipts.fault(what.receipt, what.named, sealed)
+        if why is not None or known is None or sent is None:
+            raise Unreadable(why or ReceiptFault.UNKNOWN)
         ruling = hearing.hear_receipt(known.thing, act, sent.n)
         if isinstance(known, Erased):
             ruling = in_codes(ruling)
-        return self._kept(files, About.REFERRAL, known, ruling, act.at, proof=(receipt.message, what.note))
+        return self._kept(files, About.REFERRAL, known, ruling, act.at, proof=(what.receipt.message, what.note))
 
     def _take_report(self, files: Files, event: ReportTaken, act: Act) -> Decision[Files]:
         known, folder = files.get(About.REPORT), CaseId(random_uuid())

@@ -15,9 +15,10 @@ from datetime import timedelta
 from typing import Final, TypeAlias
 from uuid import UUID
 
+from services.referral.domain.receipts import Vouched
 from services.referral.known import About, Sent
 from shared.contracts.exchange import EventUnreadable, LifeEvent, ReferralEvent, decode
-from shared.contracts.ids import OrganisationId
+from shared.contracts.ids import MessageId, OrganisationId
 from shared.contracts.receipt import ReceiptGiven
 from shared.contracts.report import ReportTaken
 from shared.messaging import places
@@ -30,7 +31,7 @@ from shared.sealing.header import Header
 from shared.sealing.key_document import PublishedKey
 from shared.sealing.keyring import Keyring
 from shared.sealing.keys import InboxKey, KeyPurpose, VerifyKey
-from shared.sealing.receipts import Receipt, verify_receipt
+from shared.sealing.receipts import verify_receipt
 from shared.sealing.timestamp import STEP_SECONDS
 from shared.values import dataclass
 
@@ -53,7 +54,9 @@ class Spoken:
 class Receipted:
     """A partner's proof that it holds a message of ours."""
 
-    receipt: Receipt
+    receipt: Vouched
+    named: MessageId
+    """The message that the event names in which the note came."""
     note: str
     sent: Sent | None = None
     """That message, once the store has been asked for it; ``None`` where it is none of ours."""
@@ -153,7 +156,8 @@ class Opener:
             case ReferralEvent() if purpose is KeyPurpose.SIGNING:
                 return event.referral, Spoken(event, speaker)
             case ReceiptGiven() if purpose is KeyPurpose.RECEIPT:
-                return event.data.message, Receipted(_receipt(event, book, speaker), event.data.note)
+                said = event.data
+                return said.message, Receipted(_vouched(said.note, book, speaker), said.message, said.note)
             case ReportTaken() if purpose is KeyPurpose.RECEIPT and speaker == self._us:
                 return event.report, Reported(event)
             case _:
@@ -181,11 +185,10 @@ def _voice(key: PublishedKey, header: Header) -> KeyPurpose:
     return key.purpose
 
 
-def _receipt(event: ReceiptGiven, book: Book, speaker: OrganisationId) -> Receipt:
+def _vouched(note: str, book: Book, speaker: OrganisationId) -> Vouched:
+    """Return what ``speaker`` vouches for with its signature; whether it matches, the store must be asked."""
     try:
-        receipt = verify_receipt(event.data.note, book.document(speaker))
+        receipt = verify_receipt(note, book.document(speaker))
     except (ReceiptError, DirectoryError) as refused:
         raise Unreadable(refused.code) from None
-    if receipt.message != event.data.message:
-        raise Unreadable("receipt-for-another-message")
-    return receipt
+    return Vouched(receipt.sender, receipt.recipient, receipt.message, receipt.sealed)

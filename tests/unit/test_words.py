@@ -15,6 +15,7 @@ from services.intake.report_desk import OVER_HTTP_ONLY
 from services.intake.routes.events import NOT_RECOGNISED, NOT_TAKEN
 from services.notify.bell import TooManyStreamsError
 from services.referral.domain.policy import Withheld
+from services.referral.domain.receipts import ReceiptFault
 from services.referral.domain.refusals import Refused
 from shared.contracts.codes import Reorientation, Verdict
 from shared.contracts.problem import FieldCode, ProblemCode
@@ -57,7 +58,7 @@ LISTED: dict[str, tuple[str, ...]] = {
         *(f"verdict-{verdict}" for verdict in Verdict),
         *(f"turn-to-{kind}" for kind in Reorientation),
     ),
-    "referral": (*Refused, *Withheld, *ReceiptCode),
+    "referral": (*Refused, *Withheld, *ReceiptCode, *ReceiptFault),
     "notify": (TooManyStreamsError.code,),
 }
 
