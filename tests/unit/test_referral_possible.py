@@ -117,9 +117,10 @@ def test_every_step_has_its_command() -> None:
 
 def test_what_is_only_heard_is_shown_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     here = at_status(Status.ARRIVED).receiver
-    assert possible(here, (), NOON) == (Step.PROGRESSED, Step.CLOSED)
-    monkeypatch.setattr(rule, "ONLY_HEARD", {Step.PROGRESSED})
-    assert possible(here, (), NOON) == (Step.CLOSED,)
+    before = possible(here, (), NOON)
+    assert Step.PROGRESSED in before
+    monkeypatch.setattr(rule, "ONLY_HEARD", {*ONLY_HEARD, Step.PROGRESSED})
+    assert possible(here, (), NOON) == tuple(step for step in before if step is not Step.PROGRESSED)
 
 
 @settings(max_examples=300)

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from services.referral.domain.life import Side
+from services.referral.domain.life import STATUSES, Side, Whereabouts
 from services.referral.domain.responsibility import responsible
 from shared.contracts.codes import ReferralKind, Status, Step
 from tests.support.referral_pairs import at_status
@@ -19,7 +19,7 @@ HANDED_OVER = (ReferralKind.TRANSFER, ReferralKind.BROKERED)
 def test_only_a_confirmed_arrival_moves_responsibility(kind: ReferralKind, status: Status) -> None:
     pair = at_status(status, kind)
     pair.deliver_all()
-    moved = kind in HANDED_OVER and status in (Status.ARRIVED, Status.CLOSING, Status.CLOSED)
+    moved = kind in HANDED_OVER and STATUSES[status].person is Whereabouts.THERE
     for copy in (pair.sender, pair.receiver):
         assert responsible(copy) == (RECEIVER if moved else SENDER)
 
