@@ -40,6 +40,7 @@ import signal, sys
 from pathlib import Path
 from deploy.local.processes import Kept, Program
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may let it be ignored
 kept = Kept(Program("family", [sys.executable, "-c", sys.argv[1]], {"PATH": "/usr/bin:/bin"}, Path(sys.argv[2])))
 print(kept.pid, flush=True)
 sys.stdin.read()
