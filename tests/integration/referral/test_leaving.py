@@ -22,6 +22,7 @@ from tests.support.wait import until
 pytestmark = pytest.mark.usefixtures("own_clock")
 
 TRIED = "SELECT min(attempts) FROM outbox JOIN said ON said.message = outbox.id WHERE referral = $1"
+UNAGREED = "SELECT count(*) FROM outbox JOIN said ON said.message = outbox.id WHERE referral = $1 AND unagreed"
 ASKED = {"categories": [Category.IDENTITY.value, Category.SAFE_CONTACT.value]}
 
 
@@ -156,7 +157,7 @@ async def test_what_lies_in_the_outbox_waits_for_an_agreement_and_leaves_in_a_fr
     desk.move_clock(ended)
     await another_try(desk, referral, 1)
     assert not disclosed(desk, referral)
-    assert await desk.owner.fetchval("SELECT count(*) FROM outbox WHERE unagreed") == 1
+    assert await desk.owner.fetchval(UNAGREED, referral) == 1
     async with agreed_otherwise(desk, {"ends": timedelta(days=400)}):
         desk.move_clock(ended + timedelta(minutes=10))
         envelope, event = await desk.partner.told(referral, Step.DISCLOSED)

@@ -3,12 +3,13 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from uuid import UUID
 
 from shared.contracts.codes import Category, Purpose, Status, Step
 from shared.contracts.event_data import AcceptedData, DisclosedData, OpenedData, Terms
 from shared.sealing.keys import KeyPurpose
-from tests.support.desk import DeskAtWork, Partner, an_offer, further, meeting
+from tests.support.desk import DeskAtWork, Partner, an_offer, further, given, meeting, raw_of, receipt
 from tests.support.referrals import BY_STEP, CANARY, packet
 from tests.support.wait import until
 
@@ -39,12 +40,15 @@ async def test_consent_that_is_taken_back_is_said_once_when_the_partner_can_be_t
 ) -> None:
     assert own_clock is None
     case = await desk.new_case()
-    given = await desk.grant(case, desk.other)
+    grant = await desk.grant(case, desk.other)
     referral = UUID((await desk.offer(case, desk.other)).json()["id"])
-    _, offer = await desk.other.told(referral, Step.OFFERED)
+    envelope, offer = await desk.other.told(referral, Step.OFFERED)
+    proof = receipt(desk.other, desk, envelope.header.id, sha256(raw_of(desk.other, envelope)).digest())
+    await desk.hear(given(desk.other, proof), desk.other.door)  # an offer that is not proved is said again, emptied
+    await desk.told_staff(referral, "referral.receipted")
     async with without_a_key(desk, desk.other):
         for _ in range(2):
-            assert (await desk.post(f"/cases/{case}/grants/{given}/withdraw")).status_code == 204
+            assert (await desk.post(f"/cases/{case}/grants/{grant}/withdraw")).status_code == 204
         assert await desk.status(referral) is Status.WITHDRAWN
         assert not await desk.said_all(referral)
         desk.move_clock(timedelta(minutes=6))
