@@ -67,7 +67,7 @@ async def test_the_row_is_the_table(desk: DeskAtWork) -> None:
     query = "SELECT * FROM referral LIMIT 0"
     async with desk.owner.acquire() as connection:
         prepared = await connection.prepare(query)
-        assert [column.name for column in prepared.get_attributes()] == ROW
+        assert [column.name for column in prepared.get_attributes()] == ROW, "see services/referral/store/rows.py"
 
 
 async def test_nobody_writes_over_what_they_have_not_read(desk: DeskAtWork) -> None:
