@@ -12,6 +12,7 @@ from json import dumps, loads
 from typing import Any, Final
 from uuid import UUID
 
+from shared.contracts.entries import Entry
 from shared.messaging.delivery import Delivery, Waited
 from shared.storage.pool import Connection
 from shared.values import dataclass
@@ -38,8 +39,19 @@ class Hold:
     """Whether it is not kept whole, but counted with all that has its id."""
     count: int = 1
     """How many messages it stands for."""
+    total: int = 1
+    """How many it has come to stand for, all together."""
     told: bool = True
     """Whether somebody is told of it now, if it is parked."""
+    entries: tuple[Entry, ...] = ()
+    """What the audit log says of it: where it is kept whole, and of what is counted whenever somebody is told."""
+
+    def lines(self) -> tuple[Entry, ...]:
+        """Return what the audit log says of it now; of what is counted, with how many there have been so far."""
+        if not self.counted:
+            return self.entries
+        so_far = {"count": str(self.total)}
+        return tuple(line._replace(detail={**line.detail, **so_far}) for line in self.entries) if self.told else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +105,7 @@ ON CONFLICT (id) DO UPDATE SET
     headers = excluded.headers, size = excluded.size, digest = excluded.digest, last_at = excluded.last_at,
     count = mine.count + excluded.count,
     told_at = CASE WHEN mine.told_at <= excluded.told_at - $11::interval THEN excluded.told_at ELSE mine.told_at END
-RETURNING id, told_at = last_at AS told
+RETURNING id, told_at = last_at AS told, count
 """
 
 WHOLE = """
@@ -203,7 +215,7 @@ async def count(connection: Connection, consumer: str, holds: Sequence[Hold], at
         [hold.count for hold in holds],
         TOLD_AGAIN,
     )
-    return [replace(by_id[row["id"]], told=row["told"]) for row in rows]
+    return [replace(by_id[row["id"]], told=row["told"], total=row["count"]) for row in rows]
 
 
 async def whole(connection: Connection, consumer: str, origins: Sequence[str]) -> dict[str, int]:

@@ -17,6 +17,7 @@ from uuid import UUID
 
 from pydantic_core import to_json
 
+from shared.contracts.entries import Entry
 from shared.messaging.decision import Early
 from shared.messaging.delivery import Delivery, Later, Unreadable, Unsigned
 from shared.messaging.held import Hold
@@ -43,12 +44,13 @@ def hold(
     *,
     early: Early | None = None,
     admitted: bool = False,
+    entries: tuple[Entry, ...] = (),
 ) -> Hold:
     """Hold what cannot be read until a person has looked at it, and what comes too soon for a while, each time longer.
 
     ``early`` is the turn that it waits for, where it waits for one: then it is tried at once, also when it has been
     parked. ``admitted`` says that the inbox has taken the message in, and need not be asked again. What has waited for
-    a day is parked, unless what it waits for is ours to mend.
+    a day is parked, unless what it waits for is ours to mend. ``entries`` are what the audit log says of it.
     """
     waited = delivery.waited
     first_at, attempts = (waited.first_at, waited.attempts) if waited else (at, 0)
@@ -63,6 +65,7 @@ def hold(
         due_at=None if parked else at + wait,
         subject=early.subject if early else None,
         turn=early.turn if early else 0,
+        entries=entries,
         admitted=admitted or (waited is not None and waited.admitted),
     )
     return counted(consumer, held) if isinstance(why, Unsigned) else held

@@ -25,6 +25,7 @@ from opentelemetry.trace import Span
 from shared.audit import log as audit
 from shared.clock import Clock
 from shared.contracts.coded import Coded
+from shared.contracts.entries import Entry
 from shared.messaging import held, inbox, outbox, room
 from shared.messaging.decision import Decision, Early, Refusal
 from shared.messaging.delivery import Delivery, Heard, Later, Read, Unreadable, Unsigned
@@ -249,6 +250,7 @@ class Shell(Generic[What, State]):
             _undo_refused_command(batch.items, work)
             holds = [*work.holds, *batch.holds]
             work.holds = await room.keep(connection, self.desk.name, holds, at, self.desk.most_kept)
+            work.leaves += map(_leaf, (line for each in work.holds for line in each.lines()))
             if batch.announced:
                 work.said += self._announce(work.holds, at)
             letters = await self._keep(connection, work, at)
@@ -309,10 +311,7 @@ class Shell(Generic[What, State]):
             return None if decision.meanwhile is None else self._gather(work, item, decision.meanwhile)
         if decision.refusal is None:
             work.became[Outcome.DECIDED] += 1
-        elif item.delivery is not None:
-            refused = Unreadable(decision.refusal.code)
-            work.holds.append(hold(self.desk.name, item.delivery, refused, at, admitted=True))
-        return self._gather(work, item, decision)
+        return self._conclude(work, item, decision, at, admitted=True)
 
     def _again(self, item: Item[What], work: Work[State], at: datetime, *, same: bool) -> None:
         """Answer a message that comes again; park other bytes under its id, so that a replay meets the inbox again."""
@@ -320,9 +319,18 @@ class Shell(Generic[What, State]):
         decision = (self.desk.repeated if same else self.desk.reused)(state, item.heard, at)
         if decision.refusal is None or item.delivery is None:
             work.became[Outcome.DUPLICATE] += 1
-        else:
-            work.holds.append(hold(self.desk.name, item.delivery, Unreadable(decision.refusal.code), at))
-        self._gather(work, item, decision)
+        self._conclude(work, item, decision, at, admitted=False)
+
+    def _conclude(
+        self, work: Work[State], item: Item[What], decision: Decision[State], at: datetime, *, admitted: bool
+    ) -> None:
+        """Gather what was decided; a message that is refused is held, and written down as far as it is kept."""
+        if decision.refusal is None or item.delivery is None:
+            return self._gather(work, item, decision)
+        why, entries = Unreadable(decision.refusal.code), decision.entries
+        work.holds.append(hold(self.desk.name, item.delivery, why, at, admitted=admitted, entries=entries))
+        work.outcomes[item.slot] = decision
+        return None
 
     def _put_off(
         self, item: Item[What], work: Work[State], reason: Later, at: datetime, early: Early | None = None
@@ -335,7 +343,7 @@ class Shell(Generic[What, State]):
         work.outcomes[item.slot] = decision
         if decision.state is not None:
             work.states[item.heard.key] = work.changed[item.heard.key] = decision.state
-        leaves = [audit.prepare(entry, urandom(audit.SALT_BYTES)) for entry in decision.entries]
+        leaves = list(map(_leaf, decision.entries))
         work.leaves += leaves
         if decision.says:
             traceparent = traces.traceparent_of(item.span)
@@ -392,6 +400,10 @@ def _first_of_each(items: Iterable[Item[What]]) -> dict[UUID, bytes]:
         if item.heard.id is not None and not item.admitted:
             messages.setdefault(item.heard.id, item.heard.digest)
     return messages
+
+
+def _leaf(entry: Entry) -> audit.Leaf:
+    return audit.prepare(entry, urandom(audit.SALT_BYTES))
 
 
 class UnsayableError(Coded[str]):

@@ -1,5 +1,6 @@
 """How long a message is held, and what is kept of it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from uuid import UUID, uuid4
@@ -7,6 +8,7 @@ from uuid import UUID, uuid4
 from hypothesis import given
 from hypothesis.strategies import binary, integers
 
+from shared.contracts.entries import Entry, EntryCode
 from shared.messaging.decision import Early
 from shared.messaging.delivery import LARGEST_KEPT, Delivery, Later, Left, Unreadable, Unsigned, Waited
 from shared.messaging.held import Hold
@@ -112,6 +114,16 @@ def test_what_nobody_signed_is_one_thing_for_each_who_brought_it_and_each_reason
     one, other, third = together([*same, *others])
     assert (one.count, other.count, third.count) == (3, 1, 1)
     assert one.delivery.digest() == sha256(b"3").digest()
+
+
+def test_what_is_kept_is_written_down_and_what_is_counted_when_somebody_is_told() -> None:
+    entry = Entry(EntryCode.MESSAGE_REFUSED, "ccem-fr", uuid4(), NOW, {"reason": "envelope-expired"})
+    whole = hold("door", rubbish(b"1"), Unreadable("envelope-expired"), NOW, entries=(entry,))
+    (one_more,) = within("door", [whole], {whole.delivery.origin: 2}, lambda _: 2)
+    assert whole.lines() == (entry,)
+    assert replace(one_more, told=False).lines() == ()
+    (line,) = replace(one_more, total=7).lines()
+    assert line == entry._replace(detail={"reason": "envelope-expired", "count": "7"})
 
 
 def test_of_one_origin_no_more_is_kept_whole_than_there_is_room_for() -> None:

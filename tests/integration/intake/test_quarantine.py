@@ -1,5 +1,6 @@
 """What anybody may send fills neither the disk nor anybody's day; what a partner signed is kept, up to a bound."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -97,6 +98,17 @@ async def test_what_a_partner_signed_is_kept_whole_up_to_a_bound_and_then_counte
     rows = await door.owner.fetch("SELECT body, reason, count FROM held WHERE due_at IS NULL ORDER BY size NULLS FIRST")
     assert {row["body"] for row in rows[:3]} <= {each.envelope for each in wrong}
     assert [(row["body"], row["reason"], row["count"]) for row in rows[3:]] == [(b"", "key-wrong-purpose", 2)]
+
+    refused = [json.loads(line)["detail"] for line in await door.entries("message.refused")][-4:]
+    assert [each.get("count") for each in refused].count(None) == 3, "what is kept is written down, each"
+    assert {each["reason"] for each in refused} == {"key-wrong-purpose"}
+    assert sum(int(each.get("count", 0)) for each in refused) in {1, 2}, "and the rest once, with how many there are"
+    written = len(await door.entries("message.refused"))
+    later = [sender.seal(CANARY, signer=knocking.partner.key(KeyPurpose.AUDIT_INTAKE)) for _ in range(5)]
+    await door.bring(*later, behind := sender.seal())
+    await door.went_through(behind)
+    assert await counted(door) == 2 + len(later)
+    assert len(await door.entries("message.refused")) == written, "once a day is often enough"
 
     posted = [Sender.of(knocking.former, knocking.us).seal(CANARY) for _ in range(5)]
     for each in posted:

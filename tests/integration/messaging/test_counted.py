@@ -8,6 +8,7 @@ import pytest
 
 from shared.messaging import held
 from shared.messaging.delivery import LARGEST_KEPT, Delivery, Read, Unsigned
+from shared.messaging.holding import hold
 from shared.telemetry import metrics
 from tests.integration.messaging.conftest import Bench
 from tests.support.parcels import Add
@@ -57,6 +58,16 @@ async def test_what_nobody_signed_is_counted_and_told_of_once_a_day(
     assert announced == [lot.id] * 3
     lot = await counted(bench)
     assert lot.count == 1
+
+
+async def test_whoever_is_told_again_is_told_how_many_there_have_been(bench: Bench) -> None:
+    now = bench.clock.now()
+    one = hold("parcels", Delivery(b"1", {}, "test", origin="from.ccem-fr"), Unsigned("envelope-malformed"), now)
+    told = []
+    for after in (timedelta(), timedelta(hours=1), timedelta(hours=25)):
+        async with bench.pool.acquire() as connection:
+            told += await held.count(connection, "parcels", [one], now + after)
+    assert [(each.told, each.total) for each in told] == [(True, 1), (False, 2), (True, 3)]
 
 
 async def test_of_a_message_larger_than_any_that_can_be_read_only_size_and_digest_are_kept(bench: Bench) -> None:
