@@ -26,7 +26,7 @@ note) ON CONFLICT (message) DO NOTHING
 
 OF_REFERRAL: Final = """
 SELECT said.message, said.n, said.at AS said_at, proof.at AS proved_at, proof.note
-FROM said LEFT JOIN proof USING (message) WHERE said.referral = $1 ORDER BY said.n
+FROM said LEFT JOIN proof USING (message) WHERE said.referral = $1 ORDER BY said.n, said.at
 """
 
 
@@ -85,6 +85,6 @@ async def prove(connection: Connection, proofs: Sequence[tuple[MessageId, str]],
 
 
 async def of_referral(connection: Connection, referral: ReferralId) -> list[Proof]:
-    """Return our messages about a referral, in order, with their receipts."""
+    """Return our messages about a referral, with their receipts: in the order of the events, and of the times."""
     rows = await connection.fetch(OF_REFERRAL, referral)
     return [Proof(MessageId(row["message"]), row["n"], row["said_at"], row["proved_at"], row["note"]) for row in rows]
