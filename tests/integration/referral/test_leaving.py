@@ -145,6 +145,9 @@ async def test_it_is_emptied_once_however_long_the_exchange_is_away(desk: DeskAt
         for tries, minutes in enumerate((1, 10), 1):
             desk.move_clock(timedelta(minutes=minutes))
             await another_try(desk, referral, tries)
+    desk.move_clock(timedelta(minutes=30))
+    for step in (Step.DISCLOSED, Step.CONSENT_WITHDRAWN):
+        await desk.partner.told(referral, step)
     count = "SELECT count(*) FROM said WHERE referral = $1 AND n = 2"
     assert await desk.owner.fetchval(count, referral) == 2
 
