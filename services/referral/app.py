@@ -88,7 +88,7 @@ async def build(settings: ReferralSettings) -> AsyncIterator[Parts]:
             ],
             rounds=[
                 Round("quarantine", QuarantineWatch(base.pool, base.clock, desk.name).step, LOOK_SECONDS),
-                Round("watch", Watch(base.pool, base.clock, shell, directory, sealer).step, WATCH_SECONDS),
+                Round("watch", Watch(base.pool, base.clock, shell, recipients, sealer).step, WATCH_SECONDS),
                 Round(
                     "awaited-agreements",
                     AwaitedAgreements(directory, shell, base.pool, base.clock).step,

@@ -5,6 +5,7 @@ that mypy refuses it.
 """
 
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from typing import Any, Final, Self, TypeAlias, TypeVar
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from services.referral.domain.repeating import say_again
 from services.referral.domain.reports import ReportFile
 from services.referral.domain.ruling import Act, Ruling
 from services.referral.known import About, Erased, Known
+from services.referral.recipients import Recipients
 from shared.contracts.ids import CaseId, ReferralId, StaffId
 from shared.values import dataclass
 
@@ -28,6 +30,16 @@ ReferralRule: TypeAlias = Callable[[Known[Referral] | Erased[Referral], Act], Ru
 """One about a referral: what is owed goes on when its case was erased."""
 
 
+class Looks(StrEnum):
+    """What a rule looks at besides the thing that its command names; ``loading.py`` brings it."""
+
+    AT_IT_ALONE = "it-alone"
+    AT_WHAT_IS_SAID = "what-is-said"
+    """The papers of our events that are not proved, and what the gate asks of the case."""
+    AT_THE_CASE = "the-case"
+    """Its grants, its documents and its other referrals, locked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """Something that a member of staff, or the clock, does about what the key names, which must be there.
@@ -38,19 +50,16 @@ class Command:
     by: Actor
     about: About
     rule: Callable[[Any, Act], Ruling[Any]]
-    whole: bool = False
-    """Whether the rule looks at grants, at the case's documents and at its other referrals."""
+    looks: Looks = Looks.AT_IT_ALONE
     beside: CaseId | None = None
     """Another case that it names, which must be there as well."""
-    own: bool = False
-    """Whether the rule looks at the papers of what we have said."""
     makes: ReferralId | None = None
     """The referral that the rule makes, where the key names the case that it starts from."""
 
     @classmethod
-    def about_referral(cls, by: Actor, rule: ReferralRule, *, whole: bool = False, own: bool = False) -> Self:
+    def about_referral(cls, by: Actor, rule: ReferralRule, *, looks: Looks = Looks.AT_IT_ALONE) -> Self:
         """Do something about a referral."""
-        return cls(by, About.REFERRAL, rule, whole=whole, own=own)
+        return cls(by, About.REFERRAL, rule, looks)
 
     @classmethod
     def about_report(cls, by: Actor, rule: Rule[ReportFile, ReportFile], *, beside: CaseId | None = None) -> Self:
@@ -58,14 +67,24 @@ class Command:
         return cls(by, About.REPORT, rule, beside=beside)
 
     @classmethod
-    def about_case(cls, by: Actor, rule: Rule[Case, Case], *, whole: bool = False) -> Self:
+    def about_case(cls, by: Actor, rule: Rule[Case, Case], *, looks: Looks = Looks.AT_IT_ALONE) -> Self:
         """Do something about a case."""
-        return cls(by, About.CASE, rule, whole=whole)
+        return cls(by, About.CASE, rule, looks)
 
     @classmethod
     def offering(cls, by: Actor, referral: ReferralId, rule: Rule[Case, Referral]) -> Self:
         """Make a referral, which starts from a case."""
-        return cls(by, About.CASE, rule, whole=True, makes=referral)
+        return cls(by, About.CASE, rule, Looks.AT_THE_CASE, makes=referral)
+
+    @property
+    def becomes(self) -> About:
+        """What the rule's next state is."""
+        return self.about if self.makes is None else About.REFERRAL
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether the rule looks at what is gone when the key of its case, or of a report, was destroyed."""
+        return self.about is not About.REFERRAL or self.looks is Looks.AT_THE_CASE
 
     def ids(self, key: UUID) -> Mapping[str, UUID]:
         """Return the ids by which operators find it."""
@@ -88,7 +107,12 @@ class NewCase:
 LOOK_AT_CLOCKS: Final = Command.about_referral(CLOCK, lambda known, act: expire(known.thing, act))
 """The clock looks at one referral."""
 
-SAY_AGAIN: Final = Command.about_referral(
-    CLOCK, lambda known, act: say_again(known.thing, known.own, act, Today(known.file, known.to)), whole=True, own=True
-)
-"""What nothing proves to have come to the partner is said again, and what could not be said is said."""
+
+def saying_again(recipients: Recipients) -> Command:
+    """Say again what nothing proves to have come to the partner, which is what ``recipients`` have it be today."""
+
+    def rule(known: Known[Referral] | Erased[Referral], act: Act) -> Ruling[Referral]:
+        to = recipients.of(known.thing.partner, act.at)
+        return say_again(known.thing, known.own, act, Today(known.file, to))
+
+    return Command.about_referral(CLOCK, rule, looks=Looks.AT_WHAT_IS_SAID)

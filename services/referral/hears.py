@@ -26,7 +26,6 @@ from services.referral.keeping import keep, kept, unkept
 from services.referral.known import NO_FILES, About, Erased, Files, Kept, Known
 from services.referral.loading import Loading, What
 from services.referral.opening import Opener, Receipted, Reported, Spoken
-from services.referral.recipients import Recipients
 from services.referral.store import folders, proofs
 from services.referral.store.referrals import Referrals
 from shared.audit.cases import CaseEntries
@@ -82,7 +81,6 @@ class ReferralDesk(Desk[What, Files]):
         self._sealer = sealer
         self._vault = vault
         self._hours = hours
-        self._recipients = Recipients(us, directory, hours)
 
     def read(self, delivery: Delivery) -> Heard[What]:
         """Open a sealed message.
@@ -174,24 +172,13 @@ class ReferralDesk(Desk[What, Files]):
     def _command(self, files: Files, command: Command, act: Act) -> Decision[Files]:
         """Apply a rule to what the command names, all of which must be there."""
         known = files.get(command.about)
-        if isinstance(known, Erased):
-            return self._erased(files, known, command, act)
-        if known is not None and isinstance(known.beside, Erased):
-            return Decision.refused(Refused.ERASED)
-        if known is None or (command.beside is not None and known.beside is None):
+        if known is None:
             return Decision.refused(Refused.NOT_FOUND)
-        if command.own:
-            known = replace(known, to=self._recipients.of(known.thing.partner, act.at))
-        becomes = command.about if command.makes is None else About.REFERRAL
-        return self._kept(files, becomes, known, command.rule(known, act), act.at)
-
-    def _erased(self, files: Files, known: Erased[Any], command: Command, act: Act) -> Decision[Files]:
-        """Apply a rule to a referral whose case was erased, as far as it looks at nothing that is gone."""
-        if command.about is not About.REFERRAL or (command.whole and not command.own):
+        if isinstance(known, Known):
+            return self._kept(files, command.becomes, known, command.rule(known, act), act.at)
+        if command.needs_key:
             return Decision.refused(Refused.ERASED)
-        if command.own:
-            known = replace(known, to=self._recipients.of(known.thing.partner, act.at))
-        return self._kept(files, About.REFERRAL, known, in_codes(command.rule(known, act)), act.at)
+        return self._kept(files, command.becomes, known, in_codes(command.rule(known, act)), act.at)
 
     def _first(self, files: Files, about: About, ruling: Ruling[Any], folder: CaseId, at: datetime) -> Decision[Files]:
         """Keep what was not there before under a key of its own, called ``folder``."""

@@ -7,8 +7,6 @@ from types import MappingProxyType
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from services.referral.domain.casefile import CaseFile
-from services.referral.domain.cases import Case
-from services.referral.domain.policy import Recipient
 from services.referral.domain.retelling import Papers
 from services.referral.domain.ruling import Ruling, Tell
 from shared.contracts.facts import Fact
@@ -60,8 +58,6 @@ class Erased(Generic[Thing_co]):
     """A referral, report or case whose key was destroyed: what stood in clear is left, and what is owed."""
 
     thing: Thing_co
-    to: Recipient | None = None
-    """The partner as it is today, for the command that says again what is left of our events."""
     changed: bool = False
     """Whether it was decided anew, and has yet to be written."""
 
@@ -84,13 +80,9 @@ class Known(Generic[Thing_co]):
     folder: Folder
     """The key for all that is personal of it."""
     file: CaseFile = CaseFile()
-    """What its case holds, for a command that looks at the whole of it."""
-    beside: Case | Erased[Case] | None = None
-    """Another case that the command names, if it is there."""
+    """What its case holds, for a command that looks at it."""
     own: Mapping[int, Papers] = field(default_factory=lambda: NO_PAPERS)
-    """The papers of our own events, by their number, for the command that says them again …"""
-    to: Recipient | None = None
-    """… and the partner as it is today, which the gate is asked about."""
+    """The papers of our own events, by their number, for the command that says them again."""
     changed: bool = False
     """Whether it was decided anew, and has yet to be written: not all that shares an id is."""
 

@@ -5,16 +5,17 @@ What must never happen: two batches lock the same rows in another order.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, assert_never
 from uuid import UUID
 
-from services.referral.commands import Command, NewCase
+from services.referral.commands import Command, Looks, NewCase
 from services.referral.domain.casefile import CaseFile
 from services.referral.domain.referral import Referral
 from services.referral.known import About, Erased, Files, Folder, Known, Sent
 from services.referral.opening import Message, Receipted, Spoken
 from services.referral.store import cases, papers, proofs, reports
 from services.referral.store.referrals import Referrals
+from shared.contracts.codes import Category
 from shared.contracts.exchange import ReferralArrived
 from shared.contracts.ids import MessageId
 from shared.messaging.delivery import Heard
@@ -55,7 +56,8 @@ class Loading:
         locked = await self._lock(connection, of_kind, command, arrivals)
         found = {key: {about: locked[about][key] for about in kinds if key in locked[about]} for key in keys}
         if command is not None and isinstance(named := found[keys[0]].get(command.about), Known):
-            found[keys[0]][command.about] = await self._complete(connection, command, keys[0], named, locked)
+            complete = await self._complete(connection, command, keys[0], named, locked)
+            found[keys[0]] = {} if complete is None else {command.about: complete}
         for key in arrivals:
             if isinstance(known := found[key].get(About.REFERRAL), Known):
                 legs = _legs(locked, known.folder.id, key)
@@ -74,7 +76,7 @@ class Loading:
         Cases are locked first, then referrals, then reports, each kind in the order of ids. Who looks at the whole of a
         case locks the case before any of its referrals, so that two of them stand in one line.
         """
-        whole = command is not None and command.whole
+        whole = command is not None and command.looks is Looks.AT_THE_CASE
         beside = [command.beside] if command is not None and command.beside is not None else []
         named, of = [*keys[About.CASE], *beside], keys[About.REFERRAL] if whole else arrivals
         in_cases = await cases.lock(connection, self._vault, named, of)
@@ -85,17 +87,28 @@ class Loading:
 
     async def _complete(
         self, connection: Connection, command: Command, key: UUID, known: Known[Any], locked: Locked
-    ) -> Known[Any]:
-        """Add what a command looks at besides what its key names."""
-        beside, file, own = known.beside, known.file, known.own
-        if command.beside is not None:
-            case = locked[About.CASE].get(command.beside)
-            beside = case.thing if isinstance(case, Known) else case
-        if command.whole:
-            file = await _file(connection, known.folder, key, _legs(locked, known.folder.id, key))
-        if command.own:
-            own = await papers.of_side(connection, key, known.thing.side, known.folder)
-        return replace(known, beside=beside, file=file, own=own)
+    ) -> Known[Any] | Erased[Any] | None:
+        """Return what a command names with what it looks at besides; ``None`` where not all that it names is there."""
+        if command.beside is not None and not isinstance(beside := locked[About.CASE].get(command.beside), Known):
+            return None if beside is None else Erased(known.thing)
+        match command.looks:
+            case Looks.AT_IT_ALONE:
+                return known
+            case Looks.AT_WHAT_IS_SAID:
+                referral = known.thing
+                own = await papers.of_side(connection, key, referral.side, known.folder, referral.repeats)
+                return replace(known, file=await asked_by_the_gate(connection, known.folder), own=own)
+            case Looks.AT_THE_CASE:
+                file = await _file(connection, known.folder, key, _legs(locked, known.folder.id, key))
+                return replace(known, file=file)
+            case _:
+                assert_never(command.looks)
+
+
+async def asked_by_the_gate(connection: Connection, folder: Folder) -> CaseFile:
+    """Return what the gate asks of a case when something is said again: what the person allows, and of what age."""
+    age = await papers.newest_parts(connection, folder, [Category.SUMMARY])
+    return CaseFile(grants=await cases.grants(connection, folder), parts=age)
 
 
 async def _file(connection: Connection, folder: Folder, key: UUID, legs: tuple[Referral, ...]) -> CaseFile:

@@ -20,8 +20,9 @@ from services.referral.domain.retelling import Papers, retold
 from services.referral.domain.ruling import Act
 from services.referral.domain.telling import emptied_facts
 from services.referral.known import Erased, Known, Sent
+from services.referral.loading import asked_by_the_gate
 from services.referral.recipients import Recipients
-from services.referral.store import cases, papers, proofs
+from services.referral.store import papers, proofs
 from services.referral.store.referrals import Referrals
 from shared.audit import log as audit
 from shared.audit.cases import CaseEntries
@@ -115,11 +116,8 @@ class OutgoingMail:
         to = self._recipients.of(known.thing.partner, at)
         if isinstance(known, Erased):
             return Found(known.thing, None, NO_PAPERS, Today(CaseFile(), to))
-        file = CaseFile(
-            grants=await cases.grants(connection, known.folder),
-            parts=await papers.newest_parts(connection, known.folder),
-        )
-        own = await papers.of_side(connection, known.thing.id, known.thing.side, known.folder)
+        file = await asked_by_the_gate(connection, known.folder)
+        own = await papers.of_side(connection, known.thing.id, known.thing.side, known.folder, [n])
         return Found(known.thing, known, own.get(n, NO_PAPERS), Today(file, to))
 
     async def _replace(

@@ -7,10 +7,11 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Final
 
-from services.referral.commands import LOOK_AT_CLOCKS, SAY_AGAIN, Command
+from services.referral.commands import LOOK_AT_CLOCKS, Command, saying_again
 from services.referral.domain.clocks import Awaited
 from services.referral.known import Files
 from services.referral.loading import What
+from services.referral.recipients import Recipients
 from services.referral.store import referrals
 from shared.clock import Clock
 from shared.contracts.entries import Entry, EntryCode
@@ -20,7 +21,6 @@ from shared.messaging.decision import Decision
 from shared.messaging.delivery import Heard
 from shared.messaging.sealer import Sealer
 from shared.messaging.shell import Shell
-from shared.sealing.directory import Directory
 from shared.storage.pool import CONTENDED, Pool, is_away
 from shared.telemetry import metrics
 from shared.telemetry.logs import get_logger
@@ -43,16 +43,17 @@ class Watch:
     """
 
     def __init__(
-        self, pool: Pool, clock: Clock, shell: Shell[What, Files], directory: Directory, sealer: Sealer
+        self, pool: Pool, clock: Clock, shell: Shell[What, Files], recipients: Recipients, sealer: Sealer
     ) -> None:
-        """Take where referrals are, what time it is, who decides, the folder, and what seals."""
+        """Take where referrals are, what time it is, who decides, the partners, and what seals."""
         self._pool = pool
         self._clock = clock
         self._shell = shell
-        self._directory = directory
+        self._directory = recipients.directory
         self._sealer = sealer
         metrics.RECEIPTS.begin(service=places.REFERRAL, outcome=metrics.Receipt.MISSING)
-        self._stuck: dict[Command, dict[ReferralId, datetime]] = {LOOK_AT_CLOCKS: {}, SAY_AGAIN: {}}
+        self._say = saying_again(recipients)
+        self._stuck: dict[Command, dict[ReferralId, datetime]] = {LOOK_AT_CLOCKS: {}, self._say: {}}
 
     async def step(self) -> bool:
         """Ring the clocks that are due, say again what is not proved, and tell whether there may be more of either.
@@ -76,13 +77,13 @@ class Watch:
         return len(due) == AT_ONCE
 
     async def _say_again(self, now: datetime) -> bool:
-        stuck = self._still_stuck(SAY_AGAIN, now)
+        stuck = self._still_stuck(self._say, now)
         async with self._pool.acquire() as connection:
             partners = await referrals.repeating_to(connection, now)
             told = [each for each in partners if self._sealer.hindrance(each, now) is None]
             due = await referrals.repeating(connection, now, told, stuck, AT_ONCE) if told else []
         for referral in due:
-            await self._act(referral, SAY_AGAIN, now)
+            await self._act(referral, self._say, now)
         return len(due) == AT_ONCE
 
     def _still_stuck(self, command: Command, now: datetime) -> Collection[ReferralId]:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Body, Depends, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
-from services.referral.commands import Command, NewCase
+from services.referral.commands import Command, Looks, NewCase
 from services.referral.domain import casework, sending
 from services.referral.domain.grants import Grant
 from services.referral.domain.reading import read_case, read_grants
@@ -120,7 +120,9 @@ async def list_grants(office: TheOffice, reader: Reader, case: CaseId) -> list[G
 @router.post("/{case}/grants/{grant}/withdraw", status_code=204)
 async def take_back(office: TheOffice, asked: Asked, case: CaseId, grant: GrantId) -> None:
     """Mark that the person has taken a grant back, and tell its recipient; always possible."""
-    command = Command.about_case(asked.by.id, lambda known, act: casework.take_back(known.file, act, grant), whole=True)
+    command = Command.about_case(
+        asked.by.id, lambda known, act: casework.take_back(known.file, act, grant), looks=Looks.AT_THE_CASE
+    )
     await office.act(asked, case, command)
 
 

@@ -5,7 +5,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from fastapi import APIRouter, Depends
 
-from services.referral.commands import Command
+from services.referral.commands import Command, Looks
 from services.referral.domain import receiving, sending
 from services.referral.domain.casefile import CaseFile
 from services.referral.domain.policy import Recipient
@@ -188,7 +188,7 @@ async def _disclose(
     command = Command.about_referral(
         asked.by.id,
         lambda known, act: rule(known.thing, act, body, known.file, office.recipients.of(known.thing.partner, act.at)),
-        whole=True,
+        looks=Looks.AT_THE_CASE,
     )
     await office.act(asked, referral, command)
     return await office.standing(referral)

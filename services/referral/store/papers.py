@@ -4,7 +4,7 @@ A newer document stands beside the older one: no version is ever written over. W
 writing says (`place`), and no clock.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime
 from types import MappingProxyType
@@ -43,7 +43,8 @@ COLUMNS: Final = ("id", "folder", "about", "name", "side", "n", "at", "body")
 ABOUT: Final = "SELECT id, name, side, n, at, body FROM paper WHERE about = $1 AND folder = $2 ORDER BY place"
 
 OF_SIDE: Final = """
-SELECT id, name, side, n, at, body FROM paper WHERE about = $1 AND folder = $2 AND side = $3 ORDER BY place
+SELECT id, name, side, n, at, body FROM paper
+WHERE about = $1 AND folder = $2 AND side = $3 AND n = ANY($4::integer[]) ORDER BY place
 """
 
 NEWEST: Final = """
@@ -106,18 +107,22 @@ async def about(connection: Connection, about: UUID, folder: Folder) -> list[Kep
     return [_kept(tuple(row.values()), folder) for row in await connection.fetch(ABOUT, about, folder.id)]
 
 
-async def of_side(connection: Connection, referral: UUID, side: Side, folder: Folder) -> dict[int, Papers]:
-    """Return the documents that the events of one side have brought, by the event's number and their own name."""
+async def of_side(
+    connection: Connection, referral: UUID, side: Side, folder: Folder, numbers: Collection[int]
+) -> dict[int, Papers]:
+    """Return the documents that the events of these ``numbers`` of one side have brought, by number and name."""
     found: dict[int, dict[str, Personal]] = {}
-    for row in await connection.fetch(OF_SIDE, referral, folder.id, side):
+    for row in await connection.fetch(OF_SIDE, referral, folder.id, side, list(numbers)):
         kept = _kept(tuple(row.values()), folder)
         found.setdefault(kept.n, {})[kept.name] = kept.content
     return dict(found)
 
 
-async def newest_parts(connection: Connection, folder: Folder) -> Mapping[Category, Personal]:
-    """Return the newest document of each category that staff have written into a case, not what partners sent."""
-    rows = await connection.fetch(NEWEST, folder.id, _CATEGORIES)
+async def newest_parts(
+    connection: Connection, folder: Folder, of: Iterable[Category] = Category
+) -> Mapping[Category, Personal]:
+    """Return the newest document ``of`` each category that staff have written into a case, not what partners sent."""
+    rows = await connection.fetch(NEWEST, folder.id, [category.value for category in of])
     return {Category(row["name"]): _kept(tuple(row.values()), folder).content for row in rows}
 
 

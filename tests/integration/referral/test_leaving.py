@@ -87,6 +87,8 @@ async def test_what_the_gate_would_refuse_today_is_not_said_again_whole(desk: De
     case, _, referral = await accepted(desk)
     await desk.do(referral, "disclose", ASKED)
     assert has_words((await desk.partner.told(referral, Step.DISCLOSED))[1])
+    # the offer is proved, and nobody opens it
+    await desk.owner.execute("UPDATE paper SET body = 'x' WHERE about = $1 AND n = 1", referral)
     async with agreed_otherwise(desk, {"kind": RecipientKind.POLICE}):
         assert (await desk.offer(case)).json()["code"] == "not-released"
         desk.move_clock(timedelta(minutes=3))
