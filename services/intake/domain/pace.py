@@ -53,9 +53,10 @@ class Pace:
         return 0 if tokens >= 1 - ROUNDING else max(1, -int(-(1 - tokens) // self._limit.a_second))
 
     def _tokens(self, caller: str, at: datetime) -> float:
-        tokens, since = self._buckets.get(caller, (float(self._limit.burst), at))
-        gained = max(0.0, (at - since).total_seconds()) * self._limit.a_second
-        return min(float(self._limit.burst), tokens + gained)
+        """Return how many more ``caller`` may do at ``at``: all, where the clock has been put back since the last."""
+        full = float(self._limit.burst)
+        tokens, since = self._buckets.get(caller, (full, at))
+        return full if since > at else min(full, tokens + (at - since).total_seconds() * self._limit.a_second)
 
 
 class Ceiling:
