@@ -8,6 +8,7 @@ from shared.contracts.ids import OrganisationId
 from shared.storage.pool import Connection
 
 MOST_AT_ONCE = 10_000
+"""Numbers of one stream that are looked at together, so that a busy partner hides no gap of another's."""
 
 NOTE = """
 INSERT INTO arrival (message, sender, voice, sequence, at)
@@ -28,10 +29,13 @@ ORDER BY id FOR UPDATE SKIP LOCKED
 """
 
 NOTED = """
-SELECT stream.id, arrival.sequence, arrival.message, arrival.at
-FROM stream JOIN arrival USING (sender, voice)
+SELECT stream.id, came.sequence, came.message, came.at
+FROM stream CROSS JOIN LATERAL (
+    SELECT sequence, message, at FROM arrival
+    WHERE arrival.sender = stream.sender AND arrival.voice = stream.voice
+    ORDER BY sequence LIMIT $2
+) AS came
 WHERE stream.id = ANY($1::uuid[])
-ORDER BY arrival.sequence LIMIT $2
 """
 
 REACH = """
@@ -58,7 +62,7 @@ async def note(connection: Connection, numbered: Sequence[Numbered]) -> None:
 
 
 async def claim(connection: Connection) -> dict[Stream, list[Noted]]:
-    """Return the streams in which something has come, with what came: lowest numbers first, so many at once.
+    """Return the streams in which something has come, with what came: of each the lowest numbers, so many at once.
 
     They are locked until the transaction ends; those that another worker looks at are left out.
     """
