@@ -17,7 +17,7 @@ from .values import Json, items, members, number, text
 
 FORMAT = "org.relais.keys.v1"
 LARGEST_SERIAL = 2**53 - 1
-MOST_KEYS = 64
+MOST_KEYS = 256
 MOST_TYPES = 256
 LONGEST_TYPE = 64
 TYPE = re.compile(r"[a-z]+(-[a-z]+)*(\.[a-z]+(-[a-z]+)*)+\.v[1-9][0-9]{0,3}")

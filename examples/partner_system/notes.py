@@ -20,6 +20,7 @@ VKEY = re.compile(r"(?P<name>[^\s+]+)\+(?P<hash>[0-9a-f]{8})\+(?P<key>[A-Za-z0-9
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 HASH_LENGTH = 4
 PUBLIC_LENGTH = 32
+LONGEST = 262_144
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ def read(note: str) -> Note:
     """Split a note into text and signature lines; raise ValueError where it is no signed note."""
     text, gap, below = note.rpartition("\n\n")
     lines = below.split("\n")
-    if not gap or not text or lines.pop() or not lines or CONTROL.search(note):
+    if len(note.encode()) > LONGEST or not gap or not text or lines.pop() or not lines or CONTROL.search(note):
         raise ValueError
     found = [LINE.fullmatch(line) for line in lines]
     signatures = tuple((line["name"], decode(line["signature"])) for line in found if line)

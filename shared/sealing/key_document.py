@@ -21,7 +21,8 @@ from shared.sealing.keys import KEY_ID_PATTERN, KINDS_FOR, KeyPurpose, PublicKey
 from shared.sealing.suites import KeyKind
 
 FORM: Final = "org.relais.keys.v1"
-MAX_KEYS: Final = 64
+MAX_KEYS: Final = 256
+"""Room for ten years and more of audit and receipt keys, which stay for what they once signed."""
 MAX_TYPES: Final = 256
 MAX_SERIAL: Final = 2**53 - 1
 """The largest whole number that every JSON reader keeps exact (RFC 8259, 6)."""

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from examples.partner_system import cli, envelope, moments, receipts
 from examples.partner_system.agreement import Agreement
@@ -35,6 +36,7 @@ from tests.support.vectors import VECTORS
 
 NOW = datetime.now(UTC)
 ALWAYS = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+HOLDS = (datetime(2026, 11, 24, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
 KINDS = {1: (Kind.X_WING, KeyKind.X_WING), 2: (Kind.X25519, KeyKind.X25519)}
 FILES = {suite: json.loads((VECTORS / f"envelope-suite-{suite}.json").read_text()) for suite in KINDS}
 KEYS = json.loads((VECTORS / "keys.json").read_text())
@@ -134,6 +136,25 @@ def test_a_key_document_that_was_changed_is_refused(change: tuple[str, str]) -> 
     with pytest.raises(Refused) as refused:
         KeyDocument.read(KEYS["key_document"].replace(*change, 1), read_vkey(KEYS["identities"]["abri-be"]))
     assert refused.value.code == "document-forged"
+
+
+def test_both_read_a_key_document_with_the_keys_of_many_years_and_none_with_more() -> None:
+    seeds = [number.to_bytes(32, "big") for number in range(257)]
+    kinds = [(Purpose.INBOX, Kind.X_WING)] * 20 + [(Purpose.RECEIPT, Kind.ED25519)] * 237
+    made = [(purpose, kind, public_of(kind, seed)) for (purpose, kind), seed in zip(kinds, seeds, strict=True)]
+    keys = tuple(PublishedKey(*key[:2], key_id(key[2]), key[2], *HOLDS) for key in made)
+    identity = Ed25519PrivateKey.from_private_bytes(bytes(32))
+    verifier = Verifier(f"{CENTRE}/identity", identity.public_key().public_bytes_raw())
+    pinned = parse_identity(CENTRE, verifier.vkey)
+
+    document = KeyDocument(CENTRE, 1, HOLDS[0], (), keys[:256])
+    note = document.signed(identity)
+    assert [len(KeyDocument.read(note, verifier).keys), len(open_key_document(note, CENTRE, pinned).keys)] == [256, 256]
+    more = replace(document, keys=keys).signed(identity)
+    with pytest.raises(Refused, match="document-malformed"):
+        KeyDocument.read(more, verifier)
+    with pytest.raises(DocumentError, match="document-malformed"):
+        open_key_document(more, CENTRE, pinned)
 
 
 def receipt_key() -> PublishedKey:
