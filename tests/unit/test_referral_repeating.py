@@ -17,6 +17,7 @@ from services.referral.domain.repeating import (
     LONGEST_PAUSE,
     left_unsaid,
     next_after,
+    once_said,
     repeat_lane,
     say_again,
 )
@@ -49,6 +50,7 @@ from tests.support.referrals import (
     RECEIVER,
     SENDER,
     act,
+    event,
     grant,
     offered,
     state,
@@ -183,8 +185,8 @@ def test_an_emptied_event_lets_the_withdrawal_through() -> None:
     disclosed, ends = pair.say(Side.SENDER, Step.DISCLOSED), pair.say(Side.SENDER, Step.CONSENT_WITHDRAWN)
     pair.under_way[Side.RECEIVER].clear()
     _, events = again(pair.sender, papers(disclosed, ends))
-    for event in events:
-        assert isinstance(pair.deliver(Side.RECEIVER, event, NOON + DAY), Ruling)
+    for said in events:
+        assert isinstance(pair.deliver(Side.RECEIVER, said, NOON + DAY), Ruling)
     assert pair.receiver.course == pair.sender.course
     assert pair.receiver.status is Status.WITHDRAWN
 
@@ -285,6 +287,25 @@ def test_consent_that_is_taken_back_waits_for_no_agreement_nor_does_what_stands_
     referral, own = withdrawn_after(step)
     _, events = again(referral, own, agreed=False)
     assert [event.step for event in events] == [step, Step.CONSENT_WITHDRAWN]
+
+
+PAIRS = [(first, second) for first in STEPS for second in STEPS if SAID_BY[first] is SAID_BY[second]]
+
+
+@pytest.mark.parametrize("proved", [True, False])
+@pytest.mark.parametrize(("first", "second"), PAIRS)
+def test_nothing_that_may_not_wait_waits_behind_something_that_does_not_go(
+    first: Step, second: Step, *, proved: bool
+) -> None:
+    """The receipt for the later one says that the partner's door has it: its desk waits for the one before."""
+    referral, own, sent = unproved(first)
+    n, seen = told(sent).n + 1, len(referral.lane(referral.side.other))
+    later = move_of(event(referral, BY_STEP[second], n, seen))
+    both = once_said(replace(referral, course=referral.course.then(referral.side, later)), n, NOON)
+    left = state(hear_receipt(both, act(), n)) if proved else both
+    _, events = again(left, own, agreed=False)
+    owed = {n - 1: STEPS[first].patient or STEPS[second].patient, n: STEPS[second].patient and not proved}
+    assert {each.n for each in events} >= {number for number, may_not_wait in owed.items() if may_not_wait}
 
 
 @pytest.mark.parametrize("step", [Step.DECLINED, Step.REDIRECTED, Step.MISSED])

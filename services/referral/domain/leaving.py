@@ -49,10 +49,10 @@ def leaving(referral: Referral, n: int, papers: Papers, at: datetime, today: Tod
 def awaits_agreement(referral: Referral, n: int, at: datetime) -> bool:
     """Tell whether our event ``n``, which may wait, waits for an agreement: the gate is asked when there is one.
 
-    It may not wait where it is patient itself, or something behind it is: the partner hears that only after this one.
+    It may not wait where it is patient itself, or something behind it is, proved or not: a receipt says that the door
+    has it, and the partner hears it only after this one.
     """
-    lane = referral.lane(referral.side)
-    owed = any(STEPS[lane[later - 1].step].patient for later in {n, *referral.repeats} if later >= n)
+    owed = any(STEPS[move.step].patient for move in referral.lane(referral.side)[n - 1 :])
     return not owed and _stands(referral, n, at)
 
 
