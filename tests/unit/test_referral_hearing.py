@@ -8,6 +8,7 @@ import pytest
 from services.referral.domain import hearing
 from services.referral.domain.access import closed_to_reader
 from services.referral.domain.cases import Case
+from services.referral.domain.clocks import dial
 from services.referral.domain.life import Side
 from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
@@ -216,6 +217,17 @@ def test_a_clock_that_runs_ahead_does_not_stop_the_clocks_of_today() -> None:
         )
     )
     assert heard.deadlines.decision == NOON + timedelta(hours=72)
+
+
+@pytest.mark.parametrize(("hours_ago", "read_in_hours"), [(23, 1), (200_000, 0)])
+def test_clocks_run_since_the_offer_was_made_and_none_is_due_before_it_came(hours_ago: int, read_in_hours: int) -> None:
+    offer = told(offered()).model_copy(update={"at": NOON - timedelta(hours=hours_ago)})
+    assert isinstance(offer, ReferralOffered)
+    heard = hearing.hear_offer(
+        offer, SENDER, RECEIVER, act(), case=CaseId(next(FRESH)), hours=BRUSSELS, kinds=EVERY_KIND
+    )
+    assert dial(state(heard)).next_due == NOON + timedelta(hours=read_in_hours)
+    assert state(heard).deadlines.decision >= NOON
 
 
 def test_nothing_is_heard_from_the_future() -> None:

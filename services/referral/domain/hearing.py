@@ -19,7 +19,7 @@ from services.referral.domain.handover import withdraw_elsewhere
 from services.referral.domain.lanes import Lane, Lanes
 from services.referral.domain.life import ENDS_ACCESS, SAID_BY, Side, after
 from services.referral.domain.moves import move_of, papers_of
-from services.referral.domain.referral import Referral
+from services.referral.domain.referral import Deadlines, Referral
 from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import Act, Ruling
 from services.referral.domain.saying import coded
@@ -50,6 +50,7 @@ def hear_offer(
 ) -> Ruling[Referral]:
     """Take in an offer that ``speaker`` has made to ``me``: open a case for it and start the clocks.
 
+    They run since it was made; none is due before it came, or what is dated back would ring before all else.
     ``kinds`` are what the agreement lets ``speaker`` send; ``case`` is a fresh id; ``hours`` are when ``me`` works;
     ``act`` is this organisation's hearing of it.
     """
@@ -61,6 +62,7 @@ def hear_offer(
         return Ruling.refused(Refused.NOT_IN_TABLE)
     if event.at > act.at + AHEAD:
         return Ruling.refused(Refused.AHEAD)
+    until = deadlines(event.data.urgency, min(event.at, act.at), hours)
     referral = Referral(
         id=event.referral,
         conversation=event.conversation,
@@ -72,7 +74,7 @@ def hear_offer(
         urgency=event.data.urgency,
         course=Course(Lanes(sender=(move_of(event),))),
         terms=event.data.terms,
-        deadlines=deadlines(event.data.urgency, min(event.at, act.at), hours),
+        deadlines=Deadlines(max(until.first_read, act.at), max(until.decision, act.at)),
         receipt_at=act.at,
     )
     by_partner = Act(speaker, act.at, act.ids)
