@@ -26,7 +26,6 @@ from services.referral.store import papers, proofs
 from services.referral.store.referrals import Referrals
 from shared.audit import log as audit
 from shared.audit.cases import CaseEntries
-from shared.contracts.coded import Coded
 from shared.contracts.event import type_of
 from shared.contracts.exchange import ReferralEvent
 from shared.contracts.ids import MessageId, OrganisationId
@@ -37,7 +36,7 @@ from shared.messaging.fact_letters import fact_letters
 from shared.messaging.outbox import Letter
 from shared.messaging.sealer import Outgoing, Sealer
 from shared.sealing.envelope import parse
-from shared.storage.pool import Connection
+from shared.storage.pool import Connection, will_pass
 from shared.telemetry.logs import get_logger
 from shared.uuids import random_uuid
 from shared.values import dataclass
@@ -82,7 +81,10 @@ class OutgoingMail:
         try:
             known = (await self._referrals.look_at(connection, [sent.referral]))[sent.referral]
             return await self._now(connection, letter, sent, known, at)
-        except (Coded, ValueError, LookupError) as error:
+        except Exception as error:
+            if will_pass(error):
+                raise
+            # one that cannot be looked at must not hold up the others
             log.warning("letter.stuck", message_id=letter.id, referral_id=sent.referral, error=type(error).__name__)
             return None
 

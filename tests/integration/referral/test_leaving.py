@@ -23,6 +23,7 @@ pytestmark = pytest.mark.usefixtures("own_clock")
 
 TRIED = "SELECT min(attempts) FROM outbox JOIN said ON said.message = outbox.id WHERE referral = $1"
 UNAGREED = "SELECT count(*) FROM outbox JOIN said ON said.message = outbox.id WHERE referral = $1 AND unagreed"
+TANGLE = "UPDATE referral SET course = jsonb_set(course::jsonb, '{receiver,0,3}', '9')::text WHERE id = $1"
 ASKED = {"categories": [Category.IDENTITY.value, Category.SAFE_CONTACT.value]}
 
 
@@ -73,6 +74,17 @@ async def accepted(desk: DeskAtWork) -> tuple[UUID, UUID, UUID]:
     await desk.hear(further(offer, AcceptedData(meeting=meeting()), 1, 1))
     await desk.stands(referral, Status.ACCEPTED)
     return case, given, referral
+
+
+@asynccontextmanager
+async def tangled(desk: DeskAtWork, referral: UUID) -> AsyncIterator[None]:
+    """Let what the partner said claim, for a while, to have seen what we never said."""
+    course = await desk.owner.fetchval("SELECT course FROM referral WHERE id = $1", referral)
+    await desk.owner.execute(TANGLE, referral)
+    try:
+        yield
+    finally:
+        await desk.owner.execute("UPDATE referral SET course = $2 WHERE id = $1", referral, course)
 
 
 def disclosed(desk: DeskAtWork, referral: UUID) -> list[tuple[Envelope, ReferralEvent]]:
@@ -152,6 +164,19 @@ async def test_it_is_emptied_once_however_long_the_exchange_is_away(desk: DeskAt
         await desk.partner.told(referral, step)
     count = "SELECT count(*) FROM said WHERE referral = $1 AND n = 2"
     assert await desk.owner.fetchval(count, referral) == 2
+
+
+async def test_a_letter_of_which_nothing_can_be_told_holds_up_no_other(desk: DeskAtWork) -> None:
+    (_, _, damaged), (_, _, whole) = await accepted(desk), await accepted(desk)
+    with brokers_away():
+        for referral in (damaged, whole):
+            await desk.do(referral, "disclose", ASKED)
+    async with tangled(desk, damaged):
+        desk.move_clock(timedelta(minutes=1))
+        await desk.partner.told(whole, Step.DISCLOSED)
+        assert not disclosed(desk, damaged)
+    desk.move_clock(timedelta(minutes=2))
+    await desk.partner.told(damaged, Step.DISCLOSED)
 
 
 async def test_what_lies_in_the_outbox_waits_for_an_agreement_and_leaves_in_a_fresh_envelope(desk: DeskAtWork) -> None:
