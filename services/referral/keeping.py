@@ -4,7 +4,6 @@ What must never happen: a part of a decision is kept without the rest.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -31,9 +30,7 @@ def kept(
     """
     if ruling.refusal is not None or known is None:
         return unkept(ruling)
-    state = None
-    if ruling.state is not None:
-        state = {**files, about: replace(known, thing=ruling.state, changed=True)}
+    state = None if ruling.state is None else {**files, about: known.become(ruling.state)}
     rulings = (ruling, *ruling.also)
     return Kept(
         state=state,

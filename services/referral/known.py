@@ -61,6 +61,10 @@ class Erased(Generic[Thing_co]):
     changed: bool = False
     """Whether it was decided anew, and has yet to be written."""
 
+    def become(self, thing: Any) -> "Erased[Any]":  # noqa: ANN401
+        """Return it as it was decided."""
+        return Erased(thing, changed=True)
+
     @property
     def file(self) -> CaseFile:
         """What can be read of its case: nothing."""
@@ -85,6 +89,10 @@ class Known(Generic[Thing_co]):
     """The papers of our own events, by their number, for the command that says them again."""
     changed: bool = False
     """Whether it was decided anew, and has yet to be written: not all that shares an id is."""
+
+    def become(self, thing: Any) -> "Known[Any]":  # noqa: ANN401
+        """Return it as it was decided; what a decision may be about next."""
+        return Known(thing, self.folder, self.file, self.own, changed=True)
 
 
 Files: TypeAlias = Mapping[About, Known[Any] | Erased[Any]]

@@ -60,7 +60,9 @@ class Delivery:
 
     def brought_by(self, origin: str) -> "Delivery":
         """Return the delivery as ``origin`` brought it; where that is empty, as it is."""
-        return replace(self, origin=origin) if origin else self
+        if not origin:
+            return self
+        return Delivery(self.body, self.headers, self.source, self.waited, origin, self.left)
 
     def without_body(self) -> "Delivery":
         """Return the delivery with the size and the digest of its body in place of that."""

@@ -10,6 +10,8 @@ from itertools import islice
 from typing import Final
 from uuid import UUID
 
+from pydantic_core import to_json
+
 from shared.contracts.codes import Urgency
 from shared.contracts.facts import Audience, Fact, FactCode
 from shared.contracts.ids import FactId
@@ -54,5 +56,4 @@ def parked_fact(held: UUID, at: datetime) -> Fact:
 
 def fact_line(fact: Fact, traceparent: str | None) -> bytes:
     """Return ``fact`` as JSON, which has no line break in it."""
-    traced = fact.model_copy(update={"traceparent": traceparent})
-    return traced.__pydantic_serializer__.to_json(traced, exclude_none=True)
+    return to_json({**fact.__dict__, "traceparent": traceparent}, exclude_none=True)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from shared.storage.pool import Connection
+from shared.uuids import in_order
 
 ADMIT = """
 INSERT INTO inbox (id, digest)
@@ -22,7 +23,7 @@ async def admit(connection: Connection, messages: Mapping[UUID, bytes]) -> dict[
     """
     if not messages:
         return {}
-    ids = sorted(messages)
+    ids = sorted(messages, key=in_order)
     fresh = {row["id"] for row in await connection.fetch(ADMIT, ids, [messages[id_] for id_ in ids])}
     if len(fresh) == len(ids):
         return {}

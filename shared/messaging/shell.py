@@ -40,6 +40,7 @@ from shared.storage.pool import CONTENDED, Connection, Pool, is_away
 from shared.telemetry import metrics, traces
 from shared.telemetry.logs import get_logger
 from shared.telemetry.metrics import Outcome
+from shared.uuids import in_order
 from shared.values import dataclass
 
 What = TypeVar("What")
@@ -244,7 +245,7 @@ class Shell(Generic[What, State]):
             batch = await self._take_held(connection, batch)
             repeats = await inbox.admit(connection, _first_of_each(batch.items))
             await self._locate(connection, batch.items)
-            keys = sorted({item.heard.key for item in batch.items})
+            keys = sorted({item.heard.key for item in batch.items}, key=in_order)
             states = await self.desk.load(connection, keys, [item.heard.what for item in batch.items])
             work = self._decide(batch.items, states, repeats, at)
             _undo_refused_command(batch.items, work)

@@ -33,7 +33,7 @@ class Book:
     us: OrganisationId
     documents: Mapping[OrganisationId, KeyDocument]
     agreements: Mapping[OrganisationId, Sequence[Agreement]]
-    """What we have signed with each partner, at least one, in any order; all pin the same identity."""
+    """What we have signed with each partner, at least one, in the order in which they begin; all pin one identity."""
     problems: Mapping[str, str]
     """Why a partner's files were refused: a code, by the partner's id as the file names it."""
     keys: Mapping[tuple[OrganisationId, KeyId], PublishedKey] = field(init=False)
@@ -139,7 +139,7 @@ class Book:
         Before any has begun it is the first to begin. So an older one never comes back when a newer one has ended.
         ``None`` where there is none.
         """
-        signed = sorted(self.agreements.get(partner, ()), key=lambda agreement: agreement.valid_from)
+        signed = self.agreements.get(partner, ())
         begun = [agreement for agreement in signed if agreement.valid_from <= at]
         return begun[-1] if begun else next(iter(signed), None)
 
@@ -149,7 +149,7 @@ class Book:
         ``None`` where there is none.
         """
         signed = self.agreements.get(partner)
-        return max(signed, key=lambda agreement: agreement.valid_from).heard_until if signed else None
+        return signed[-1].heard_until if signed else None
 
     def check_heard(self, partner: OrganisationId, at: datetime) -> None:
         """Refuse a partner to whom nothing at all is said at ``at``.

@@ -116,6 +116,8 @@ class Directory:
             del agreements[partner]
             documents.pop(partner, None)
         self._opened = opened
+        for signed in agreements.values():
+            signed.sort(key=lambda agreement: agreement.valid_from)
         return Book(us, documents, agreements, problems)
 
     def _check_not_older(self, found: KeyDocument) -> None:

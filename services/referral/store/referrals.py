@@ -16,6 +16,7 @@ from shared.contracts.ids import OrganisationId, ReferralId
 from shared.storage.pool import Connection, ContendedError
 from shared.storage.rows import insert
 from shared.storage.vault import Vault
+from shared.uuids import in_order
 
 COLUMNS: Final = ", ".join(f"referral.{name}" for name in ReferralRow._fields)
 
@@ -86,7 +87,7 @@ async def save(connection: Connection, referrals: Sequence[Referral]) -> None:
     Raises:
         ContendedError: somebody has written one of them since.
     """
-    rows = sorted((to_row(referral) for referral in referrals), key=lambda row: row.id)
+    rows = sorted((to_row(referral) for referral in referrals), key=lambda row: in_order(row.id))
     new = [row._replace(version=1) for row in rows if row.version == 0]
     changed = [_changing(row) for row in rows if row.version > 0]
     if new:
