@@ -6,7 +6,7 @@ read alike is here, nothing else.
 
 import base64
 import hashlib
-from typing import Final, NewType, TypedDict
+from typing import Final, NewType, NotRequired, TypedDict
 
 VirtualHost = NewType("VirtualHost", str)
 UserName = NewType("UserName", str)
@@ -22,6 +22,10 @@ class Host(TypedDict):
     name: VirtualHost
 
 
+UserLimits = TypedDict("UserLimits", {"max-connections": int, "max-channels": int})
+"""How many connections and channels a user may have at once, on all virtual hosts together."""
+
+
 class User(TypedDict):
     """A user, without its password."""
 
@@ -29,6 +33,8 @@ class User(TypedDict):
     password_hash: PasswordHash
     hashing_algorithm: str
     tags: str
+    limits: NotRequired[UserLimits]
+    """None for an administrator, who must get in whatever others do."""
 
 
 class Permission(TypedDict):

@@ -21,6 +21,9 @@ they alone, say whom x can reach; a message to anybody else comes back as unrout
 permissions on topic exchanges only; there is none of ours, and the one that every virtual host is born with is closed
 to all.
 
+Each user has a few connections and channels (`MOST`): one that is stolen or loops cannot take the broker from the
+others.
+
 Nothing is dropped: queues are quorum queues that refuse when full (``reject-publish``), and what is given up on moves
 to a parked queue with at-least-once dead-lettering (RabbitMQ, "Quorum Queues"). Runs on RabbitMQ 3.10 and on 4.x:
 durable quorum queues and direct exchanges only, nothing that 4.x calls deprecated.
@@ -43,6 +46,7 @@ from deploy.broker.definitions import (
     Queue,
     TopicPermission,
     User,
+    UserLimits,
     UserName,
     VirtualHost,
 )
@@ -67,6 +71,17 @@ class BrokerRole(StrEnum):
     REFERRAL = Service.REFERRAL.value
     NOTIFY = Service.NOTIFY.value
     PARTNER = "partner"
+
+
+OF_A_SERVICE: Final[UserLimits] = {"max-connections": 20, "max-channels": 200}
+"""Ten processes of two connections: a process has few channels on each."""
+MOST: Final[Mapping[BrokerRole, UserLimits]] = {
+    BrokerRole.INTAKE: OF_A_SERVICE,
+    BrokerRole.REFERRAL: OF_A_SERVICE,
+    BrokerRole.NOTIFY: OF_A_SERVICE,
+    BrokerRole.PARTNER: {"max-connections": 10, "max-channels": 50},
+}
+"""How many connections and channels each user may have at once (RabbitMQ, "Per User Limits")."""
 
 
 class TopologyCode(StrEnum):
@@ -187,7 +202,8 @@ def _add_host(definitions: Definitions, host: VirtualHost) -> None:
 
 
 def _add_users(definitions: Definitions, member: Member, passwords: Mapping[UserName, PasswordHash]) -> None:
-    for name in users_of([member]):
+    for role in member.roles:
+        name = user_name(member.organisation, role)
         if name not in passwords:
             raise TopologyError(TopologyCode.PASSWORD_MISSING, name)
         definitions["users"].append(
@@ -196,6 +212,7 @@ def _add_users(definitions: Definitions, member: Member, passwords: Mapping[User
                 password_hash=passwords[name],
                 hashing_algorithm=HASHING,
                 tags="",
+                limits=MOST[role],
             )
         )
 

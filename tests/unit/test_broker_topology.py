@@ -123,6 +123,11 @@ def test_nobody_is_an_administrator_and_no_password_is_in_the_file() -> None:
     assert {each["password_hash"] for each in definitions["users"]} == {"x"}
 
 
+def test_nobody_has_connections_or_channels_without_end() -> None:
+    for user in rendered(THREE, [])["users"]:
+        assert 0 < user["limits"]["max-connections"] <= user["limits"]["max-channels"] <= 200, user["name"]
+
+
 def test_notify_has_no_way_out() -> None:
     permissions = [each for each in rendered(THREE, [(CCEM, ABRI)])["permissions"] if each["user"] == "ccem-fr.notify"]
     assert [(each["vhost"], each["write"]) for each in permissions] == [(VirtualHost("ccem-fr"), "^$")]

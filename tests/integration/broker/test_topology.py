@@ -1,16 +1,17 @@
 """The topology on a real broker: agreements come into force and end, and no message is lost on the way."""
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 
 import aiormq
 import pytest
-from aiormq.exceptions import ChannelAccessRefused, DeliveryError, InvalidFrameError, PublishError
+from aiormq.exceptions import ChannelAccessRefused, ConnectionNotAllowed, DeliveryError, InvalidFrameError, PublishError
 
 from deploy.broker.management import BrokerCode, BrokerError, Management, Removed, apply
-from deploy.broker.topology import BrokerRole, Limits, render
+from deploy.broker.topology import MOST, BrokerRole, Limits, render
 from tests.support.amqp import acknowledge, arrived, connected, give_back, publish, take
 from tests.support.servers import BrokerPair, Rabbit, make_broker_pair
+from tests.support.wait import until
 
 INTAKE, REFERRAL, PARTNER = BrokerRole.INTAKE, BrokerRole.REFERRAL, BrokerRole.PARTNER
 SMALL = Limits(deliveries=2, messages=3)
@@ -109,6 +110,30 @@ async def test_a_parked_message_may_be_looked_at_for_ever(pair: BrokerPair) -> N
         for _ in range(30):
             await give_back(channel, await arrived(channel, queue))
         assert (await arrived(channel, queue)).body == b"once"
+
+
+async def test_a_user_has_as_many_connections_and_channels_as_it_may_and_no_more(pair: BrokerPair) -> None:
+    url = pair.exchange_url(pair.accueil, PARTNER)
+
+    async def is_refused() -> bool:
+        try:
+            await (await aiormq.connect(url)).close()
+        except InvalidFrameError:  # the client does not know this refusal
+            return True
+        return False
+
+    async with AsyncExitStack() as stack:
+        for _ in range(MOST[PARTNER]["max-connections"]):
+            last = await stack.enter_async_context(connected(url))
+        await until(is_refused, what="a connection too many is refused")
+        for _ in range(MOST[PARTNER]["max-channels"]):
+            await last.channel()
+
+        async def one_more() -> None:
+            await last.channel()
+
+        with pytest.raises(ConnectionNotAllowed):
+            await until(one_more, what="a channel too many is refused")
 
 
 def test_a_wrong_administrator_is_refused_without_being_named(pair: BrokerPair) -> None:
