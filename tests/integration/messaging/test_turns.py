@@ -4,6 +4,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from shared.messaging import held
 from shared.messaging.delivery import Delivery
 from tests.integration.messaging.conftest import Bench
 from tests.support.parcels import message
@@ -48,6 +49,18 @@ async def test_a_thousand_that_come_in_reverse_are_each_tried_twice(bench: Bench
     assert await taken(bench, parcel) == MANY
     assert len(bench.desk.tried) == 2 * MANY - 2, "but for the first and the gap, each when it came and at its turn"
     assert await bench.count("held") == 0
+
+
+async def test_nobody_who_has_much_waiting_keeps_what_another_sent_from_being_tried(bench: Bench) -> None:
+    much, little = steps(uuid4(), *range(2, 12), origin="ccem-fr"), steps(uuid4(), 2, 3, origin="foyer-fr")
+    await bench.take(much)
+    await bench.take(little)
+    await bench.pool.execute(
+        "UPDATE held SET due_at = now() - CASE origin WHEN 'ccem-fr' THEN interval '1 h' ELSE '0' END"
+    )
+    async with bench.pool.acquire() as connection:
+        due = await held.due(connection, bench.desk.name, bench.clock.now(), 4)
+    assert {each.body for each in due} == {each.body for each in (*much[:2], *little)}
 
 
 @pytest.mark.parametrize("together", [True, False])
