@@ -67,7 +67,7 @@ async def build(settings: IntakeSettings) -> AsyncIterator[Parts]:
         exchange = make_broker(settings.intake_exchange_broker.get_secret_value(), description="What intake hears")
         post = base.post({Broker.NODE: node, Broker.EXCHANGE: exchange})
         sealer = Sealer(us, base.keyring, directory, KeyPurpose.RECEIPT)
-        door = Door(us, directory, base.keyring, sealer)
+        door = Door(us, directory, base.keyring, sealer, base.clock)
         heard, taken = base.shell(door, post), base.shell(ReportDesk(us, sealer), post)
         queue, parked = places.to_queue(us), places.parked_queue(us)
         runtime = base.runtime(

@@ -22,13 +22,14 @@ from services.intake.domain.admission import (
     Period,
     SendReceiptAgain,
     Speaker,
-    Wait,
     admit,
     admit_again,
+    postdated,
     refuse,
 )
 from services.intake.store import arrivals, receipts
 from shared.audit.merkle import leaf_hash
+from shared.clock import Clock
 from shared.contracts.event import EventId
 from shared.contracts.facts import Fact
 from shared.contracts.ids import MessageId, OrganisationId
@@ -39,7 +40,7 @@ from shared.messaging.delivery import Delivery, Heard, Later, Unreadable, Unsign
 from shared.messaging.desk import REUSED, Desk, Said
 from shared.messaging.fact_letters import fact_letters, parked_fact
 from shared.messaging.outbox import Letter
-from shared.messaging.room import MOST_KEPT
+from shared.messaging.room import MOST_KEPT, Room
 from shared.messaging.sealer import Outgoing, Sealer, let_in
 from shared.sealing.book import Book
 from shared.sealing.codes import DirectoryCode, EnvelopeCode, EnvelopeError, KeyringCode
@@ -80,12 +81,15 @@ class Door(Desk[Arrival, Given]):
     name = Service.INTAKE.value
     says = Forward | GiveReceipt | SendReceiptAgain | Fact
 
-    def __init__(self, us: OrganisationId, directory: Directory, keyring: Keyring, sealer: Sealer) -> None:
-        """Take whose door it is, who may be known at it, what signs receipts, and what seals them."""
+    def __init__(
+        self, us: OrganisationId, directory: Directory, keyring: Keyring, sealer: Sealer, clock: Clock
+    ) -> None:
+        """Take whose door it is, who may be known at it, what signs receipts, what seals them, and the clock."""
         self._us = us
         self._directory = directory
         self._keyring = keyring
         self._sealer = sealer
+        self._clock = clock
 
     def read(self, delivery: Delivery) -> Heard[Arrival]:
         """Take the envelope apart and check who signed it.
@@ -96,7 +100,8 @@ class Door(Desk[Arrival, Given]):
         Raises:
             Unsigned: it is not an envelope, or not what its sender signed.
             Unreadable: its sender signed it, and what stands beside it is something else.
-            Later: the sender's key has not reached us yet.
+            Later: the sender's key has not reached us yet, or its clock is ahead of ours. The inbox has not taken it in
+                then, so that it is taken when it is said again, though it was only counted.
         """
         self._directory.refresh()
         book = self._directory.book
@@ -112,6 +117,8 @@ class Door(Desk[Arrival, Given]):
         except EnvelopeError as refused:
             raise Unreadable(refused.code) from None
         arrival = _arrival(delivery, envelope, signed_with, book)
+        if postdated(arrival, self._clock.now()):
+            raise Later(EnvelopeCode.POSTDATED)
         ids = {"message_id": arrival.id}
         return Heard(arrival.inbox, arrival.digest, arrival.inbox, arrival, attributes=ids)
 
@@ -123,11 +130,9 @@ class Door(Desk[Arrival, Given]):
         """Let it in or refuse it.
 
         Raises:
-            Later: the sender's clock is ahead of ours; or our own key has run out, and no receipt can be given.
+            Later: our own key has run out, and no receipt can be given.
         """
         admission = admit(heard.what, self._us, at)
-        if isinstance(admission, Wait):
-            raise Later(admission.code)
         if _gives_receipt(admission) and not self._keyring.holds(KeyPurpose.RECEIPT, at):
             raise Later(KeyringCode.KEY_MISSING, ours=True)
         return admission
@@ -179,8 +184,8 @@ class Door(Desk[Arrival, Given]):
         given = sum(isinstance(each.what, GiveReceipt) for each in said)
         metrics.RECEIPTS.add(given, service=self.name, outcome=metrics.Receipt.GIVEN)
 
-    def most_kept(self, origin: str) -> int:  # noqa: ARG002
-        """Keep as much of each partner as of any other."""
+    def most_kept(self, room: Room) -> int:  # noqa: ARG002
+        """Keep as much of each partner as of any other; what waits has no receipt yet, and is said again."""
         return MOST_KEPT
 
     def parked(self, held: UUID, code: str, at: datetime) -> tuple[object, ...]:  # noqa: ARG002

@@ -42,7 +42,7 @@ from shared.messaging.delivery import Delivery, Heard, Later, Unreadable
 from shared.messaging.desk import Desk, Said
 from shared.messaging.fact_letters import fact_letters, parked_fact
 from shared.messaging.outbox import Letter
-from shared.messaging.room import MOST_KEPT
+from shared.messaging.room import MOST_KEPT, Room
 from shared.messaging.sealer import Outgoing, Sealer
 from shared.sealing.directory import Directory
 from shared.sealing.keyring import Keyring
@@ -244,9 +244,9 @@ class ReferralDesk(Desk[What, Files]):
         known = state.get(About.REFERRAL)
         return len(known.thing.lane(known.thing.side.other)) + 1 if known is not None else 0
 
-    def most_kept(self, origin: str) -> int | None:
-        """Keep as much of each partner as of any other; our own intake's reports nobody sends again."""
-        return None if origin == self._us else MOST_KEPT
+    def most_kept(self, room: Room) -> int | None:
+        """Park as much of each partner as of any other; what waits, and our own intake's reports, nobody says again."""
+        return None if room.waits or room.origin == self._us else MOST_KEPT
 
     def parked(self, held: UUID, code: str, at: datetime) -> tuple[object, ...]:  # noqa: ARG002
         """Tell an operator that something is kept back."""

@@ -16,6 +16,7 @@ from shared.audit.log import Commitment, EntryCipher
 from shared.messaging.decision import Decision, Early
 from shared.messaging.delivery import Delivery, Heard
 from shared.messaging.outbox import Letter
+from shared.messaging.room import Room
 from shared.storage.pool import Connection
 from shared.values import dataclass
 
@@ -105,8 +106,11 @@ class Desk(ABC, Generic[What, State]):
         """
         return 0
 
-    def most_kept(self, origin: str) -> int | None:  # noqa: ARG002
-        """Return how many parked messages of ``origin`` are kept whole; ``None``: all of them."""
+    def most_kept(self, room: Room) -> int | None:  # noqa: ARG002
+        """Return how many messages are kept whole in ``room``; ``None``: all of them.
+
+        What waits may only be bounded where its sender says it again: where it has had no receipt.
+        """
         return None
 
     def parked(self, held: UUID, code: str, at: datetime) -> tuple[object, ...]:  # noqa: ARG002

@@ -113,6 +113,11 @@ SELECT origin, count(*) AS count FROM held
 WHERE consumer = $1 AND origin = ANY($2::text[]) AND due_at IS NULL AND size IS NULL GROUP BY origin
 """
 
+WAITING_OF = """
+SELECT origin, count(*) AS count FROM held
+WHERE consumer = $1 AND origin = ANY($2::text[]) AND due_at IS NOT NULL AND NOT admitted GROUP BY origin
+"""
+
 FULLEST = """
 SELECT coalesce(max(count), 0) FROM
     (SELECT count(*) AS count FROM held WHERE consumer = $1 AND due_at IS NULL AND size IS NULL GROUP BY origin)
@@ -224,6 +229,11 @@ async def count(connection: Connection, consumer: str, holds: Sequence[Hold], at
 async def whole(connection: Connection, consumer: str, origins: Sequence[str]) -> dict[str, int]:
     """Return how many messages of each of ``origins`` are parked whole, where there are any."""
     return {row["origin"]: row["count"] for row in await connection.fetch(WHOLE, consumer, origins)}
+
+
+async def waiting_of(connection: Connection, consumer: str, origins: Sequence[str]) -> dict[str, int]:
+    """Return how many messages of each of ``origins`` wait that the inbox has not taken in, where there are any."""
+    return {row["origin"]: row["count"] for row in await connection.fetch(WAITING_OF, consumer, origins)}
 
 
 async def fullest(connection: Connection, consumer: str) -> int:

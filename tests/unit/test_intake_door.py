@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.intake.hears import HTTP, Door
+from shared.clock import Clock
 from shared.contracts.ids import OrganisationId
 from shared.messaging.delivery import Delivery, Later, Unreadable
 from shared.messaging.sealer import Sealer
@@ -43,7 +44,7 @@ def knocked(tmp_path_factory: pytest.TempPathFactory) -> Knocked:
     us, them = (Organisation.make(folder, OrganisationId(name)) for name in ("abri-be", "ccem-fr"))
     us.agree_with(them)
     directory, keyring = us.directory, us.keyring(Holder.INTAKE)
-    door = Door(us.id, directory, keyring, Sealer(us.id, keyring, directory, KeyPurpose.RECEIPT))
+    door = Door(us.id, directory, keyring, Sealer(us.id, keyring, directory, KeyPurpose.RECEIPT), Clock())
     sender = Sender.of(them, us)
     return Knocked(door, sender.seal(), sender)
 

@@ -13,7 +13,7 @@ from shared.messaging.decision import Early
 from shared.messaging.delivery import LARGEST_KEPT, Delivery, Later, Left, Unreadable, Unsigned, Waited
 from shared.messaging.held import Hold
 from shared.messaging.holding import LONGEST_PAUSE_SECONDS, MOST_NAMES, PATIENCE, hold, together
-from shared.messaging.room import within
+from shared.messaging.room import Room, within
 from shared.sealing.envelope import SIZES
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -119,7 +119,7 @@ def test_what_nobody_signed_is_one_thing_for_each_who_brought_it_and_each_reason
 def test_what_is_kept_is_written_down_and_what_is_counted_when_somebody_is_told() -> None:
     entry = Entry(EntryCode.MESSAGE_REFUSED, "ccem-fr", uuid4(), NOW, {"reason": "envelope-expired"})
     whole = hold("door", rubbish(b"1"), Unreadable("envelope-expired"), NOW, entries=(entry,))
-    (one_more,) = within("door", [whole], {whole.delivery.origin: 2}, lambda _: 2)
+    (one_more,) = within("door", [whole], {Room(whole.delivery.origin, waits=False): 2}, lambda _: 2)
     assert whole.lines() == (entry,)
     assert replace(one_more, told=False).lines() == ()
     (line,) = replace(one_more, total=7).lines()
@@ -130,11 +130,21 @@ def test_of_one_origin_no_more_is_kept_whole_than_there_is_room_for() -> None:
     def signed(body: bytes, origin: str) -> Hold:
         return hold("door", rubbish(body, origin=origin), Unreadable("envelope-expired"), NOW)
 
-    ours = hold("door", rubbish(b"9", origin="full"), Later("keyring-key-missing", ours=True), NOW)
-    waits = hold("door", rubbish(b"8", origin="full"), Later("key-unknown"), NOW)
-    given = [signed(b"1", "full"), signed(b"1", "new"), signed(b"2", "new"), signed(b"3", "new"), ours, waits]
-    found = list(within("door", given, {"full": 2, "else": 7}, lambda _: 2))
-    assert [each.counted for each in found] == [True, False, False, True, False, False]
-    assert found[4:] == [ours, waits], "nothing is wrong with what waits"
+    given = [signed(b"1", "full"), signed(b"1", "new"), signed(b"2", "new"), signed(b"3", "new")]
+    there = {Room("full", waits=False): 2, Room("new", waits=True): 2, Room("else", waits=False): 7}
+    found = list(within("door", given, there, lambda _: 2))
+    assert [each.counted for each in found] == [True, False, False, True]
     assert found[1:3] == given[1:3]
     assert found[3].delivery.body == b""
+
+
+def test_what_waits_has_a_room_of_its_own_and_what_the_inbox_has_taken_in_is_never_counted() -> None:
+    def early(body: bytes, *, admitted: bool = False) -> Hold:
+        return hold("door", rubbish(body, origin="full"), Later("key-unknown"), NOW, admitted=admitted)
+
+    given = [early(b"1"), early(b"2"), early(b"3", admitted=True), early(b"4")]
+    there = {Room("full", waits=False): 9, Room("full", waits=True): 1}
+    found = list(within("door", given, there, lambda _: 2))
+    assert [each.counted for each in found] == [False, True, False, True]
+    assert [each.due_at is None for each in found] == [False, True, False, True]
+    assert list(within("desk", given, there, lambda room: None if room.waits else 2)) == given

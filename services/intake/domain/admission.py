@@ -129,17 +129,13 @@ class Admission(Decision[Given]):
     numbered: Numbered | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Nothing is wrong with it but the time."""
-
-    code: str
+def postdated(arrival: Arrival, at: datetime) -> bool:
+    """Tell whether the sender's clock is so far ahead that the message has to wait; nothing else is wrong with it."""
+    return arrival.sealed_at > at + CLOCK_SKEW
 
 
-def admit(arrival: Arrival, us: OrganisationId, at: datetime) -> Admission | Wait:
+def admit(arrival: Arrival, us: OrganisationId, at: datetime) -> Admission:
     """Decide on a message that has not been here before."""
-    if arrival.sealed_at > at + CLOCK_SKEW:
-        return Wait(EnvelopeCode.POSTDATED)
     fault = _fault(arrival, us, at)
     if fault is not None:
         return refuse(arrival, us, fault, at)

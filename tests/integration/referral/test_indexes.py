@@ -55,6 +55,7 @@ WALKS: tuple[tuple[str, str, tuple[object, ...]], ...] = (
     ("held_reason", held.WAKE_FOR, ("referral", ["agreement-none"], NOW, True)),
     ("held_reason", held.WAKE_FOR, ("referral", ["key-unknown"], NOW, False)),
     ("held_turn", held.WAKE, (IDS, [1], NOW)),
+    ("held_waiting", held.WAITING_OF, ("referral", ["from.1"])),
     ("held_whole", held.FULLEST, ("referral",)),
     ("held_whole", held.WHOLE, ("referral", ["from.1"])),
     ("outbox_due", outbox.CLAIM, (NOW, 100, outbox.PAUSES)),
