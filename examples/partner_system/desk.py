@@ -61,13 +61,18 @@ class Desk:
             return self._ear.take(raw, labels, self._clock())
 
     def to_send(self) -> list[Outgoing]:
-        """Return what has no receipt yet, or is one and has not been sent, as far as it may leave now."""
+        """Return what has no receipt yet, or is one and has not been sent, as far as it may leave now.
+
+        What has expired, or holds words that may not leave any more, is sealed anew first.
+        """
         at = self._clock()
-        return [
-            made
-            for made in self._store.unsettled()
-            if made.expires > at and self._partners.may_leave(made.recipient, made.step, at)
-        ]
+        with self._store.transaction():
+            self._voice.renew(at)
+            return [
+                made
+                for made in self._store.unsettled()
+                if made.expires > at and self._partners.may_leave(made.recipient, at, words=made.words)
+            ]
 
     def sent(self, made: Outgoing, outcome: Outcome) -> list[Happened]:
         """Write down what became of an envelope."""

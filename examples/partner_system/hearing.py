@@ -60,6 +60,8 @@ class Ear:
         if self._store.has_receipt(message):
             return []
         self._store.settle(message, "receipt", note)
+        if made.event:
+            self._store.settle_event(made.event)
         return [Happened(events.RECEIPT_GIVEN, made.referral, {"by": partner, "of": made.step})]
 
     def _again(self, before: Incoming, raw: bytes) -> list[Happened]:

@@ -73,6 +73,8 @@ UNDECIDED = (State.RECEIVED, State.OPENED, State.ASKED)
 REACHED = frozenset({State.ARRIVED, State.CLOSING, State.CLOSED})
 ENDED = REACHED | {State.DECLINED, State.REDIRECTED, State.WITHDRAWN}
 """Where a sender has nothing more to say about the hand-over itself."""
+OVER = frozenset({State.CLOSING, State.CLOSED, State.DECLINED, State.REDIRECTED, State.WITHDRAWN})
+"""Where no word about the person leaves any more."""
 
 TABLE: dict[tuple[State, Step], State] = {
     (State.NEW, Step.OFFERED): State.OFFERED,

@@ -7,7 +7,6 @@ from datetime import datetime
 from . import envelope
 from .agreement import Agreement
 from .envelope import Sealed
-from .events import RECEIPT_GIVEN
 from .key_document import KeyDocument
 from .keys import PublishedKey, Purpose
 from .lanes import CONCLUDING, Said
@@ -69,14 +68,14 @@ class Partners:
         if said.step not in CONCLUDING:
             self._known(organisation).agreement(at).check_covers(said.at, at)
 
-    def may_leave(self, organisation: str, kind: str, at: datetime) -> bool:
-        """Tell whether an envelope with an event of this type may be sent, the first time or again: keys.md, section 6.
+    def may_leave(self, organisation: str, at: datetime, *, words: bool) -> bool:
+        """Tell whether an envelope may be sent, the first time or again: keys.md, section 6.
 
-        Its bytes stay as they are: while no agreement is in force, none leaves with words in it.
+        While no agreement is in force, none leaves with ``words`` about the person in it.
         """
         try:
             self._heard(organisation, at)
-            if kind not in CONCLUDING and kind != RECEIPT_GIVEN:
+            if words:
                 self.get(organisation, at)
         except Refused:
             return False

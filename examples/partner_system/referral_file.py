@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Self
 
 from . import moments
-from .lanes import Lanes, State, Step
+from .event_data import moment
+from .lanes import Lanes, Said, State, Step
 from .refusal import Refused
 from .values import Json, items, members, number, text
 
@@ -73,6 +74,24 @@ class ReferralFile:
         said_before = sum(said.step is step for said in lanes.ours)
         prepared = self.prepared[step]
         return (step, prepared[said_before]) if said_before < len(prepared) else None
+
+    def said(self, lanes: Lanes, said: Said) -> Json:
+        """Return what was prepared for an event of ours that was said."""
+        if said.step is Step.OFFERED:
+            return self.offer
+        return self.prepared[said.step][sum(one.step is said.step for one in lanes.ours[: said.n - 1])]
+
+    def until(self, data: Json, at: datetime) -> datetime | None:
+        """Return when the person's consent to ``data`` ends: it has the terms of the offer, and perhaps its own.
+
+        Raises:
+            Refused: ``referral-file-malformed``.
+        """
+        try:
+            terms = [members(self.with_terms(each, at).get("terms", {})) for each in (self.offer, data)]
+            return min((moment(each["until"]) for each in terms if "until" in each), default=None)
+        except (TypeError, ValueError):
+            raise Refused("referral-file-malformed") from None
 
     def with_terms(self, data: Json, at: datetime) -> Json:
         """Return ``data`` with the end of the person's consent, where it has terms and they have no end yet."""

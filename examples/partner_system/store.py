@@ -29,6 +29,7 @@ CREATE TABLE IF NOT EXISTS said (
 CREATE TABLE IF NOT EXISTS outgoing (
     id TEXT PRIMARY KEY, recipient TEXT NOT NULL, purpose TEXT NOT NULL, sequence INTEGER NOT NULL,
     envelope BLOB NOT NULL, expires TEXT NOT NULL, referral TEXT, step TEXT NOT NULL,
+    event TEXT, emptied BLOB NOT NULL, words INTEGER NOT NULL, until TEXT,
     settled TEXT, receipt TEXT, UNIQUE (recipient, purpose, sequence)
 );
 CREATE TABLE IF NOT EXISTS incoming (
@@ -38,6 +39,9 @@ CREATE TABLE IF NOT EXISTS incoming (
 CREATE TABLE IF NOT EXISTS aside (digest BLOB PRIMARY KEY, code TEXT NOT NULL, envelope BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS arrival (position INTEGER PRIMARY KEY, salt BLOB NOT NULL, entry BLOB NOT NULL);
 """
+
+ANOTHER = "another"
+"""How an envelope ended whose event is in another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,14 @@ class Outgoing:
     expires: datetime
     referral: str | None
     step: str
+    event: str | None = None
+    """The id of the event of a referral, which it keeps in every envelope."""
+    emptied: bytes = b""
+    """The event without a word about the person, in JSON."""
+    words: bool = False
+    """Whether words about the person are in the envelope."""
+    until: datetime | None = None
+    """When the person's consent to these words ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +176,10 @@ class Store:
     def add_outgoing(self, made: Outgoing) -> None:
         """Keep an envelope that is to be sent."""
         row = (made.id, made.recipient, made.purpose, made.sequence, made.envelope, moments.written(made.expires))
-        sql = "INSERT INTO outgoing VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)"
-        self._database.execute(sql, (*row, made.referral, made.step))
+        about = (made.referral, made.step, made.event, made.emptied, made.words)
+        until = moments.written(made.until) if made.until else None
+        sql = "INSERT INTO outgoing VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)"
+        self._database.execute(sql, (*row, *about, until))
 
     def outgoing(self, message: str) -> Outgoing | None:
         """Return an envelope that we made."""
@@ -178,9 +192,17 @@ class Store:
         return [_outgoing(row) for row in rows]
 
     def settle(self, message: str, how: str | None, receipt: str | None = None) -> None:
-        """Write how an envelope ended: ``receipt`` with the note, ``sent``, or a code; None sends it again."""
+        """Write how an envelope ended; None sends it again.
+
+        It is ``receipt`` with the note, ``sent``, `ANOTHER`, or a code.
+        """
         sql = "UPDATE outgoing SET settled = ?, receipt = coalesce(?, receipt) WHERE id = ?"
         self._database.execute(sql, (how, receipt, message))
+
+    def settle_event(self, event: str) -> None:
+        """Write that nothing more of an event is to be sent: one of its envelopes is proved."""
+        sql = "UPDATE outgoing SET settled = ? WHERE event = ? AND settled IS NULL"
+        self._database.execute(sql, (ANOTHER, event))
 
     def has_receipt(self, message: str) -> bool:
         """Tell whether the partner has proved that it has an envelope."""
@@ -193,8 +215,8 @@ class Store:
 
     def was_rejected(self, referral: str) -> bool:
         """Tell whether the partner will not take something that we said in a referral."""
-        sql = "SELECT 1 FROM outgoing WHERE referral = ? AND settled IS NOT NULL AND receipt IS NULL"
-        return self._one(sql, referral) is not None
+        sql = "SELECT 1 FROM outgoing WHERE referral = ? AND settled <> ? AND receipt IS NULL"
+        return self._one(sql, referral, ANOTHER) is not None
 
     def add_incoming(self, taken: Incoming, envelope: bytes) -> None:
         """Keep an envelope that passed the door."""
@@ -236,5 +258,18 @@ class Store:
 
 
 def _outgoing(row: tuple[Any, ...]) -> Outgoing:
-    made, recipient, purpose, sequence, envelope, expires, referral, step, *_ = row
-    return Outgoing(made, recipient, purpose, sequence, envelope, moments.read(expires), referral, step)
+    made, recipient, purpose, sequence, envelope, expires, referral, step, event, emptied, words, until, *_ = row
+    return Outgoing(
+        made,
+        recipient,
+        purpose,
+        sequence,
+        envelope,
+        moments.read(expires),
+        referral,
+        step,
+        event,
+        emptied,
+        bool(words),
+        moments.read(until) if until else None,
+    )

@@ -294,7 +294,7 @@ def test_a_renewal_stands_beside_what_it_renews_and_counts_once_it_begins(tmp_pa
 
     def at(days: int) -> tuple[bool, bool]:
         moment = NOW + timedelta(days=days)
-        concluding = partners.may_leave(HOUSE, "referral.withdrawn.v1", moment)
+        concluding = partners.may_leave(HOUSE, moment, words=False)
         return partners.may_send(HOUSE, "transfer", moment), concluding
 
     partners.get(HOUSE, NOW + timedelta(days=40))

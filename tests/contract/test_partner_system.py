@@ -31,9 +31,18 @@ from shared.contracts.heard import HEARD
 from shared.contracts.ids import OrganisationId
 from shared.sealing.keys import KeyPurpose
 from shared.sealing.suites import KeyKind
-from tests.support.day_centre import CANARIES, EXAMPLES, HOUSE, Acquainted, Parcel, acquaint, prepared, said
-
-ACCEPTED: dict[str, object] = {"meeting": {"withheld": ["when", "where", "who"]}}
+from tests.support.day_centre import (
+    ACCEPTED,
+    CANARIES,
+    EXAMPLES,
+    HOUSE,
+    Acquainted,
+    Parcel,
+    acquaint,
+    offered,
+    prepared,
+    said,
+)
 
 
 @pytest.fixture
@@ -42,15 +51,6 @@ def two(tmp_path: Path) -> Iterator[Acquainted]:
     both = acquaint(tmp_path, Kind.X25519, KeyKind.X25519)
     yield both
     both.centre.store.close()
-
-
-def offered(two: Acquainted, file: ReferralFile | None = None) -> Referral:
-    """Offer, and let the house give its receipt."""
-    number, _ = two.centre.desk.offer(file or prepared(), HOUSE)
-    referral = two.centre.store.referral(number)
-    assert referral
-    two.centre.take(two.house.receipt(two.centre.outgoing(Step.OFFERED)))
-    return referral
 
 
 def state(two: Acquainted, referral: Referral) -> State:
@@ -282,9 +282,11 @@ def test_a_gap_in_the_sequence_is_said(two: Acquainted) -> None:
 
 def test_an_offer_that_cannot_be_made_leaves_nothing(two: Acquainted) -> None:
     stated: dict[str, object] = {"reference": "r", "offer": {"kind": "adoption"}, "disclosure": {}}
+    endless = {**stated, "offer": {"kind": "transfer", "terms": {"purposes": ["support"], "until": "some day"}}}
     cases = [
         ("kind-not-agreed", ReferralFile.stated(stated), HOUSE),
         ("organisation-unknown", prepared(), OrganisationId("refuge-be")),
+        ("referral-file-malformed", ReferralFile.stated(endless), HOUSE),
     ]
     for code, file, to in cases:
         with pytest.raises(Refused) as refused:

@@ -21,6 +21,7 @@ from deploy.broker.topology import BrokerRole
 from examples.partner_system.envelope import read
 from examples.partner_system.keys import Kind
 from examples.partner_system.store import Outgoing, Referral
+from shared.contracts.packet import NOTHING_DISCLOSED
 from shared.messaging import places
 from shared.sealing.suites import KeyKind
 from tests.support.day_centre import EXAMPLES, Acquainted, House, Parcel, acquaint, said
@@ -205,9 +206,11 @@ async def test_nobody_answers(broker_pair: BrokerPair, two: Acquainted) -> None:
     assert "time-out" in [line["event"] for line in lines]
     async with staffed(broker_pair, two.house) as house:
         code, rest, _ = await ended(process)
-        said = [event.type for event in house.got.values() if event.type != "receipt.given.v1"]
+        said = [event for event in house.got.values() if event.type != "receipt.given.v1"]
     assert code == 1
-    assert sorted(said) == ["referral.offered.v1", "referral.withdrawn.v1"]
+    assert {event.type for event in said} == {"referral.offered.v1", "referral.withdrawn.v1"}
+    *_, last = (event for event in said if event.type == "referral.offered.v1")
+    assert last.data.packet == NOTHING_DISCLOSED, "what was on the wire already cannot be called back"
     assert rest[-1]["arrived"] == 0
 
 

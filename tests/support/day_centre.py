@@ -16,6 +16,7 @@ from examples.partner_system.desk import Desk
 from examples.partner_system.folder import Folder
 from examples.partner_system.happened import Happened
 from examples.partner_system.keys import Kind
+from examples.partner_system.lanes import Step
 from examples.partner_system.referral_file import ReferralFile
 from examples.partner_system.store import Outgoing, Referral, Store
 from shared.contracts.codes import RecipientKind, ReferralKind
@@ -45,6 +46,7 @@ PASSPHRASES = dict.fromkeys(Holder, PASSPHRASE)
 COST = Cost(memory_kib=64, iterations=1, lanes=1)
 DAY = timedelta(days=1)
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "referrals").glob("*.json"))
+ACCEPTED: dict[str, object] = {"meeting": {"withheld": ["when", "where", "who"]}}
 CANARIES = ("Canary Name", "ليلى", "She told this in confidence.")
 """Personal words of `prepared`, which no line of output and no file of the centre may hold."""
 
@@ -249,6 +251,15 @@ def prepared(reference: str = "a-test") -> ReferralFile:
             "reschedules": [{"meeting": {"where": CANARIES[0], "withheld": ["when", "who"]}}],
         }
     )
+
+
+def offered(two: Acquainted, file: ReferralFile | None = None) -> Referral:
+    """Offer, and let the house give its receipt."""
+    number, _ = two.centre.desk.offer(file or prepared(), HOUSE)
+    referral = two.centre.store.referral(number)
+    assert referral
+    two.centre.take(two.house.receipt(two.centre.outgoing(Step.OFFERED)))
+    return referral
 
 
 def said(
