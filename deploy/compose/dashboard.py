@@ -98,6 +98,7 @@ ROWS: Final = (
                     (level("relais_parked_messages", "service")[0], "for a person, {{service}}"),
                 ),
             ),
+            Panel("Can all that is kept be opened?", (rate("relais_unreadable_documents_total", "organisation"),)),
             Panel("How full is the quarantine?", (level("relais_quarantine_full_ratio", "organisation"),)),
             Panel("What fails again and again?", (rate("relais_rounds_failed_total", "service", "component"),)),
         ),

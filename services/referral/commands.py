@@ -36,6 +36,8 @@ class Looks(StrEnum):
     AT_IT_ALONE = "it-alone"
     AT_WHAT_IS_SAID = "what-is-said"
     """The papers of our events that are not proved, and what the gate asks of the case."""
+    AT_CONSENT = "consent"
+    """The grants of its case and its other referrals, locked. No document is opened: taking back waits for none."""
     AT_THE_CASE = "the-case"
     """Its grants, its documents and its other referrals, locked."""
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from services.referral.commands import Command, Looks, NewCase
 from services.referral.domain.casefile import CaseFile
+from services.referral.domain.leaving import says_words
 from services.referral.domain.referral import Referral
 from services.referral.known import About, Erased, Files, Folder, Known, Sent
 from services.referral.opening import Message, Receipted, Spoken
@@ -24,6 +25,9 @@ from shared.storage.vault import Vault
 
 What: TypeAlias = Message | Command | NewCase
 """What the desk decides about."""
+
+_WHOLE = frozenset({Looks.AT_CONSENT, Looks.AT_THE_CASE})
+"""Who looks so decides about the other referrals of the case too."""
 
 Locked: TypeAlias = Mapping[About, Mapping[UUID, Known[Any] | Erased[Any]]]
 
@@ -76,7 +80,7 @@ class Loading:
         Cases are locked first, then referrals, then reports, each kind in the order of ids. Who looks at the whole of a
         case locks the case before any of its referrals, so that two of them stand in one line.
         """
-        whole = command is not None and command.looks is Looks.AT_THE_CASE
+        whole = command is not None and command.looks in _WHOLE
         beside = [command.beside] if command is not None and command.beside is not None else []
         named, of = [*keys[About.CASE], *beside], keys[About.REFERRAL] if whole else arrivals
         in_cases = await cases.lock(connection, self._vault, named, of)
@@ -95,14 +99,25 @@ class Loading:
             case Looks.AT_IT_ALONE:
                 return known
             case Looks.AT_WHAT_IS_SAID:
-                referral = known.thing
-                own = await papers.of_side(connection, key, referral.side, known.folder, referral.repeats)
-                return replace(known, file=await asked_by_the_gate(connection, known.folder), own=own)
+                return await _with_what_is_said(connection, known)
+            case Looks.AT_CONSENT:
+                grants = await cases.grants(connection, known.folder)
+                return replace(known, file=CaseFile(grants=grants, legs=_legs(locked, known.folder.id, key)))
             case Looks.AT_THE_CASE:
                 file = await _file(connection, known.folder, key, _legs(locked, known.folder.id, key))
                 return replace(known, file=file)
             case _:
                 assert_never(command.looks)
+
+
+async def _with_what_is_said(connection: Connection, known: Known[Referral]) -> Known[Referral]:
+    """Return a referral with the papers of what is not proved; where all of that has no words, nothing is opened."""
+    referral, folder = known.thing, known.folder
+    worded = [n for n in referral.repeats if says_words(referral, n)]
+    if not worded:
+        return known
+    own = await papers.of_side(connection, referral.id, referral.side, folder, worded)
+    return replace(known, file=await asked_by_the_gate(connection, folder), own=own)
 
 
 async def asked_by_the_gate(connection: Connection, folder: Folder) -> CaseFile:

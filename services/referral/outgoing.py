@@ -13,10 +13,10 @@ from os import urandom
 
 from services.referral.domain.casefile import CaseFile
 from services.referral.domain.cases import CLOCK
-from services.referral.domain.leaving import NO_PAPERS, Today, awaits_agreement, leaving
+from services.referral.domain.leaving import NO_PAPERS, Today, awaits_agreement, goes_whole, leaving, says_words
 from services.referral.domain.referral import Referral
 from services.referral.domain.repeating import EMPTIED, said_line
-from services.referral.domain.retelling import Papers, retold
+from services.referral.domain.retelling import Papers
 from services.referral.domain.ruling import Act
 from services.referral.domain.telling import emptied_facts
 from services.referral.known import Erased, Known, Sent
@@ -103,7 +103,7 @@ class OutgoingMail:
             await outbox.awaits_agreement(connection, letter.id)
             return None
         event = leaving(referral, sent.n, found.papers, at, found.today)
-        whole = event == retold(referral, sent.n, found.papers) and known is found.known
+        whole = goes_whole(referral, sent.n, found.papers, event) and known is found.known
         if (whole or sent.emptied) and at < expires:
             return letter
         replaced = await self._replace(connection, letter, event, at, emptied=not whole)
@@ -114,10 +114,12 @@ class OutgoingMail:
     async def _look(
         self, connection: Connection, n: int, known: Known[Referral] | Erased[Referral], at: datetime
     ) -> Found:
-        """Return what the gate looks at; of what was erased nothing is left that could leave."""
+        """Return what the gate looks at, where there are words; of what was erased none are left that could leave."""
         to = self._recipients.of(known.thing.partner, at)
         if isinstance(known, Erased):
             return Found(known.thing, None, NO_PAPERS, Today(CaseFile(), to))
+        if not says_words(known.thing, n):
+            return Found(known.thing, known, NO_PAPERS, Today(CaseFile(), to))
         file = await asked_by_the_gate(connection, known.folder)
         own = await papers.of_side(connection, known.thing.id, known.thing.side, known.folder, [n])
         return Found(known.thing, known, own.get(n, NO_PAPERS), Today(file, to))

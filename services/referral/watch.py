@@ -52,6 +52,7 @@ class Watch:
         self._directory = recipients.directory
         self._sealer = sealer
         metrics.RECEIPTS.begin(service=places.REFERRAL, outcome=metrics.Receipt.MISSING)
+        metrics.UNREADABLE.begin(service=places.REFERRAL)
         self._say = saying_again(recipients)
         self._stuck: dict[Command, dict[ReferralId, datetime]] = {LOOK_AT_CLOCKS: {}, self._say: {}}
 

@@ -229,6 +229,12 @@ NOTIFICATIONS: Final = Counter(
     "code",
 )
 
+UNREADABLE: Final = Counter(
+    "relais_unreadable_documents_total",
+    "Times that something kept could not be opened: altered, or in a form that this release does not read.",
+    "service",
+)
+
 KEY_ENDS: Final = Gauge(
     "relais_key_ends_timestamp_seconds",
     "When the last of our own keys of this kind runs out, in seconds since 1970.",

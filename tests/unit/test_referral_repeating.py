@@ -10,7 +10,7 @@ import pytest
 from services.referral.domain.hearing import hear, hear_offer, hear_receipt
 from services.referral.domain.leaving import Today
 from services.referral.domain.life import SAID_BY, STEPS, TABLE, Side
-from services.referral.domain.moves import move_of, papers_of
+from services.referral.domain.moves import contents, move_of, papers_of
 from services.referral.domain.referral import Referral
 from services.referral.domain.repeating import (
     FIRST_PAUSE,
@@ -21,7 +21,7 @@ from services.referral.domain.repeating import (
     repeat_lane,
     say_again,
 )
-from services.referral.domain.retelling import NO_WORDS, retold
+from services.referral.domain.retelling import NO_WORDS, Unreadable, retold
 from services.referral.domain.ruling import Ruling, Tell
 from services.referral.domain.saying import say
 from shared.contracts.codes import (
@@ -306,6 +306,18 @@ def test_nothing_that_may_not_wait_waits_behind_something_that_does_not_go(
     _, events = again(left, own, agreed=False)
     owed = {n - 1: STEPS[first].patient or STEPS[second].patient, n: STEPS[second].patient and not proved}
     assert {each.n for each in events} >= {number for number, may_not_wait in owed.items() if may_not_wait}
+
+
+@pytest.mark.parametrize("step", [step for step, data in BY_STEP.items() if contents(data)])
+def test_a_paper_that_cannot_be_opened_takes_all_words_of_its_event_with_it(step: Step) -> None:
+    referral, own, sent = unproved(step)
+    (n,) = own
+    for damaged in own[n]:
+        ruling = say_again(referral, {n: own[n] | {damaged: Unreadable()}}, act(at=NOON + DAY), today())
+        (tell,) = ruling.tells
+        assert move_of(tell.event) == move_of(told(sent))
+        assert CANARY.encode() not in encode(tell.event)
+        assert [line.detail["words"] for line in ruling.entries] == ["emptied"]
 
 
 @pytest.mark.parametrize("step", [Step.DECLINED, Step.REDIRECTED, Step.MISSED])

@@ -16,7 +16,7 @@ from services.referral.domain.casefile import CaseFile
 from services.referral.domain.life import FEEDBACK, ONCE_ACCEPTED, STEPS, Side, Words
 from services.referral.domain.policy import Grounds, Recipient, Stage, release
 from services.referral.domain.referral import Referral
-from services.referral.domain.retelling import Papers, retold, wordless
+from services.referral.domain.retelling import Papers, readable, retold, wordless
 from services.referral.domain.ruling import PaperName
 from services.referral.domain.terms import ended, news_allowed
 from shared.contracts.codes import Category, Step
@@ -46,6 +46,16 @@ def leaving(referral: Referral, n: int, papers: Papers, at: datetime, today: Tod
     return retold(referral, n, papers if _may_leave(referral, n, papers, at, today) else wordless(papers))
 
 
+def goes_whole(referral: Referral, n: int, papers: Papers, event: ReferralEvent) -> bool:
+    """Tell whether ``event``, our ``n``-th as it leaves, says all that ``papers`` hold."""
+    return readable(papers) and event == retold(referral, n, papers)
+
+
+def says_words(referral: Referral, n: int) -> bool:
+    """Tell whether our event ``n`` is one that may have words, so that the gate is asked and its papers are opened."""
+    return STEPS[referral.lane(referral.side)[n - 1].step].words is not Words.NONE
+
+
 def awaits_agreement(referral: Referral, n: int, at: datetime) -> bool:
     """Tell whether our event ``n``, which may wait, waits for an agreement: the gate is asked when there is one.
 
@@ -58,6 +68,8 @@ def awaits_agreement(referral: Referral, n: int, at: datetime) -> bool:
 
 def _may_leave(referral: Referral, n: int, papers: Papers, at: datetime, today: Today) -> bool:
     """Tell whether the words of our event ``n`` may leave now."""
+    if not readable(papers):
+        return False
     step = referral.lane(referral.side)[n - 1].step
     match STEPS[step].words:
         case Words.NONE:

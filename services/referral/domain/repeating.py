@@ -19,9 +19,9 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
-from services.referral.domain.leaving import NO_PAPERS, Today, awaits_agreement, leaving
+from services.referral.domain.leaving import NO_PAPERS, Today, awaits_agreement, goes_whole, leaving
 from services.referral.domain.referral import AT_ONCE, Referral, Repeat
-from services.referral.domain.retelling import Papers, retold
+from services.referral.domain.retelling import Papers
 from services.referral.domain.ruling import Act, Ruling, Tell
 from services.referral.domain.telling import emptied_facts, entry
 from shared.contracts.entries import Entry, EntryCode
@@ -97,5 +97,5 @@ def _with(referral: Referral, repeats: Mapping[int, Repeat]) -> Referral:
 def said_line(referral: Referral, n: int, papers: Papers, event: ReferralEvent, act: Act) -> Entry:
     """Return what the audit trail says of our event ``n``: that it was said again, with its words or without."""
     step = referral.lane(referral.side)[n - 1].step.value
-    words = LEFT if event == retold(referral, n, papers) else EMPTIED
+    words = LEFT if goes_whole(referral, n, papers, event) else EMPTIED
     return entry(referral, EntryCode.REFERRAL_SAID, act, step=step, n=str(n), words=words)

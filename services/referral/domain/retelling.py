@@ -5,6 +5,8 @@ the papers may not leave any more, the event is put together without them: it sa
 number, so that what comes after it is not waited for in vain. An offer or a redirection that must have a part says
 nobody and nothing in it.
 
+A paper that cannot be opened takes all words of its event with it: nobody could ask the gate about them.
+
 What must never happen: an event says anything that the one before did not, under the same number.
 """
 
@@ -53,6 +55,11 @@ from shared.contracts.personal import Personal
 Papers: TypeAlias = Mapping[str, Personal]
 """The papers of one event, by name."""
 
+
+class Unreadable(Personal):
+    """Stands for a paper that is there and cannot be opened."""
+
+
 NO_WORDS: Final = "-"
 """Stands where an event must have words, and they may not leave any more."""
 WITHHELD: Final = Meeting(withheld=frozenset(MeetingPart))
@@ -66,6 +73,11 @@ def wordless(papers: Papers) -> Papers:
         return MappingProxyType({})
     note = NO_WORDS if decline.reason is DeclineReason.OTHER else None
     return MappingProxyType({PaperName.DECLINE: decline.model_copy(update={"note": note})})
+
+
+def readable(papers: Papers) -> bool:
+    """Tell whether all of ``papers`` could be opened."""
+    return not any(isinstance(paper, Unreadable) for paper in papers.values())
 
 
 def retold(referral: Referral, n: int, papers: Papers) -> ReferralEvent:

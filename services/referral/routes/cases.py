@@ -121,7 +121,7 @@ async def list_grants(office: TheOffice, reader: Reader, case: CaseId) -> list[G
 async def take_back(office: TheOffice, asked: Asked, case: CaseId, grant: GrantId) -> None:
     """Mark that the person has taken a grant back, and tell its recipient; always possible."""
     command = Command.about_case(
-        asked.by.id, lambda known, act: casework.take_back(known.file, act, grant), looks=Looks.AT_THE_CASE
+        asked.by.id, lambda known, act: casework.take_back(known.file, act, grant), looks=Looks.AT_CONSENT
     )
     await office.act(asked, case, command)
 

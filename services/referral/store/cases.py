@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from services.referral.domain.cases import Case
 from services.referral.domain.grants import Grant
 from services.referral.known import Erased, Folder, Known
 from services.referral.store.folders import known
+from services.referral.store.unreadable import if_readable
 from shared.contracts.ids import CaseId
 from shared.storage.pool import Connection
 from shared.storage.rows import insert
@@ -92,14 +94,16 @@ async def record(connection: Connection, grants: Sequence[tuple[Grant, Folder]])
 
 
 async def grants(connection: Connection, folder: Folder) -> tuple[Grant, ...]:
-    """Return every grant of a case, those that were taken back too."""
+    """Return every grant of a case, those that were taken back too; one that cannot be opened allows nothing."""
     rows = await connection.fetch(GRANTS, folder.id)
-    return tuple(
-        replace(
-            _GRANT.validate_json(folder.cipher.open(row["body"], _label(row["id"]))), withdrawn_at=row["withdrawn_at"]
-        )
-        for row in rows
+    found = (
+        if_readable(row["id"], partial(_grant, row["id"], row["withdrawn_at"], row["body"], folder)) for row in rows
     )
+    return tuple(grant for grant in found if grant is not None)
+
+
+def _grant(id_: UUID, withdrawn_at: datetime | None, body: bytes, folder: Folder) -> Grant:
+    return replace(_GRANT.validate_json(folder.cipher.open(body, _label(id_))), withdrawn_at=withdrawn_at)
 
 
 def _label(grant: UUID) -> bytes:

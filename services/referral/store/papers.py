@@ -7,15 +7,17 @@ writing says (`place`), and no clock.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
 from services.referral.domain.life import Side
 from services.referral.domain.moves import KEPT_WHOLE
-from services.referral.domain.retelling import Papers
+from services.referral.domain.retelling import Papers, Unreadable
 from services.referral.domain.ruling import Note, Paper, PaperName
 from services.referral.known import Folder
+from services.referral.store.unreadable import if_readable
 from shared.contracts.codes import Category
 from shared.contracts.event_data import Meeting
 from shared.contracts.packet import (
@@ -110,20 +112,27 @@ async def about(connection: Connection, about: UUID, folder: Folder) -> list[Kep
 async def of_side(
     connection: Connection, referral: UUID, side: Side, folder: Folder, numbers: Collection[int]
 ) -> dict[int, Papers]:
-    """Return the documents that the events of these ``numbers`` of one side have brought, by number and name."""
+    """Return the documents that the events of these ``numbers`` of one side have brought, by number and name.
+
+    ``Unreadable`` stands for one that cannot be opened.
+    """
     found: dict[int, dict[str, Personal]] = {}
     for row in await connection.fetch(OF_SIDE, referral, folder.id, side, list(numbers)):
-        kept = _kept(tuple(row.values()), folder)
-        found.setdefault(kept.n, {})[kept.name] = kept.content
+        kept = _if_readable(tuple(row.values()), folder)
+        found.setdefault(row["n"], {})[row["name"]] = kept.content if kept is not None else Unreadable()
     return dict(found)
 
 
 async def newest_parts(
     connection: Connection, folder: Folder, of: Iterable[Category] = Category
 ) -> Mapping[Category, Personal]:
-    """Return the newest document ``of`` each category that staff have written into a case, not what partners sent."""
+    """Return the newest document ``of`` each category that staff have written into a case, not what partners sent.
+
+    One that cannot be opened is left out, as if it had yet to be written; no older one takes its place.
+    """
     rows = await connection.fetch(NEWEST, folder.id, [category.value for category in of])
-    return {Category(row["name"]): _kept(tuple(row.values()), folder).content for row in rows}
+    kept = (_if_readable(tuple(row.values()), folder) for row in rows)
+    return {Category(each.name): each.content for each in kept if each is not None}
 
 
 async def gone(connection: Connection, referral: UUID, folder: Folder) -> frozenset[Category]:
@@ -141,6 +150,10 @@ def _kept(row: tuple[UUID, str, str | None, int, datetime, bytes], folder: Folde
     id_, name, side, n, at, body = row
     content = MODELS[name].model_validate_json(folder.cipher.open(body, _label(id_, name)))
     return KeptPaper(name, Side(side) if side else None, n, at, content)
+
+
+def _if_readable(row: tuple[UUID, str, str | None, int, datetime, bytes], folder: Folder) -> KeptPaper | None:
+    return if_readable(row[0], partial(_kept, row, folder))
 
 
 def _encoded(content: Personal) -> bytes:

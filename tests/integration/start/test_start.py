@@ -296,5 +296,6 @@ async def test_each_series_that_an_alarm_asks_for_is_there_from_the_start(told: 
         "relais_rounds_failed_total",
         "relais_sequence_gaps_total",
         "relais_telemetry_dropped_total",
+        "relais_unreadable_documents_total",
     }
     assert {(each.name, each.value) for each in counted if each.name in begun} == {(name, 0) for name in begun}
