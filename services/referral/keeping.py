@@ -28,7 +28,7 @@ def kept(
     ``about`` says which of ``files`` its state becomes, under the key of ``known``: what it was made from, or what is
     new. A receipt that it takes in is its ``proof``.
     """
-    if ruling.refusal is not None or known is None:
+    if known is None or (ruling.refusal is not None and ruling.state is None):
         return unkept(ruling)
     state = None if ruling.state is None else {**files, about: known.become(ruling.state)}
     rulings = (ruling, *ruling.also)
@@ -36,6 +36,7 @@ def kept(
         state=state,
         says=tuple(said for each in rulings for said in each.says),
         entries=tuple(entry for each in rulings for entry in each.entries),
+        refusal=ruling.refusal,
         folder=known.folder if isinstance(known, Known) else None,
         rulings=rulings,
         proof=proof,

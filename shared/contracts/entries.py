@@ -55,6 +55,8 @@ class EntryCode(StrEnum):
     """Steps of our own have lost their effect."""
     REFERRAL_AHEAD = "referral.ahead"
     """What ends access came before its turn: the packet is shut, and the step is taken at its turn."""
+    REFERRAL_SHUT = "referral.shut"
+    """What ends access was refused: the packet is shut all the same."""
     REFERRAL_UNSAID = "referral.unsaid"
     """A step that the partner cannot be told now."""
     REFERRAL_SAID = "referral.said"

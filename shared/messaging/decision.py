@@ -36,7 +36,10 @@ class Decision(Generic[State]):
     """What its desk says, such as facts for this node and events for partners; each kind of decision narrows it."""
     entries: tuple[Entry, ...] = ()
     refusal: Refusal | None = None
-    """Set when nothing may change. State and says are then empty; entries may record the attempt."""
+    """Set when what came may not count. State and says are then empty, or what follows from it all the same.
+
+    Entries may record the attempt.
+    """
 
     @classmethod
     def refused(cls, code: str, **detail: str) -> "Decision[State]":

@@ -325,11 +325,14 @@ class Shell(Generic[What, State]):
     def _conclude(
         self, work: Work[State], item: Item[What], decision: Decision[State], at: datetime, *, admitted: bool
     ) -> None:
-        """Gather what was decided; a message that is refused is held, and written down as far as it is kept."""
+        """Gather what was decided; what is refused is held, and written down as far as it is kept or changes things."""
         if decision.refusal is None or item.delivery is None:
             return self._gather(work, item, decision)
-        why, entries = Unreadable(decision.refusal.code), decision.entries
+        why, follows = Unreadable(decision.refusal.code), decision.state is not None
+        entries = () if follows else decision.entries
         work.holds.append(hold(self.desk.name, item.delivery, why, at, admitted=admitted, entries=entries))
+        if follows:
+            return self._gather(work, item, decision)
         work.outcomes[item.slot] = decision
         return None
 

@@ -14,6 +14,8 @@ from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import PaperName, Ruling
 from services.referral.domain.saying import say
+from services.referral.domain.standing import Course
+from services.referral.domain.telling import step_facts
 from shared.contracts.codes import EVERY_KIND, Category, Outcome, ProgressCode, Purpose, Status, Step
 from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.event import EventId
@@ -21,7 +23,7 @@ from shared.contracts.event_data import ClosedData, DisclosedData, ProgressedDat
 from shared.contracts.exchange import ReferralDisclosed, ReferralOffered
 from shared.contracts.facts import Fact
 from shared.contracts.ids import CaseId, ConversationId, OrganisationId
-from shared.messaging.decision import Early
+from shared.messaging.decision import Early, Refusal
 from tests.support.referral_pairs import Pair, at_status
 from tests.support.referrals import (
     BRUSSELS,
@@ -138,6 +140,65 @@ def test_a_withdrawal_ahead_takes_nothing_from_whoever_is_there_and_consent_take
     there = at_status(Status.ARRIVED).receiver
     assert closed_to_reader(replace(there, ahead={Step.WITHDRAWN: 9}), NOON) is None
     assert closed_to_reader(replace(there, ahead={Step.CONSENT_WITHDRAWN: 9}), NOON) is Refused.ACCESS_ENDED
+
+
+def restored(pair: Pair, side: Side) -> None:
+    """Let ``side`` come back from a backup that it made when the referral had just been offered."""
+    course = Course(replace(pair.copy(side).course.lanes, sender=pair.sender.course.lanes.sender[:1], receiver=()))
+    pair.keep(side, replace(pair.copy(side), course=course, proved=frozenset(), repeats={}))
+
+
+@pytest.mark.parametrize("step", [Step.WITHDRAWN, Step.CONSENT_WITHDRAWN])
+@pytest.mark.parametrize(("side", "why"), [(Side.RECEIVER, "seen-ahead"), (Side.SENDER, "lane-forked")])
+def test_what_ends_access_shuts_the_packet_where_it_is_refused_after_a_restore(
+    side: Side, why: str, step: Step
+) -> None:
+    pair = at_status(Status.DISCLOSED)
+    restored(pair, side)
+    pair.say(Side.SENDER, step)
+    before, (said,) = pair.receiver.status, pair.under_way[Side.RECEIVER]
+    assert closed_to_reader(pair.receiver, NOON) is None
+    refused = pair.deliver(Side.RECEIVER, said)
+    assert isinstance(refused, Ruling)
+    assert refused.refusal == Refusal(why)
+    assert [(line.code, line.actor, line.detail) for line in refused.entries] == [
+        ("referral.shut", SENDER, {"step": step.value, "n": str(said.n), "reason": why})
+    ]
+    told_staff = [(said.code, said.audience) for said in refused.says if isinstance(said, Fact)]
+    assert told_staff == [(fact.code, fact.audience) for fact in step_facts(pair.receiver, step, act())]
+    assert closed_to_reader(pair.receiver, NOON) is Refused.ACCESS_ENDED
+    assert pair.receiver.status is before, "it stands in no lane"
+    assert pair.deliver(Side.RECEIVER, said) == Ruling.refused(why), "tried again, it tells nobody again"
+
+
+def test_what_was_refused_shuts_the_packet_however_long_the_lane_becomes() -> None:
+    pair = at_status(Status.ACCEPTED)
+    refused = event(pair.sender, BY_STEP[Step.WITHDRAWN], n=2, seen=9)
+    assert isinstance(pair.deliver(Side.RECEIVER, refused), Ruling)
+    pair.say(Side.SENDER, Step.DISCLOSED)
+    pair.deliver_all()
+    assert pair.receiver.status is Status.DISCLOSED
+    assert closed_to_reader(pair.receiver, NOON) is Refused.ACCESS_ENDED
+
+
+def test_only_who_may_say_it_of_this_conversation_shuts_the_packet() -> None:
+    pair = at_status(Status.ACCEPTED)
+    taken_back = event(pair.sender, BY_STEP[Step.CONSENT_WITHDRAWN], n=2, seen=1)
+    elsewhere = taken_back.model_copy(update={"conversation": ConversationId(next(FRESH))})
+    assert pair.deliver(Side.RECEIVER, elsewhere) == Ruling.refused(Refused.OTHER_CONVERSATION)
+    stranger = hearing.hear(pair.receiver, taken_back, OrganisationId("autre-fr"), act())
+    assert stranger == Ruling.refused(Refused.UNKNOWN)
+    ours = taken_back.model_copy(update={"n": 3})
+    assert pair.deliver(Side.SENDER, ours) == Ruling.refused(Refused.NOT_THIS_SIDE)
+
+
+def test_a_withdrawal_that_is_refused_is_no_news_once_the_person_is_there() -> None:
+    pair = at_status(Status.ARRIVED)
+    late = event(pair.sender, BY_STEP[Step.WITHDRAWN], n=3, seen=9)
+    assert pair.deliver(Side.RECEIVER, late) == Ruling.refused(Refused.SEEN_AHEAD)
+    taken_back = event(pair.sender, BY_STEP[Step.CONSENT_WITHDRAWN], n=3, seen=9)
+    assert pair.deliver(Side.RECEIVER, taken_back) != Ruling.refused(Refused.SEEN_AHEAD)
+    assert closed_to_reader(pair.receiver, NOON) is Refused.ACCESS_ENDED
 
 
 def test_the_same_event_again_changes_nothing() -> None:

@@ -2,8 +2,8 @@
 
 Access ends by itself: with a decline, a redirection or a withdrawal, when the grant runs out, and at once everywhere
 when the person takes consent back. What says so may come before its turn, because what stands before it is lost or
-set aside: it can only protect, so that the packet stays shut from then on. What may not be opened is still kept until
-it is erased, so nothing here deletes.
+set aside, or be refused, because one of the two has lost data: it can only protect, so that the packet stays shut from
+then on. What may not be opened is still kept until it is erased, so nothing here deletes.
 """
 
 from datetime import datetime
@@ -22,12 +22,13 @@ def closed_to_reader(referral: Referral, at: datetime) -> Refused | None:
     """
     if referral.side is Side.SENDER:
         return None
-    if referral.status in NEVER_CAME or referral.standing.consent_withdrawn_at is not None or _ends_ahead(referral):
+    if referral.status in NEVER_CAME or referral.standing.consent_withdrawn_at is not None or _ends_besides(referral):
         return Refused.ACCESS_ENDED
     return Refused.TERMS_ENDED if ended(referral.terms, at) else None
 
 
-def _ends_ahead(referral: Referral) -> bool:
-    """Tell whether something waits for its turn that ends access from where the referral stands."""
+def _ends_besides(referral: Referral) -> bool:
+    """Tell whether something that waits for its turn, or was refused, ends access from where the referral stands."""
     heard = len(referral.lane(Side.SENDER))
-    return any(n > heard and after(referral.status, step) is not None for step, n in referral.ahead.items())
+    waits = {step for step, n in referral.ahead.items() if n > heard}
+    return any(after(referral.status, step) is not None for step in waits | referral.shut)

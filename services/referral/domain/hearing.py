@@ -2,8 +2,9 @@
 
 An event is taken into the partner's lane only if it is the next one and if its author, knowing what it says it knew,
 was allowed to say it. A partner that breaks these rules is refused and the message is parked: it changes nothing
-here. An event that was allowed and lost a race is kept and has no effect; its personal papers are not kept. Nor are
-words about how the person is that they do not let flow back: the step counts, and its codes.
+here, but that the packet is shut by what ends access (``access.py``). An event that was allowed and lost a race is kept
+and has no effect; its personal papers are not kept. Nor are words about how the person is that they do not let flow
+back: the step counts, and its codes.
 """
 
 from collections.abc import Sequence
@@ -32,7 +33,7 @@ from shared.contracts.event_data import ClosedData, DisclosedData, ProgressedDat
 from shared.contracts.exchange import ReferralEvent, ReferralOffered
 from shared.contracts.facts import Fact, FactCode
 from shared.contracts.ids import CaseId, OrganisationId
-from shared.messaging.decision import Early
+from shared.messaging.decision import Early, Refusal
 
 AHEAD: Final = timedelta(hours=1)
 """How far a partner's clock may be ahead of ours; the door, which goes by the envelope's time, lets in much less."""
@@ -105,7 +106,7 @@ def hear(
     lane = referral.lane(side)
     broken = _broken(referral, event, speaker, act.at) or _out_of_place(referral, event, lane)
     if broken is not None:
-        return Ruling.refused(broken)
+        return _refused(referral, event, broken, act)
     if event.n <= len(lane):
         return Ruling()
     if event.n > len(lane) + 1:
@@ -147,12 +148,23 @@ def _ends_ahead(referral: Referral, event: ReferralEvent, act: Act) -> Ruling[Re
     """
     if event.step not in ENDS_ACCESS or referral.ahead.get(event.step, 0) >= event.n:
         return None
-    by_partner = replace(act, by=referral.partner)
-    return Ruling(
-        state=replace(referral, ahead=MappingProxyType({**referral.ahead, event.step: event.n})),
-        says=step_facts(referral, event.step, act),
-        entries=(entry(referral, EntryCode.REFERRAL_AHEAD, by_partner, step=event.step.value, n=str(event.n)),),
-    )
+    shut = replace(referral, ahead=MappingProxyType({**referral.ahead, event.step: event.n}))
+    return _shut(shut, event, act, EntryCode.REFERRAL_AHEAD)
+
+
+def _refused(referral: Referral, event: ReferralEvent, why: Refused, act: Act) -> Ruling[Referral]:
+    """Refuse ``event``; note where it ends access all the same, and tell staff, unless that is known."""
+    foreign = why in (Refused.UNKNOWN, Refused.NOT_THIS_SIDE, Refused.OTHER_CONVERSATION)
+    if foreign or event.step not in ENDS_ACCESS - referral.shut or after(referral.status, event.step) is None:
+        return Ruling.refused(why)
+    shut = replace(referral, shut=referral.shut | {event.step})
+    return replace(_shut(shut, event, act, EntryCode.REFERRAL_SHUT, reason=why.value), refusal=Refusal(why))
+
+
+def _shut(shut: Referral, event: ReferralEvent, act: Act, code: EntryCode, **why: str) -> Ruling[Referral]:
+    """Keep the referral, which ``event`` has ``shut`` without standing in its lane, and tell staff."""
+    line = entry(shut, code, replace(act, by=shut.partner), step=event.step.value, n=str(event.n), **why)
+    return Ruling(state=shut, says=step_facts(shut, event.step, act), entries=(line,))
 
 
 def _before_the_offer(event: ReferralEvent) -> Ruling[Referral] | Early:

@@ -44,6 +44,7 @@ class Repeat:
 NONE_FIRED: Mapping[str, datetime] = MappingProxyType({})
 NO_NUMBERS: frozenset[int] = frozenset()
 NO_REPEATS: Mapping[int, Repeat] = MappingProxyType({})
+NO_STEPS: frozenset[Step] = frozenset()
 NONE_AHEAD: Mapping[Step, int] = MappingProxyType({})
 
 
@@ -78,6 +79,8 @@ class Referral:
     """Those of our events that go without their words now; of an open referral, staff were told of each."""
     ahead: Mapping[Step, int] = field(default_factory=lambda: NONE_AHEAD)
     """What of the partner's ends access and came before its turn, each with its number; of several, the last."""
+    shut: frozenset[Step] = NO_STEPS
+    """What of the partner's ends access and was refused: no turn of it comes, so that it holds for good."""
     version: int = 0
     """How often the copy has been written; the store lets nobody write over what they have not read."""
 

@@ -111,6 +111,7 @@ def from_row(row: ReferralRow, me: OrganisationId) -> Referral:
         repeats=MappingProxyType({n: Repeat(times, _moment(at)) for n, times, at in repeats}),
         emptied=frozenset(course.get("emptied", ())),
         ahead=MappingProxyType({Step(step): n for step, n in course.get("ahead", {}).items()}),
+        shut=frozenset(map(Step, course.get("shut", ()))),
         version=row.version,
     )
 
@@ -130,6 +131,7 @@ def _course(referral: Referral) -> str:
             "repeats": [(n, repeat.times, _micros(repeat.at)) for n, repeat in sorted(referral.repeats.items())],
             "emptied": sorted(referral.emptied),
             "ahead": {step.value: n for step, n in referral.ahead.items()},
+            "shut": sorted(referral.shut),
         },
     ).decode()
 

@@ -11,10 +11,19 @@ import pytest
 
 from shared.contracts.codes import Status, Step, Verdict
 from shared.contracts.event import EventId
-from shared.contracts.event_data import AcceptedData, AnsweredData, DeclinedData, OpenedData, WithdrawnData
+from shared.contracts.event_data import (
+    AcceptedData,
+    AnsweredData,
+    ConsentWithdrawnData,
+    DeclinedData,
+    OpenedData,
+    WithdrawnData,
+)
+from shared.contracts.facts import Audience, Fact, FactCode
 from shared.contracts.ids import MessageId, ReferralId, ReportId
 from shared.contracts.receipt import ReceiptGivenData
 from shared.contracts.report import ReportTaken, ReportTakenData, Screening
+from shared.messaging import held
 from shared.sealing.keys import KeyPurpose
 from shared.sealing.receipts import Receipt
 from tests.support.desk import DeskAtWork, an_offer, further, given, meeting, raw_of, receipt
@@ -214,6 +223,27 @@ async def test_a_partner_that_breaks_a_rule_changes_nothing(desk: DeskAtWork) ->
     stranger = further(offer, withdrawn, 2, 1)
     assert await desk.parked(await desk.hear(stranger, desk.other.voice)) == "referral-unknown"
     assert await desk.status(offer.referral) is Status.OPENED
+
+
+async def test_consent_taken_back_that_is_refused_shuts_the_packet_and_tells_staff_once(
+    desk: DeskAtWork,
+) -> None:
+    def about(subject: UUID) -> list[Fact]:
+        return [fact for fact in desk.facts if fact.subject == subject]
+
+    offer = await desk.was_offered()
+    assert (await desk.get(f"/referrals/{offer.referral}/papers")).status_code == 200
+    taken_back = further(offer, ConsentWithdrawnData(), 2, 9)
+    sealed = await desk.hear(taken_back)
+    assert await desk.parked(sealed) == "seen-ahead"
+    shut = await desk.get(f"/referrals/{offer.referral}/papers")
+    assert (shut.status_code, shut.json()["code"]) == (409, "access-ended")
+    lot = await desk.owner.fetchval("SELECT id FROM held WHERE body = $1", sealed.envelope)
+    async with desk.owner.acquire() as connection:
+        assert await held.replay(connection, lot, datetime.now(UTC))
+    await until(lambda: len(about(lot)) > 1, seconds=10, what="an operator told again")
+    told = [fact.audience for fact in about(offer.referral) if fact.code is FactCode.CONSENT_WITHDRAWN]
+    assert told == [Audience.ASSIGNEE, Audience.COORDINATOR]
 
 
 async def test_an_event_that_comes_early_waits_and_is_woken(desk: DeskAtWork) -> None:
