@@ -9,7 +9,7 @@ from services.referral.domain import hearing
 from services.referral.domain.access import closed_to_reader
 from services.referral.domain.cases import Case
 from services.referral.domain.clocks import dial
-from services.referral.domain.life import Side
+from services.referral.domain.life import FEEDBACK, Side
 from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import PaperName, Ruling
@@ -375,7 +375,7 @@ def test_an_event_id_is_not_enough_to_be_the_same_event() -> None:
     assert pair.deliver(Side.SENDER, copied.model_copy(update={"id": EventId(first.id)})) == Ruling()
 
 
-@pytest.mark.parametrize("step", [Step.PROGRESSED, Step.CLOSED])
+@pytest.mark.parametrize("step", sorted(FEEDBACK))
 def test_news_that_the_person_does_not_let_flow_back_counts_without_its_words(step: Step) -> None:
     arrived = at_status(Status.ARRIVED)
     silent = replace(arrived.sender, terms=arrived.sender.terms.model_copy(update={"feedback": False}))
@@ -395,7 +395,7 @@ def test_news_that_the_person_does_not_let_flow_back_counts_without_its_words(st
         assert (Side.RECEIVER, 3) not in state(ruling).standing.superseded
 
 
-@pytest.mark.parametrize("step", [Step.PROGRESSED, Step.CLOSED])
+@pytest.mark.parametrize("step", sorted(FEEDBACK))
 def test_news_that_was_on_its_way_when_the_terms_ended_keeps_its_words(step: Step) -> None:
     arrived = at_status(Status.ARRIVED).sender
     until = NOON + timedelta(hours=1)

@@ -23,13 +23,13 @@ from services.referral.domain.moves import move_of, papers_of
 from services.referral.domain.referral import Deadlines, Referral
 from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import Act, Ruling
-from services.referral.domain.saying import coded
+from services.referral.domain.saying import coded, words_of_news
 from services.referral.domain.standing import Course, standing_of
 from services.referral.domain.telling import alarm, conflict, entry, fact, step_facts
 from services.referral.domain.terms import news_allowed
 from shared.contracts.codes import ReferralKind, Status, Step
 from shared.contracts.entries import Entry, EntryCode
-from shared.contracts.event_data import ClosedData, DisclosedData, ProgressedData
+from shared.contracts.event_data import DisclosedData
 from shared.contracts.exchange import ReferralEvent, ReferralOffered
 from shared.contracts.facts import Fact, FactCode
 from shared.contracts.ids import CaseId, OrganisationId
@@ -239,12 +239,10 @@ def _left_out(heard: Referral, event: ReferralEvent) -> Refused | None:
     An hour that nobody can mean is none; words of news that the person does not let flow back are not kept.
     Whether the terms ran is asked of the time at which it was said: what was on its way when they ended was allowed.
     """
-    match event.data:
-        case ProgressedData(note=str()) | ClosedData(note=str()) if not news_allowed(heard, event.at):
-            return Refused.NO_FEEDBACK
-        case _:
-            move = move_of(event)
-            return None if move.expected is None or likely(move.expected, move.at) else Refused.EXPECTED
+    if words_of_news(event.step, event.data) and not news_allowed(heard, event.at):
+        return Refused.NO_FEEDBACK
+    move = move_of(event)
+    return None if move.expected is None or likely(move.expected, move.at) else Refused.EXPECTED
 
 
 def _facts(before: Referral, heard: Referral, step: Step, act: Act) -> tuple[Fact, ...]:

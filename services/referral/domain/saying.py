@@ -48,7 +48,7 @@ def refusal_of(referral: Referral, step: Step, at: datetime) -> Refused | None:
 def say(referral: Referral, act: Act, model: type[ReferralEvent], data: EventData, **detail: str) -> Ruling[Referral]:
     """Say ``data`` about the referral, or refuse. ``detail`` joins the codes of ``data`` in the audit trail."""
     refusal = refusal_of(referral, model.step, act.at)
-    if refusal is None and model.step in FEEDBACK and has_words(data) and not news_allowed(referral, act.at):
+    if refusal is None and words_of_news(model.step, data) and not news_allowed(referral, act.at):
         refusal = Refused.NO_FEEDBACK
     if refusal is not None:
         return Ruling.refused(refusal, status=referral.status.value)
@@ -72,6 +72,11 @@ def say(referral: Referral, act: Act, model: type[ReferralEvent], data: EventDat
         entries=(entry(said, EntryCode.of(model.step), act, **coded(data), **detail),),
         papers=papers_of(event, referral.case),
     )
+
+
+def words_of_news(step: Step, data: EventData) -> bool:
+    """Tell whether ``data`` says in words how the person is, which flows back only where they let it."""
+    return step in FEEDBACK and has_words(data)
 
 
 def coded(data: EventData) -> dict[str, str]:
