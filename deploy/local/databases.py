@@ -28,6 +28,10 @@ SCRAM_ITERATIONS: Final = 4096
 """PostgreSQL's own number. More would protect a password that somebody could guess; these are random."""
 ADVISORY_LOCK: Final = 0x52454C42
 """Any number of our own, next to the one that migrations take."""
+CONNECTIONS: Final = 24
+"""How many each service's role may have at once: a pool of 8, a listener and an operator's commands, for two processes,
+and some to spare. The servers that we start have room for all of them: no service can take those of the others."""
+UNLIMITED: Final = -1
 
 
 class DatabaseRole(StrEnum):
@@ -138,7 +142,10 @@ async def _ensure_roles(connection: "asyncpg.Connection[asyncpg.Record]", node: 
     for role, name in zip(DatabaseRole, names, strict=True):
         verb = "ALTER" if name in existing else "CREATE"
         verifier = scram_verifier(node.passwords[role], secrets.token_bytes(SALT_BYTES))
-        await connection.execute(f"{verb} ROLE {name} WITH LOGIN NOINHERIT PASSWORD '{verifier}'")
+        limit = CONNECTIONS if role in SERVICES else UNLIMITED
+        await connection.execute(
+            f"{verb} ROLE {name} WITH LOGIN NOINHERIT CONNECTION LIMIT {limit} PASSWORD '{verifier}'"
+        )
 
 
 async def _ensure_database(connection: "asyncpg.Connection[asyncpg.Record]", node: NodeDatabase) -> None:

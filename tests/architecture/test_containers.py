@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from deploy.local.databases import CONNECTIONS, SERVICES
 from deploy.local.postgres import SETTINGS
 from tests.architecture import composition
 from tests.architecture.tree import REPOSITORY, write
 
 COMPOSE = REPOSITORY / "docker-compose.yml"
 TOOLS = Path(sys.executable).parent
+KEPT_FOR_ADMINISTRATORS = 10
+"""PostgreSQL keeps three for superusers; the owner migrates with one or two."""
 
 
 def load(path: Path = COMPOSE) -> dict[str, Any]:
@@ -28,6 +31,12 @@ def run(*command: str | Path, path: str = "/usr/bin:/bin") -> subprocess.Complet
     return subprocess.run(
         [TOOLS / command[0], *command[1:]], env={"PATH": path}, capture_output=True, text=True, check=False
     )
+
+
+def postgres_settings() -> dict[str, str]:
+    """Return what the container's PostgreSQL is told."""
+    words = [word.removeprefix("-c") for word in load()["services"]["postgres"]["command"] if word.startswith("-c")]
+    return dict(word.split("=", 1) for word in words)
 
 
 def test_the_compose_file_has_its_schema() -> None:
@@ -92,10 +101,17 @@ def test_no_secret_stands_in_the_file() -> None:
 
 def test_every_postgresql_of_ours_keeps_what_people_wrote_out_of_its_log() -> None:
     ours = {name: value for name, value in SETTINGS.items() if name.startswith("log_") and name != "log_timezone"}
-    said = [word.removeprefix("-c") for word in load()["services"]["postgres"]["command"] if word.startswith("-c")]
-    assert dict(word.split("=", 1) for word in said) == ours
+    said = {name: value for name, value in postgres_settings().items() if name.startswith("log_")}
+    assert said == ours
     page = (REPOSITORY / "docs/operate/README.md").read_text(encoding="utf-8")
     assert [name for name, value in ours.items() if f"   {name} = {value}" not in page] == []
+
+
+def test_every_postgresql_of_ours_has_room_for_all_that_the_services_of_two_nodes_may_open() -> None:
+    wanted = 2 * len(SERVICES) * CONNECTIONS
+    for given in (SETTINGS, postgres_settings()):
+        assert int(given["max_connections"]) - KEPT_FOR_ADMINISTRATORS >= wanted
+    assert f"CONNECTION LIMIT {CONNECTIONS}" in (REPOSITORY / "docs/operate/README.md").read_text(encoding="utf-8")
 
 
 def test_prometheus_asks_services_that_are_there() -> None:

@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from deploy.local.databases import (
+    CONNECTIONS,
     SERVICES,
     DatabaseRole,
     NodeDatabase,
@@ -113,6 +114,17 @@ async def test_no_service_sees_anothers_schema(node: NodeDatabase, service: tupl
         "SELECT nspname FROM pg_namespace WHERE has_schema_privilege(oid, 'USAGE') AND nspname !~ '^(pg_|information_)'"
     )
     assert [row["nspname"] for row in visible] == [role.value]
+
+
+async def test_a_service_that_takes_all_connections_takes_its_own_alone(fresh_database: FreshDatabase) -> None:
+    node = await fresh_database("ccem-fr")
+    taken = [await asyncpg.connect(node.dsn(INTAKE)) for _ in range(CONNECTIONS)]
+    with pytest.raises(asyncpg.TooManyConnectionsError):
+        await asyncpg.connect(node.dsn(INTAKE))
+    for other in (REFERRAL, NOTIFY, OWNER):
+        await (await asyncpg.connect(node.dsn(other))).close()
+    for connection in taken:
+        await connection.close()
 
 
 async def test_no_role_enters_another_organisations_database(node: NodeDatabase, fresh_database: FreshDatabase) -> None:
