@@ -35,7 +35,7 @@ from shared.contracts.services import Service
 from shared.files import write_private
 from shared.sealing.directory import IDENTITY_FILE, PARTNERS_FOLDER
 from shared.sealing.keyring import Holder, keyring_path
-from shared.staff import STAFF_FILE
+from shared.staff import STAFF_FILE, Role, StaffBook, StaffMember
 
 ROOT: Final = Path("/prepared")
 BEGUN: Final = "begun"
@@ -87,14 +87,31 @@ def begin(root: Path) -> None:
 
 
 def give(root: Path, organisation: OrganisationId, service: BrokerRole, made: Made) -> None:
-    """Give a service the folder that it sees: its own keyring, what is public, staff, and its own secrets."""
+    """Give a service the folder that it sees: its own keyring, what is public, whom it must know, its own secrets."""
     safe, folder = root / organisation / SAFE, root / organisation / service
     folder.mkdir(mode=0o700)
     shutil.copytree(safe / PARTNERS_FOLDER, folder / PARTNERS_FOLDER)
-    for path in (safe / IDENTITY_FILE, safe / STAFF_FILE, keyring_path(safe, Holder(service))):
+    for path in (safe / IDENTITY_FILE, keyring_path(safe, Holder(service))):
         shutil.copy2(path, folder / path.name)
+    known_to(service, StaffBook.load(safe / STAFF_FILE)).save(folder / STAFF_FILE)
     told = settings(organisation, service, made, database_place=DATABASE_PLACE, broker_place=BROKER_PLACE)
     write_environment(folder / ENVIRONMENT_FILE, dict(told))
+
+
+def known_to(service: BrokerRole, staff: StaffBook) -> StaffBook:
+    """Return whom of ``staff`` a service must know: intake operators alone, and nobody's address but notify."""
+    match service:
+        case BrokerRole.INTAKE:
+            return StaffBook(without_address(member) for member in staff.members if Role.OPERATOR in member.roles)
+        case BrokerRole.REFERRAL:
+            return StaffBook(without_address(member) for member in staff.members)
+        case _:
+            return staff
+
+
+def without_address(member: StaffMember) -> StaffMember:
+    """Return a member as a service sees them that sends no mail."""
+    return member.model_copy(update={"email": None})
 
 
 def give_servers(root: Path, made: Mapping[OrganisationId, Made]) -> None:

@@ -23,6 +23,7 @@ from shared.sealing.codes import KeyringError
 from shared.sealing.enrol import open_identity
 from shared.sealing.keyring import Holder, read_keyring
 from shared.settings import NodeSettings
+from shared.staff import STAFF_FILE, StaffBook
 from tests.architecture.test_containers import load
 
 SERVICES = [(organisation, service) for organisation in prepare.ORGANISATIONS for service in prepare.SERVICES]
@@ -89,6 +90,23 @@ def test_a_service_has_its_own_keyring_and_no_other(prepared: Path, organisation
     for other in set(Holder) - {Holder(service)}:
         with pytest.raises(KeyringError, match="keyring-wrong-passphrase"):
             read_keyring(safe, other, passphrase)
+
+
+@pytest.mark.parametrize("organisation", prepare.ORGANISATIONS)
+def test_a_service_knows_whom_it_must_and_notify_alone_their_addresses(prepared: Path, organisation: str) -> None:
+    everybody = StaffBook.load(prepared / organisation / prepare.SAFE / STAFF_FILE).members
+    known = {
+        service: StaffBook.load(prepared / organisation / service / STAFF_FILE).members for service in prepare.SERVICES
+    }
+    assert known[BrokerRole.NOTIFY] == everybody
+    assert all(member.email for member in everybody)
+    assert {member.id for member in known[BrokerRole.REFERRAL]} == {member.id for member in everybody}
+    assert [member.id for member in known[BrokerRole.INTAKE]] == ["operations"]
+    without = known[BrokerRole.INTAKE] + known[BrokerRole.REFERRAL]
+    assert {member.email for member in without} == {None}
+    given = [StaffBook(each) for each in (known[BrokerRole.INTAKE], known[BrokerRole.REFERRAL])]
+    tokens = json.loads((prepared / organisation / prepare.SAFE / nodes.TOKENS_FILE).read_text())
+    assert all(book.with_token(tokens["operations"]) for book in given)
 
 
 @pytest.mark.parametrize("organisation", prepare.ORGANISATIONS)
