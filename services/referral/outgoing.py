@@ -1,10 +1,12 @@
 """What lies in the outbox for a partner and is tried again: whether it may still leave, and what leaves in its place.
 
 A letter may lie there for weeks while the exchange is away. Meanwhile consent is taken back, terms and agreements end,
-and envelopes expire. So before each further try the gate is asked as if it were said again (``domain/leaving.py``).
-What has lost its words is sealed anew under the number that the first had, so that the partner misses none.
+envelopes expire, and partners withdraw keys. So before each further try the gate is asked as if it were said again
+(``domain/leaving.py``). What has lost its words, or is sealed in vain, is sealed anew under the number that the first
+had, so that the partner misses none.
 
-What must never happen: sealed words leave that the person does not allow any more; one letter holds up the others.
+What must never happen: sealed words leave that the person does not allow any more, or to a key that somebody else may
+have; one letter holds up the others.
 """
 
 from collections.abc import Sequence
@@ -98,18 +100,28 @@ class OutgoingMail:
     ) -> Letter | None:
         """Return what leaves of ``letter`` now; ``None`` where nothing does."""
         found = await self._look(connection, sent.n, known, at)
-        referral, expires = found.referral, parse(letter.body).header.expires
+        referral = found.referral
         if not found.today.agreed and awaits_agreement(referral, sent.n, at):
             await outbox.awaits_agreement(connection, letter.id)
             return None
         event = leaving(referral, sent.n, found.papers, at, found.today)
         whole = goes_whole(referral, sent.n, found.papers, event) and known is found.known
-        if (whole or sent.emptied) and at < expires:
+        if (whole or sent.emptied) and self._holds(letter, at):
             return letter
         replaced = await self._replace(connection, letter, event, at, emptied=not whole)
         if replaced is not None:
             await _note(connection, found, event, at)
         return replaced
+
+    def _holds(self, letter: Letter, at: datetime) -> bool:
+        """Tell whether the envelope has not expired, and the partner still has a key that it is sealed to.
+
+        One that is not in its document any more it has withdrawn: somebody else may have it.
+        """
+        envelope = parse(letter.body)
+        header, book = envelope.header, self._recipients.directory.book
+        opens = book.opens_until(header.recipient, header.inbox_keys, envelope.suite) is not None
+        return opens and at < header.expires
 
     async def _look(
         self, connection: Connection, n: int, known: Known[Referral] | Erased[Referral], at: datetime

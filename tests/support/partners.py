@@ -26,7 +26,7 @@ from shared.sealing.enrol import (
 from shared.sealing.envelope import Dispatch, parse, seal
 from shared.sealing.header import ce_headers
 from shared.sealing.key_document import PublishedKey, publish, sign_key_document
-from shared.sealing.keyring import Cost, Holder, Keyring, read_keyring
+from shared.sealing.keyring import Cost, HeldKey, Holder, Keyring, read_keyring
 from shared.sealing.keys import InboxKey, InboxPublicKey, KeyPurpose, SigningKey, VerifyKey
 from shared.sealing.suites import KeyKind
 
@@ -100,6 +100,14 @@ class Organisation:
         """
         keys = tuple(key for key in self.directory.book.document(self.id).keys if key.purpose is not but)
         return self._publish(keys, to, hears=tuple(each for each in HEARD if each not in deaf_to))
+
+    def replace_inbox(self, to: "Organisation") -> tuple[int, HeldKey]:
+        """Let ``to`` have a new document with one key to seal to, a new one; return its serial and the key."""
+        now = datetime.now(UTC).replace(microsecond=0)
+        held = HeldKey(KeyPurpose.INBOX, InboxKey.generate(KeyKind.X_WING), now - DAY, now + DAY)
+        others = (key for key in self.directory.book.document(self.id).keys if key.purpose is not KeyPurpose.INBOX)
+        new = publish(held.key.public, held.purpose, held.valid_from, held.valid_until)
+        return self._publish((*others, new), to), held
 
     def _publish(
         self, keys: tuple[PublishedKey, ...], *to: "Organisation", hears: tuple[EventType, ...] = HEARD

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -15,7 +16,7 @@ from shared.contracts.exchange import ReferralEvent, ReferralOffered
 from shared.contracts.packet import NOTHING_DISCLOSED
 from shared.messaging.publisher import RabbitPublisher
 from shared.sealing.envelope import Envelope
-from tests.support.desk import DeskAtWork, further, meeting
+from tests.support.desk import DeskAtWork, Partner, further, meeting
 from tests.support.referrals import CANARY
 from tests.support.wait import until
 
@@ -65,13 +66,13 @@ async def another_try(desk: DeskAtWork, referral: UUID, tries: int) -> None:
     await until(look, seconds=10, what="another try")
 
 
-async def accepted(desk: DeskAtWork) -> tuple[UUID, UUID, UUID]:
-    """Let the partner accept somebody; return the case, the grant and the referral."""
-    case = await desk.new_case()
-    given = await desk.grant(case)
-    referral = UUID((await desk.offer(case)).json()["id"])
-    offer = (await desk.partner.told(referral, Step.OFFERED))[1]
-    await desk.hear(further(offer, AcceptedData(meeting=meeting()), 1, 1))
+async def accepted(desk: DeskAtWork, to: Partner | None = None) -> tuple[UUID, UUID, UUID]:
+    """Let a partner accept somebody; return the case, the grant and the referral."""
+    case, partner = await desk.new_case(), to or desk.partner
+    given = await desk.grant(case, partner)
+    referral = UUID((await desk.offer(case, partner)).json()["id"])
+    offer = (await partner.told(referral, Step.OFFERED))[1]
+    await desk.hear(further(offer, AcceptedData(meeting=meeting()), 1, 1), partner.voice)
     await desk.stands(referral, Status.ACCEPTED)
     return case, given, referral
 
@@ -164,6 +165,24 @@ async def test_it_is_emptied_once_however_long_the_exchange_is_away(desk: DeskAt
         await desk.partner.told(referral, step)
     count = "SELECT count(*) FROM said WHERE referral = $1 AND n = 2"
     assert await desk.owner.fetchval(count, referral) == 2
+
+
+async def test_what_lies_in_the_outbox_leaves_for_no_key_that_the_partner_has_withdrawn(desk: DeskAtWork) -> None:
+    partner = desk.other
+    _, _, referral = await accepted(desk, partner)
+    with brokers_away():
+        await desk.do(referral, "disclose", ASKED)
+        serial, new = partner.organisation.replace_inbox(desk.us)
+        await desk.knows(partner, serial)
+    partner.keyring = replace(partner.keyring, keys=(*partner.keyring.keys, new))
+    try:
+        desk.move_clock(timedelta(minutes=1))
+        envelope, event = await partner.told(referral, Step.DISCLOSED)
+    finally:
+        await desk.knows(partner, partner.organisation.publish_again(desk.us))
+    assert envelope.header.inbox_keys == (new.key.id,)
+    assert has_words(event)
+    assert [said.step for _, said in partner.heard(referral)] == [Step.OFFERED, Step.DISCLOSED]
 
 
 async def test_a_letter_of_which_nothing_can_be_told_holds_up_no_other(desk: DeskAtWork) -> None:
