@@ -77,7 +77,7 @@ class Site:
         connection = await aio_pika.connect(self.urls[BrokerRole.INTAKE])
         async with connection:
             channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
-            exchange = await channel.get_exchange(places.NODE_EXCHANGE, ensure=False)
+            exchange = await channel.get_exchange(places.node_exchange(places.INTAKE), ensure=False)
             room = asyncio.Semaphore(ON_THE_WIRE)
 
             async def put(offer: Offer) -> None:

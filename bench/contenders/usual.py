@@ -45,7 +45,7 @@ from shared.storage.pool import Connection, Pool, open_pool
 from shared.storage.vault import Vault
 
 AT_ONCE: Final = 16
-NODE: Final = RabbitExchange(places.NODE_EXCHANGE, declare=False)
+NODE: Final = RabbitExchange(places.node_exchange(places.REFERRAL), declare=False)
 
 ADMIT: Final = "INSERT INTO inbox (id, digest) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING RETURNING id"
 LOCK: Final = """
@@ -134,7 +134,7 @@ class Receiver:
         await connection.executemany(KEEP_PAPER, [_paper(paper, folder, at) for paper in ruling.papers])
         facts = [(said, fact_line(said, trace)) for said in ruling.says if isinstance(said, Fact)]
         for fact, body in facts:
-            place = (places.NODE_EXCHANGE, places.NOTIFY, "{}", LINES)
+            place = (places.node_exchange(places.REFERRAL), places.NOTIFY, "{}", LINES)
             await connection.execute(KEEP_LETTER, fact.id, at + GRACE, *place, body)
         await connection.executemany(KEEP_LEAF, _leaves(ruling, folder))
         return facts

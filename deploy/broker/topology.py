@@ -5,8 +5,8 @@ The broker is trusted with availability and nothing else, and each of its users 
 =================  ===============  ==========================  ======================
 user               virtual host     reads                       writes
 =================  ===============  ==========================  ======================
-``x.intake``       ``x``            nothing                     ``node``
-``x.referral``     ``x``            referral.in, its parked     ``node``
+``x.intake``       ``x``            nothing                     ``from.intake``
+``x.referral``     ``x``            referral.in, its parked     ``from.referral``
 ``x.notify``       ``x``            notify.in, its parked       nothing
 ``x.intake``       ``exchange``     ``to.x``, ``parked.x``      ``from.x``
 ``x.referral``     ``exchange``     nothing                     ``from.x``
@@ -15,6 +15,9 @@ user               virtual host     reads                       writes
 
 ``x.partner`` is there instead of the others for an organisation without a node of its own. Nobody may configure
 anything.
+
+On a node intake speaks to referral and notify, referral to notify, and notify to nobody (`SPOKEN_TO`). Each has an
+exchange of its own, so that whoever hears a message knows from the broker who said it.
 
 What must never happen: a binding without an agreement. ``from.x`` is a direct exchange, so that its bindings, and
 they alone, say whom x can reach; a message to anybody else comes back as unroutable. RabbitMQ consults topic
@@ -53,11 +56,10 @@ from deploy.broker.definitions import (
 from shared.contracts.coded import Coded
 from shared.contracts.ids import ORGANISATION_PATTERN, OrganisationId
 from shared.contracts.services import Service
-from shared.messaging.places import NODE_EXCHANGE, from_exchange, node_queue, parked_queue, to_queue
+from shared.messaging.places import PARKED_EXCHANGE, from_exchange, node_exchange, node_queue, parked_queue, to_queue
 
 EXCHANGE_HOST: Final = VirtualHost("exchange")
 """Where organisations meet. No organisation can have this name: theirs end in a country."""
-PARKED_EXCHANGE: Final = "parked"
 NOTHING: Final = "^$"
 LONGEST_ORGANISATION: Final = 40
 NEVER_GIVEN_UP: Final = 1_000_000_000
@@ -82,6 +84,12 @@ MOST: Final[Mapping[BrokerRole, UserLimits]] = {
     BrokerRole.PARTNER: {"max-connections": 10, "max-channels": 50},
 }
 """How many connections and channels each user may have at once (RabbitMQ, "Per User Limits")."""
+SPOKEN_TO: Final[Mapping[BrokerRole, tuple[BrokerRole, ...]]] = {
+    BrokerRole.INTAKE: (BrokerRole.REFERRAL, BrokerRole.NOTIFY),
+    BrokerRole.REFERRAL: (BrokerRole.NOTIFY,),
+    BrokerRole.NOTIFY: (),
+}
+"""Whom each service of a node can reach on the node's virtual host."""
 
 
 class TopologyCode(StrEnum):
@@ -233,13 +241,16 @@ def _add_node(definitions: Definitions, organisation: OrganisationId, limits: Li
     """Give the organisation's services a virtual host of their own."""
     host = node_host(organisation)
     _add_host(definitions, host)
-    _add_exchange(definitions, host, NODE_EXCHANGE)
-    _allow(definitions, host, user_name(organisation, BrokerRole.INTAKE), reads=[], writes=[NODE_EXCHANGE])
-    for role, writes in ((BrokerRole.REFERRAL, [NODE_EXCHANGE]), (BrokerRole.NOTIFY, [])):
-        queue, parked = node_queue(role), parked_queue(role)
-        _add_queue(definitions, host, queue, parked, limits)
-        _bind(definitions, host, NODE_EXCHANGE, queue, role)
-        _allow(definitions, host, user_name(organisation, role), reads=[queue, parked], writes=writes)
+    for role in (BrokerRole.REFERRAL, BrokerRole.NOTIFY):
+        _add_queue(definitions, host, node_queue(role), parked_queue(role), limits)
+    for role, others in SPOKEN_TO.items():
+        out = [node_exchange(role)] if others else []
+        for name in out:
+            _add_exchange(definitions, host, name)
+        for other in others:
+            _bind(definitions, host, node_exchange(role), node_queue(other), other)
+        own = [] if role is BrokerRole.INTAKE else [node_queue(role), parked_queue(role)]
+        _allow(definitions, host, user_name(organisation, role), reads=own, writes=out)
 
 
 def _add_exchange(definitions: Definitions, host: VirtualHost, name: str) -> None:

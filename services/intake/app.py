@@ -72,7 +72,7 @@ async def build(settings: IntakeSettings) -> AsyncIterator[Parts]:
         queue, parked = places.to_queue(us), places.parked_queue(us)
         runtime = base.runtime(
             connections={
-                Dependency.NODE: Connected(node, exchanges=[places.NODE_EXCHANGE]),
+                Dependency.NODE: Connected(node, exchanges=[places.node_exchange(SERVICE)]),
                 Dependency.EXCHANGE: Connected(exchange, queues=[queue, parked], exchanges=[places.from_exchange(us)]),
             },
             post=post,

@@ -177,7 +177,7 @@ class Door(Desk[Arrival, Given]):
         ]
         to_send = list(self._to_send(said, given))
         sealed = await self._sealer.seal(connection, to_send, at, leave_out=True)
-        return [*let_through, *fact_letters(said), *sealed]
+        return [*let_through, *fact_letters(self.name, said), *sealed]
 
     def committed(self, decisions: Sequence[Decision[Given]], said: Sequence[Said]) -> None:  # noqa: ARG002
         """Count the receipts."""

@@ -1,7 +1,7 @@
 """What notify hears: facts, on ``notify.in``. It says nothing on the broker; what it says, it says to people.
 
 A fact that holds more than a :class:`~shared.contracts.facts.Fact` may is not read at all: it is parked, and nothing of
-it reaches a notification, a mail, the feed or a log.
+it reaches a notification, a mail, the feed or a log. So is one that whoever says it may not say.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
+from services.notify.domain.speakers import may_say
 from services.notify.domain.telling import Telling, tell, tell_parked
 from services.notify.domain.who import Person
 from services.notify.store import tellings
@@ -27,6 +28,7 @@ from shared.telemetry import metrics
 from shared.uuids import random_uuid
 
 MALFORMED: Final = "fact-malformed"
+NOT_THEIRS: Final = "fact-not-theirs"
 
 
 class NotifyDesk(Desk[Fact, None]):
@@ -48,12 +50,14 @@ class NotifyDesk(Desk[Fact, None]):
         """Read a fact.
 
         Raises:
-            Unreadable: ``fact-malformed``.
+            Unreadable: ``fact-malformed``; ``fact-not-theirs``: the service that says it may not say it.
         """
         try:
             fact = Fact.model_validate_json(delivery.body)
         except ValidationError:
             raise Unreadable(MALFORMED) from None
+        if not may_say(delivery.origin, fact):
+            raise Unreadable(NOT_THEIRS)
         return Heard(fact.id, delivery.digest(), fact.id, fact, fact.traceparent)
 
     def decide(self, state: None, heard: Heard[Fact], at: datetime) -> Decision[None]:  # noqa: ARG002

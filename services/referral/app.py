@@ -78,7 +78,7 @@ async def build(settings: ReferralSettings) -> AsyncIterator[Parts]:
         shell = base.shell(desk, post)
         runtime = base.runtime(
             connections={
-                Dependency.NODE: Connected(node, queues=[QUEUE, PARKED], exchanges=[places.NODE_EXCHANGE]),
+                Dependency.NODE: Connected(node, queues=[QUEUE, PARKED], exchanges=[places.node_exchange(SERVICE)]),
                 Dependency.EXCHANGE: Connected(exchange, exchanges=[places.from_exchange(us)]),
             },
             post=post,

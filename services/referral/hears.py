@@ -237,7 +237,7 @@ class ReferralDesk(Desk[What, Files]):
         sealed = await self._sealer.seal(connection, outgoing, at)
         kept = [_said_event(tell, letter) for (tell, _), letter in zip(tells, sealed, strict=True)]
         await proofs.say(connection, kept, at)
-        return [*sealed, *fact_letters(said)]
+        return [*sealed, *fact_letters(self.name, said)]
 
     def next_turn(self, state: Files) -> int:
         """Return which number of the partner's lane comes next; of what is no referral, nothing is waited for."""

@@ -31,7 +31,7 @@ from shared.audit.cases import CaseEntries
 from shared.contracts.event import type_of
 from shared.contracts.exchange import ReferralEvent
 from shared.contracts.ids import MessageId, OrganisationId
-from shared.messaging import outbox
+from shared.messaging import outbox, places
 from shared.messaging.delivery import Delivery
 from shared.messaging.desk import Said
 from shared.messaging.fact_letters import fact_letters
@@ -163,4 +163,4 @@ async def _note(connection: Connection, found: Found, event: ReferralEvent, at: 
     await audit.append(connection, [audit.prepare(line, urandom(audit.SALT_BYTES))], cipher)
     if line.detail["words"] == EMPTIED:
         facts = emptied_facts(found.referral, {event.n}, act)
-        await outbox.put(connection, fact_letters(map(Said, facts)), at)
+        await outbox.put(connection, fact_letters(places.REFERRAL, map(Said, facts)), at)

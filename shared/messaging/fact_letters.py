@@ -27,13 +27,13 @@ LINES: Final = "application/x-ndjson"
 FACTS_IN_A_LETTER: Final = 50
 
 
-def fact_letters(said: Iterable[Said]) -> list[Letter]:
-    """Return the letters that bring to notify what of ``said`` is facts, in order."""
+def fact_letters(speaker: str, said: Iterable[Said]) -> list[Letter]:
+    """Return the letters in which ``speaker``, a service, brings to notify what of ``said`` is facts, in order."""
     lines = (fact_line(each.what, each.traceparent) for each in said if isinstance(each.what, Fact))
-    letters = []
+    letters, exchange = [], places.node_exchange(speaker)
     while together := list(islice(lines, FACTS_IN_A_LETTER)):
         body = b"\n".join(together)
-        letters.append(Letter(random_uuid(), Broker.NODE, places.NODE_EXCHANGE, places.NOTIFY, {}, LINES, body))
+        letters.append(Letter(random_uuid(), Broker.NODE, exchange, places.NOTIFY, {}, LINES, body))
     return letters
 
 

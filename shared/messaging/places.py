@@ -20,8 +20,11 @@ class Broker(StrEnum):
     """Where organisations speak to one another."""
 
 
-NODE_EXCHANGE: Final = "node"
-"""Direct exchange of a node's own virtual host, keyed by the service that is spoken to."""
+PARKED_EXCHANGE: Final = "parked"
+"""Through it the broker parks what it gives up on; nobody else may write to it."""
+FORMER_EXCHANGE: Final = "node"
+"""To it intake and referral both wrote before each had an exchange of its own. Nobody may write to it any more."""
+INTAKE: Final = Service.INTAKE.value
 REFERRAL: Final = Service.REFERRAL.value
 NOTIFY: Final = Service.NOTIFY.value
 
@@ -39,6 +42,11 @@ def from_exchange(organisation: OrganisationId) -> str:
 def to_queue(organisation: OrganisationId) -> str:
     """Return the queue that only ``organisation`` reads."""
     return f"to.{organisation}"
+
+
+def node_exchange(service: str) -> str:
+    """Return the exchange that only ``service`` writes on the node's virtual host, keyed by who is spoken to."""
+    return f"from.{service}"
 
 
 def node_queue(service: str) -> str:

@@ -135,7 +135,8 @@ class Sealer:
 def let_in(message: UUID, envelope: bytes, traceparent: str | None) -> Letter:
     """Return the letter that brings an envelope which has been verified to our own referral service."""
     headers = {places.VERDICT: places.VERIFIED} | ({"traceparent": traceparent} if traceparent else {})
-    return Letter(message, Broker.NODE, places.NODE_EXCHANGE, places.REFERRAL, headers, CONTENT_TYPE, envelope)
+    exchange = places.node_exchange(places.INTAKE)
+    return Letter(message, Broker.NODE, exchange, places.REFERRAL, headers, CONTENT_TYPE, envelope)
 
 
 async def _take(connection: Connection, recipients: Sequence[OrganisationId]) -> Mapping[OrganisationId, Iterator[int]]:

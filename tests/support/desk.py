@@ -134,7 +134,7 @@ class DeskAtWork:
     async def bring(self, *sealed: Sealed, verdict: str | None = VERIFIED) -> None:
         """Hand envelopes on as our intake does, in order, confirmed."""
         channel = await self.intake.channel()
-        exchange = await channel.get_exchange(places.NODE_EXCHANGE, ensure=False)
+        exchange = await channel.get_exchange(places.node_exchange(places.INTAKE), ensure=False)
         for each in sealed:
             message = aio_pika.Message(
                 each.envelope,

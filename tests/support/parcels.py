@@ -118,7 +118,15 @@ class ParcelDesk(Desk[Add, Parcel]):
         """Say each new total to `notify`."""
         del connection, at
         return [
-            Letter(uuid4(), "node", "node", "notify", {"relais-test": "yes"}, "application/json", _encode(each.what))
+            Letter(
+                uuid4(),
+                "node",
+                "from.referral",
+                "notify",
+                {"relais-test": "yes"},
+                "application/json",
+                _encode(each.what),
+            )
             for each in said
         ]
 

@@ -18,11 +18,13 @@ TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 def test_every_fact_is_on_a_line_in_order_and_nothing_else_is(count: int) -> None:
     facts = [parked_fact(uuid4(), datetime.now(UTC)) for _ in range(count)]
     said = [each for fact in facts for each in (Said("an event for a partner"), Said(fact, TRACE))]
-    letters = fact_letters(said)
+    letters = fact_letters("intake", said)
     read = [Fact.model_validate_json(line) for letter in letters for line in lines_of(letter.body)]
     assert read == [fact.model_copy(update={"traceparent": TRACE}) for fact in facts]
     assert len(letters) == -(-count // FACTS_IN_A_LETTER)
-    assert all(letter.headers == {} and letter.routing_key == "notify" for letter in letters)
+    assert all(
+        (letter.headers, letter.exchange, letter.routing_key) == ({}, "from.intake", "notify") for letter in letters
+    )
     assert len({letter.id for letter in letters}) == len(letters)
 
 
@@ -33,6 +35,6 @@ def test_what_is_parked_is_urgent_as_the_alarm_of_it_is() -> None:
 def test_a_fact_has_the_same_bytes_in_whatever_company_it_leaves() -> None:
     fact = parked_fact(uuid4(), datetime.now(UTC))
     other = parked_fact(uuid4(), datetime.now(UTC))
-    [alone], [both] = fact_letters([Said(fact)]), fact_letters([Said(other), Said(fact)])
+    [alone], [both] = fact_letters("referral", [Said(fact)]), fact_letters("referral", [Said(other), Said(fact)])
     assert lines_of(alone.body) == [fact_line(fact, None)] == lines_of(both.body)[1:]
     assert b"\n" not in fact_line(fact, TRACE)

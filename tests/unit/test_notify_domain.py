@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from services.notify.domain.notice import Matter, Notice, matter_of, notice
+from services.notify.domain.speakers import may_say
 from services.notify.domain.telling import (
     LONGEST_AGO,
     NOBODY,
@@ -141,6 +142,25 @@ def test_of_every_fact_it_is_said_where_it_leads_and_whether_it_is_mailed() -> N
     """A new fact has its line here first: nothing is linked or mailed for want of an answer."""
     found = [(code.value, matter_of(code).value, "bell" if code in INFORMS else "mail") for code in FactCode]
     assert found == [tuple(line.split()) for line in FACTS.strip().splitlines()]
+
+
+def test_intake_may_say_that_something_is_parked_and_nothing_else() -> None:
+    """A new fact is referral's until somebody writes another line here."""
+    said = [
+        (code, audience)
+        for code in FactCode
+        for audience in Audience
+        if may_say("from.intake", fact(code, audience=audience))
+    ]
+    assert said == [(FactCode.MESSAGE_PARKED, Audience.OPERATOR)]
+
+
+def test_referral_may_say_every_fact_and_who_is_not_known_none() -> None:
+    facts = [fact(code, audience=audience) for code in FactCode for audience in Audience]
+    assert all(may_say("from.referral", each) for each in facts)
+    assert not any(
+        may_say(origin, each) for origin in ("", "from.notify", "from.ccem-fr", "amq.direct") for each in facts
+    )
 
 
 def test_what_the_page_says_only_informs_is_what_is_never_mailed() -> None:

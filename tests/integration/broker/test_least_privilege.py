@@ -46,13 +46,13 @@ def table(pair: BrokerPair) -> list[Place]:
     places = []
     for x in (pair.ccem, pair.abri):
         out, own = frozenset({f"from.{x}"}), frozenset({f"to.{x}", f"parked.{x}"})
-        node = frozenset({"node"})
+        desk, voice = frozenset({"referral.in", "parked.referral"}), frozenset({"notify.in", "parked.notify"})
         places += [
             Place(x, INTAKE, pair.exchange, own, out),
             Place(x, REFERRAL, pair.exchange, frozenset(), out),
-            Place(x, INTAKE, node_host(x), frozenset(), node),
-            Place(x, REFERRAL, node_host(x), frozenset({"referral.in", "parked.referral"}), node),
-            Place(x, NOTIFY, node_host(x), frozenset({"notify.in", "parked.notify"}), frozenset()),
+            Place(x, INTAKE, node_host(x), frozenset(), frozenset({"from.intake"})),
+            Place(x, REFERRAL, node_host(x), desk, frozenset({"from.referral"})),
+            Place(x, NOTIFY, node_host(x), voice, frozenset()),
         ]
     x = pair.accueil
     return [
@@ -70,8 +70,8 @@ def queues(pair: BrokerPair, host: VirtualHost) -> list[str]:
 
 def exchanges(pair: BrokerPair, host: VirtualHost) -> list[str]:
     """Return every exchange of a virtual host, the default one too."""
-    own = [f"from.{x}" for x in (pair.ccem, pair.abri, pair.accueil)] if host == pair.exchange else ["node"]
-    return ["", "parked", *own, *BORN_WITH]
+    speakers = (pair.ccem, pair.abri, pair.accueil) if host == pair.exchange else (INTAKE, REFERRAL)
+    return ["", "parked", *(f"from.{x}" for x in speakers), *BORN_WITH]
 
 
 class Visitor:
@@ -227,8 +227,15 @@ async def test_within_a_node_intake_speaks_to_referral_and_both_to_notify(broker
             connected(broker_pair.url(ccem, speaker_role)) as speaker,
             connected(broker_pair.url(ccem, BrokerRole(key))) as listener,
         ):
-            await publish(await speaker.channel(), "node", key, b"hello")
+            await publish(await speaker.channel(), f"from.{speaker_role}", key, b"hello")
             channel = await listener.channel()
             message = await arrived(channel, f"{key}.in")
+            assert message.exchange == f"from.{speaker_role}"
             await acknowledge(channel, message)
             assert await take(channel, f"{key}.in") is None
+
+
+async def test_within_a_node_referral_cannot_speak_to_itself_as_intake_does(broker_pair: BrokerPair) -> None:
+    async with connected(broker_pair.url(broker_pair.ccem, REFERRAL)) as speaker:
+        with pytest.raises(PublishError):
+            await publish(await speaker.channel(), "from.referral", "referral", b"?")

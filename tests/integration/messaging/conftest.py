@@ -32,6 +32,7 @@ from tests.support.servers import BrokerPair, FreshDatabase, Rabbit, make_broker
 SHELL = Path(__file__).parents[3] / "shared" / "messaging" / "migrations"
 QUEUE = places.node_queue(places.REFERRAL)
 OUT = places.node_queue(places.NOTIFY)
+OURS = places.node_exchange(places.REFERRAL)
 
 
 @dataclass
@@ -54,7 +55,7 @@ class Bench:
     async def send(self, messages: Iterable[tuple[UUID, bytes]]) -> None:
         """Put ``messages`` on the service's queue, in order, confirmed."""
         channel = await self.sender.channel()
-        exchange = await channel.get_exchange(places.NODE_EXCHANGE, ensure=False)
+        exchange = await channel.get_exchange(places.node_exchange(places.INTAKE), ensure=False)
         for id_, body in messages:
             message = aio_pika.Message(body, message_id=str(id_), delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
             await exchange.publish(message, places.REFERRAL)
@@ -105,7 +106,7 @@ async def make_bench(
         Consumer(broker, QUEUE, shell, description="parcels", largest_batch=largest_batch, split=lines_of),
         Consumer(broker, places.parked_queue(places.REFERRAL), shell, description="given up", parked=True),
     ]
-    connected = Connected(broker, queues=[QUEUE], exchanges=[places.NODE_EXCHANGE])
+    connected = Connected(broker, queues=[QUEUE], exchanges=[OURS])
     runtime = Runtime("referral", pool, {"node": connected}, post, consumers)
     sender = await aio_pika.connect(pair.url(pair.ccem, BrokerRole.INTAKE))
     listener = await aio_pika.connect(pair.url(pair.ccem, BrokerRole.NOTIFY))

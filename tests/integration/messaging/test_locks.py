@@ -12,7 +12,7 @@ from shared.contracts.ids import OrganisationId
 from shared.messaging import inbox, outbox, places, sealer
 from shared.messaging.outbox import Letter
 from shared.storage.pool import Connection
-from tests.integration.messaging.conftest import Bench
+from tests.integration.messaging.conftest import OURS, Bench
 from tests.support.wait import until
 
 FIRST, LAST = UUID(int=1), UUID(int=2)
@@ -47,7 +47,7 @@ async def test_whoever_waits_for_the_first_row_has_not_locked_the_last(bench: Be
 
 
 async def test_a_letter_that_somebody_has_claimed_is_passed_over(bench: Bench) -> None:
-    letters = [Letter(uuid4(), "node", places.NODE_EXCHANGE, places.NOTIFY, {}, "text/plain", b"") for _ in range(2)]
+    letters = [Letter(uuid4(), "node", OURS, places.NOTIFY, {}, "text/plain", b"") for _ in range(2)]
     overdue = bench.clock.now() + timedelta(minutes=1)
     async with asyncio.timeout(20), bench.pool.acquire() as one, bench.pool.acquire() as other:
         await outbox.put(one, letters, bench.clock.now())

@@ -10,13 +10,13 @@ import pytest
 
 from deploy.broker.management import Management
 from deploy.broker.topology import BrokerRole, node_host, user_name
-from shared.messaging import outbox, places
+from shared.messaging import outbox
 from shared.messaging.decision import Decision
 from shared.messaging.delivery import Read
 from shared.messaging.outbox import Letter
 from shared.messaging.shell import Batch
 from shared.telemetry import logs, metrics
-from tests.integration.messaging.conftest import QUEUE, Bench
+from tests.integration.messaging.conftest import OURS, QUEUE, Bench
 from tests.support.parcels import Add, Parcel, message
 from tests.support.wait import until
 
@@ -216,7 +216,7 @@ async def test_a_letter_to_an_exchange_that_is_gone_stops_no_other(bench: Bench)
     assert [row["id"] for row in await bench.pool.fetch("SELECT id FROM outbox")] == [lost.id]
 
 
-def letter(routing_key: str, exchange: str = places.NODE_EXCHANGE) -> Letter:
+def letter(routing_key: str, exchange: str = OURS) -> Letter:
     """Return a letter to the node."""
     return Letter(uuid4(), "node", exchange, routing_key, {}, "application/json", b"{}")
 

@@ -30,14 +30,14 @@ from shared.messaging.publisher import RabbitPublisher
 from shared.messaging.rabbit import BrokerError, check_topology, connect, make_broker
 from shared.messaging.shell import Batch
 from shared.telemetry.metrics import Sent
-from tests.integration.messaging.conftest import QUEUE, Bench
+from tests.integration.messaging.conftest import OURS, QUEUE, Bench
 from tests.support.parcels import Add, Parcel, message
 from tests.support.wait import until
 
 
 def letter(routing_key: str = places.NOTIFY, body: bytes = b"{}") -> Letter:
     """Return a letter to the node."""
-    return Letter(uuid4(), "node", places.NODE_EXCHANGE, routing_key, {"relais-test": "yes"}, "application/json", body)
+    return Letter(uuid4(), "node", OURS, routing_key, {"relais-test": "yes"}, "application/json", body)
 
 
 async def test_1_a_message_whose_batch_fails_stays_on_the_queue_and_is_not_tried_in_a_hot_loop(bench: Bench) -> None:
@@ -108,11 +108,11 @@ async def test_4_who_stops_waiting_does_not_mix_up_the_answers_to_the_others(ben
     publisher = RabbitPublisher(bench.broker)
 
     async def hurried(seconds: float) -> None:
-        await publisher.publish(places.NODE_EXCHANGE, [letter("nobody"), letter()], within=seconds)
+        await publisher.publish(OURS, [letter("nobody"), letter()], within=seconds)
 
     async def patient() -> None:
         lost, good = letter("nobody"), letter()
-        outcomes = await publisher.publish(places.NODE_EXCHANGE, [good, lost, letter()], within=30)
+        outcomes = await publisher.publish(OURS, [good, lost, letter()], within=30)
         assert (outcomes[lost.id], outcomes[good.id], len(outcomes)) == (Sent.UNROUTABLE, Sent.CONFIRMED, 3)
 
     await asyncio.gather(*(work for n in range(60) for work in (hurried(n / 20_000), patient())))
@@ -124,18 +124,18 @@ async def test_4_a_letter_is_never_on_the_wire_twice_and_what_came_back_is_never
     await connect(bench.broker, "node")
     publisher, again = RabbitPublisher(bench.broker), letter("nobody")
     at_once = await asyncio.gather(
-        *(publisher.publish(places.NODE_EXCHANGE, [again], within=10 if n == 0 else n / 1_000) for n in range(10))
+        *(publisher.publish(OURS, [again], within=10 if n == 0 else n / 1_000) for n in range(10))
     )
     assert at_once[0] == {again.id: Sent.UNROUTABLE}
     assert {outcome for outcomes in at_once for outcome in outcomes.values()} == {Sent.UNROUTABLE}
-    assert await publisher.publish(places.NODE_EXCHANGE, [again], within=10) == {again.id: Sent.UNROUTABLE}
+    assert await publisher.publish(OURS, [again], within=10) == {again.id: Sent.UNROUTABLE}
 
 
 async def test_4_letters_of_any_size_go_in_one_batch(bench: Bench) -> None:
     await bench.listen()
     await connect(bench.broker, "node")
     letters = [letter(body=b"x" * size) for size in (0, 1, 131_063, 131_064, 131_065, 262_144, 1 << 20, 1 << 20, 7)]
-    outcomes = await RabbitPublisher(bench.broker).publish(places.NODE_EXCHANGE, letters, within=30)
+    outcomes = await RabbitPublisher(bench.broker).publish(OURS, letters, within=30)
     assert outcomes == dict.fromkeys((sent.id for sent in letters), Sent.CONFIRMED)
     await until(lambda: len(bench.said) == len(letters))
     assert [got.body for got in bench.said] == [sent.body for sent in letters]
@@ -179,7 +179,7 @@ async def _publish_raw(bench: Bench, properties: bytes, body: bytes) -> None:
     """Publish with content properties as they are, byte by byte (AMQP 0-9-1, 4.2.6.1)."""
     channel = cast("aiormq.Channel", await (await bench.sender.channel()).get_underlay_channel())
     header = (60).to_bytes(2, "big") + bytes(2) + len(body).to_bytes(8, "big") + properties
-    method = spec.Basic.Publish(exchange=places.NODE_EXCHANGE, routing_key=places.REFERRAL)
+    method = spec.Basic.Publish(exchange=places.node_exchange(places.INTAKE), routing_key=places.REFERRAL)
     frames = (
         marshal(method, channel.number),
         b"\x02" + channel.number.to_bytes(2, "big") + len(header).to_bytes(4, "big") + header + b"\xce",
@@ -199,7 +199,7 @@ async def test_6_each_subscriber_has_a_limited_channel_of_its_own(bench: Bench) 
 
 async def test_7_a_missing_queue_or_exchange_is_found_at_the_start(bench: Bench) -> None:
     await connect(bench.broker, "node")
-    await check_topology(bench.broker, queues=[QUEUE], exchanges=[places.NODE_EXCHANGE])
+    await check_topology(bench.broker, queues=[QUEUE], exchanges=[OURS])
     with pytest.raises(BrokerError, match="broker-topology-missing"):
         await check_topology(bench.broker, queues=["nowhere.in"], exchanges=[])
     with pytest.raises(BrokerError, match="broker-topology-missing"):

@@ -7,7 +7,7 @@ from shared.messaging.delivery import Delivery
 from shared.messaging.outbox import Letter
 from shared.messaging.places import Broker
 from shared.telemetry import metrics
-from tests.integration.messaging.conftest import Bench
+from tests.integration.messaging.conftest import OURS, Bench
 
 
 def told(name: str, **labels: str) -> float | None:
@@ -34,7 +34,7 @@ async def test_how_long_the_oldest_waits_for_a_broker_is_told_though_it_never_co
         return told("relais_outbox_oldest_seconds", dependency="node")
 
     assert await sweep() == 0
-    letter = Letter(uuid4(), Broker.NODE, places.NODE_EXCHANGE, places.NOTIFY, {}, "text/plain", b"")
+    letter = Letter(uuid4(), Broker.NODE, OURS, places.NOTIFY, {}, "text/plain", b"")
     async with bench.pool.acquire() as connection:
         await outbox.put(connection, [letter], bench.clock.now())
         await connection.execute("UPDATE outbox SET at = at - interval '7 minutes'")

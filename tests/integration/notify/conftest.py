@@ -1,7 +1,7 @@
 """The notify service of one node, with everything around it real: database, broker, mail server, HTTP."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -78,7 +78,7 @@ class Node:
     database: NodeDatabase
     mailbox: Mailbox
     tokens: dict[str, str]
-    sender: aio_pika.abc.AbstractConnection
+    senders: Mapping[str, aio_pika.abc.AbstractConnection]
     pool: "asyncpg.Pool[asyncpg.Record]"
     """As the owner of the tables: a test may look at everything."""
     clock_file: Path
@@ -104,7 +104,8 @@ class Node:
         """Stop what still runs, and let go of everything."""
         for running in self._running:
             await running.stop()
-        await self.sender.close()
+        for sender in self.senders.values():
+            await sender.close()
         await self.pool.close()
         await self.mailbox.stop()
 
@@ -112,10 +113,10 @@ class Node:
         """Put facts on the service's queue, as the referral service does."""
         await self.publish(*(fact.model_dump_json().encode() for fact in facts))
 
-    async def publish(self, *bodies: bytes, **headers: str) -> None:
-        """Put anything on the service's queue, confirmed."""
-        channel = await self.sender.channel()
-        exchange = await channel.get_exchange(places.NODE_EXCHANGE, ensure=False)
+    async def publish(self, *bodies: bytes, speaker: str = places.REFERRAL, **headers: str) -> None:
+        """Put anything on the service's queue, as ``speaker`` does, confirmed."""
+        channel = await self.senders[speaker].channel()
+        exchange = await channel.get_exchange(places.node_exchange(speaker), ensure=False)
         for body in bodies:
             message = aio_pika.Message(
                 body,
@@ -268,8 +269,9 @@ async def make_node(
     pool = await asyncpg.create_pool(
         database.dsn(DatabaseRole.OWNER), min_size=1, max_size=4, server_settings={"search_path": SCHEMA}
     )
-    sender = await aio_pika.connect(pair.url(pair.ccem, BrokerRole.REFERRAL))
-    return Node(settings, database, mailbox, tokens, sender, pool, clock_file)
+    roles = (BrokerRole.INTAKE, BrokerRole.REFERRAL)
+    senders = {role.value: await aio_pika.connect(pair.url(pair.ccem, role)) for role in roles}
+    return Node(settings, database, mailbox, tokens, senders, pool, clock_file)
 
 
 @pytest.fixture(autouse=True)

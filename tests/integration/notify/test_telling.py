@@ -11,7 +11,7 @@ import pytest
 from shared.contracts.codes import Urgency
 from shared.contracts.facts import Audience, Fact, FactCode
 from shared.contracts.ids import ReferralId, public_number
-from shared.messaging import held
+from shared.messaging import held, places
 from shared.telemetry import metrics
 from tests.integration.notify.conftest import (
     ANA,
@@ -184,6 +184,21 @@ async def test_a_fact_that_says_too_much_is_parked_and_said_nowhere(
         assert not [text for text in everything if canary in text], canary
     for name in ("ana", "dalia", "bruno"):
         assert name not in lines.getvalue().replace("canary", "")
+
+
+async def test_intake_cannot_speak_to_staff_as_referral_does(node: Node, service: Running) -> None:
+    forged = a_fact(FactCode.CONSENT_WITHDRAWN, Urgency.IMMEDIATE, assignee="ana")
+    own = a_fact(FactCode.MESSAGE_PARKED, audience=Audience.OPERATOR)
+    bodies = [fact.model_dump_json().encode() for fact in (forged, own)]
+    async with node.feed(service, "dalia") as feed:
+        await node.publish(*bodies, speaker=places.INTAKE)
+        events = await feed.take(2)
+    [lot] = await parked(node)
+    assert (lot.reason, lot.origin) == ("fact-not-theirs", "from.intake")
+    assert {event.data["link"] for event in events} == {f"{SITE}/parked/{each}" for each in (lot.id, own.subject)}
+    assert {row["staff"] for row in await node.told(2)} == {"dalia"}
+    await replay(node, lot)
+    assert [(each.reason, each.attempts) for each in await parked(node)] == [("fact-not-theirs", 2)]
 
 
 @pytest.mark.usefixtures("service")

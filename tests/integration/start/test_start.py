@@ -243,7 +243,8 @@ async def test_a_topology_that_is_missing_is_said(told: Told, rabbitmq: Rabbit) 
     roles = {service: BrokerRole(service) for service in SERVICES}
     brokers = {f"RELAIS_{service.upper()}_NODE_BROKER": bare.url(bare.ccem, role) for service, role in roles.items()}
     with Management(rabbitmq.admin_url) as broker:
-        broker.delete("exchanges", node_host(bare.ccem), "node")
+        broker.delete("exchanges", node_host(bare.ccem), "from.referral")
+        broker.delete("exchanges", node_host(bare.ccem), "from.intake")
         broker.delete("queues", node_host(bare.ccem), "notify.in")
     for process, ended in (await told.all_end(**brokers)).items():
         assert ended.code == 1, process
