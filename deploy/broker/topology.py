@@ -76,12 +76,12 @@ class BrokerRole(StrEnum):
 
 
 OF_A_SERVICE: Final[UserLimits] = {"max-connections": 20, "max-channels": 200}
-"""Ten processes of two connections: a process has few channels on each."""
+"""Ten processes of two connections, with ten channels on each: RabbitMQ counts a closed one for a moment longer."""
 MOST: Final[Mapping[BrokerRole, UserLimits]] = {
     BrokerRole.INTAKE: OF_A_SERVICE,
     BrokerRole.REFERRAL: OF_A_SERVICE,
     BrokerRole.NOTIFY: OF_A_SERVICE,
-    BrokerRole.PARTNER: {"max-connections": 10, "max-channels": 50},
+    BrokerRole.PARTNER: {"max-connections": 10, "max-channels": 100},
 }
 """How many connections and channels each user may have at once (RabbitMQ, "Per User Limits")."""
 SPOKEN_TO: Final[Mapping[BrokerRole, tuple[BrokerRole, ...]]] = {
