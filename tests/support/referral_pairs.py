@@ -10,7 +10,7 @@ from services.referral.domain.referral import Referral
 from services.referral.domain.ruling import Ruling
 from services.referral.domain.saying import say
 from services.referral.domain.terms import news_allowed
-from shared.contracts.codes import EVERY_KIND, ReferralKind, Status, Step
+from shared.contracts.codes import EVERY_KIND, Category, ReferralKind, Status, Step
 from shared.contracts.event_data import EventData
 from shared.contracts.exchange import EVENTS, ReferralEvent, ReferralOffered
 from shared.contracts.ids import CaseId, OrganisationId
@@ -26,6 +26,7 @@ from tests.support.referrals import (
     ZOE,
     act,
     offered,
+    released,
     state,
     told,
 )
@@ -87,7 +88,9 @@ class Pair:
     def say(self, side: Side, step: Step, at: datetime = NOON) -> Ruling[Referral]:
         """Let one side say ``step``; what it tells the other is under way."""
         by = NOOR if side is Side.SENDER else ZOE
-        ruling = say(self.copy(side), act(by, at), EVENTS[step], words_for(self.copy(side), step, at))
+        ruling = say(
+            self.copy(side), act(by, at), EVENTS[step], words_for(self.copy(side), step, at), released(*Category)
+        )
         self.keep(side, ruling.state)
         if ruling.state is not None:
             self.under_way[side.other].append(told(ruling))

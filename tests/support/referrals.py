@@ -11,7 +11,7 @@ from services.referral.domain.cases import Actor
 from services.referral.domain.clocks import Hours
 from services.referral.domain.grants import Grant
 from services.referral.domain.leaving import Today
-from services.referral.domain.policy import Grounds, Recipient
+from services.referral.domain.policy import Grounds, Recipient, Release, Stage, release
 from services.referral.domain.referral import Referral
 from services.referral.domain.ruling import Act, Ruling, Tell
 from services.referral.domain.sending import Leg, OfferAsked, offer
@@ -179,6 +179,11 @@ def grant(*categories: Category, recipient: OrganisationId = RECEIVER, **changes
 def grounds(*grants: Grant, organisation: OrganisationId = RECEIVER) -> Grounds:
     """Return the grounds for telling an organisation with an agreement in force, for an adult."""
     return Grounds(recipient(organisation), AgeBand.FROM_25_TO_34, grants=grants)
+
+
+def released(*categories: Category) -> Release:
+    """Return the answer of a gate that lets these categories go to the receiver."""
+    return release(categories, grounds(grant()), stage=Stage.ACCEPTED, identity_reason=False, at=NOON)
 
 
 def recipient(organisation: OrganisationId = RECEIVER) -> Recipient:

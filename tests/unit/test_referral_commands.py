@@ -9,6 +9,7 @@ from services.referral.domain import access, casework, life, receiving, sending
 from services.referral.domain.casefile import CaseFile
 from services.referral.domain.grants import Grant
 from services.referral.domain.life import SAID_BY, Side
+from services.referral.domain.moves import contents, has_words, rests_on
 from services.referral.domain.policy import Recipient
 from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
@@ -59,6 +60,7 @@ from tests.support.referrals import (
     offered,
     only,
     recipient,
+    released,
     state,
     told,
 )
@@ -250,6 +252,25 @@ def test_no_command_says_in_words_after_the_arrival_what_the_person_does_not_all
     said = say(here, act(ZOE), EVENTS[step], with_words(step))
     code = Refused.NO_FEEDBACK if life.after(here.status, step) else Refused.NOT_IN_TABLE
     assert said == Ruling.refused(code, status=here.status.value)
+
+
+DISCLOSES = [step for step, by in SAID_BY.items() if by is Side.SENDER and rests_on(contents(BY_STEP[step]).items())]
+
+
+@pytest.mark.parametrize("step", sorted({*DISCLOSES} - {Step.OFFERED}))
+def test_a_sender_says_nothing_that_the_gate_was_not_asked_about(step: Step) -> None:
+    here = at_status(next(status for status, each in life.TABLE if each is step and status is not None)).sender
+    data, refused = BY_STEP[step], Ruling[Referral].refused(Refused.NOT_RELEASED, status=here.status.value)
+    wanted = rests_on(contents(data).items())
+    assert say(here, act(), EVENTS[step], data) == refused
+    for category in wanted:
+        assert say(here, act(), EVENTS[step], data, released(*wanted - {category})) == refused
+    assert state(say(here, act(), EVENTS[step], data, released(*wanted))).lane(Side.SENDER)[-1].step is step
+
+
+@pytest.mark.parametrize("step", EVENTS)
+def test_whatever_has_words_has_a_paper_that_the_gate_can_be_asked_about(step: Step) -> None:
+    assert has_words(BY_STEP[step]) == bool(contents(BY_STEP[step]))
 
 
 @pytest.mark.parametrize("status", Status)

@@ -18,12 +18,12 @@ from services.referral.domain.repeating import repeat_lane, say_again
 from services.referral.domain.ruling import Ruling
 from services.referral.domain.saying import say
 from services.referral.domain.sending import withdraw_consent
-from shared.contracts.codes import DeclinedBy, DeclineReason, MissReason, Outcome, Status, Step
+from shared.contracts.codes import Category, DeclinedBy, DeclineReason, MissReason, Outcome, Status, Step
 from shared.contracts.event_data import ClosedData, DeclinedData, EventData, MissedData, RedirectedData
 from shared.contracts.exchange import EVENTS
 from shared.contracts.ids import OrganisationId
 from tests.support.referral_pairs import at_status, words_for
-from tests.support.referrals import BY_STEP, NOON, act
+from tests.support.referrals import BY_STEP, NOON, act, released
 
 ERASED = Ruling[Referral].refused(Refused.ERASED)
 
@@ -43,7 +43,7 @@ def said(step: Step, data: EventData) -> Ruling[Referral]:
     """Return the ruling that says ``step``, from a status where that can be."""
     status = next(status for status, each in TABLE if each is step and status not in (None, Status.OFFERED))
     assert status is not None
-    ruling = say(at_status(status).copy(SAID_BY[step]), act(), EVENTS[step], data)
+    ruling = say(at_status(status).copy(SAID_BY[step]), act(), EVENTS[step], data, released(*Category))
     assert ruling.refusal is None
     return ruling
 

@@ -36,6 +36,7 @@ from tests.support.referrals import (
     event,
     offered,
     packet,
+    released,
     state,
     told,
 )
@@ -343,7 +344,7 @@ def test_what_is_disclosed_replaces_the_terms_of_the_offer() -> None:
     pair = at_status(Status.ACCEPTED)
     narrower = Terms(purposes=frozenset({Purpose.SUPPORT}), until=NOON + timedelta(days=90))
     data = DisclosedData(packet=packet(), terms=narrower)
-    pair.sender = state(said := say(pair.sender, act(), ReferralDisclosed, data))
+    pair.sender = state(said := say(pair.sender, act(), ReferralDisclosed, data, released(*Category)))
     heard = pair.deliver(Side.RECEIVER, told(said))
     assert isinstance(heard, Ruling)
     assert pair.receiver.terms == pair.sender.terms == narrower

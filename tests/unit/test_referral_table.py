@@ -13,10 +13,10 @@ from services.referral.domain.moves import contents
 from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import Ruling
 from services.referral.domain.saying import say
-from shared.contracts.codes import Status, Step
+from shared.contracts.codes import Category, Status, Step
 from shared.contracts.exchange import EVENTS
 from tests.support.referral_pairs import Pair, at_status, words_for
-from tests.support.referrals import BY_STEP, NOON, RECEIVER, SENDER, act, event, offered, state
+from tests.support.referrals import BY_STEP, NOON, RECEIVER, SENDER, act, event, offered, released, state
 
 PAGE = Path(__file__).parents[2] / "docs" / "architecture" / "referral-life.md"
 
@@ -99,7 +99,7 @@ EVERY = [(status, step, side) for status in Status for step in EVENTS if step is
 def test_a_command_does_what_the_table_says(status: Status, step: Step, side: Side) -> None:
     pair = at_status(status)
     referral = pair.copy(side)
-    ruling = say(referral, act(), EVENTS[step], words_for(referral, step))
+    ruling = say(referral, act(), EVENTS[step], words_for(referral, step), released(*Category))
     by, to = CELLS.get((referral.status.value, step.value), (None, None))
     if SAID_BY[step] is not side:
         assert ruling == Ruling.refused(Refused.NOT_THIS_SIDE, status=referral.status.value)

@@ -14,13 +14,13 @@ from typing import Final
 
 from services.referral.domain.casefile import CaseFile
 from services.referral.domain.life import FEEDBACK, ONCE_ACCEPTED, STEPS, Side, Words
+from services.referral.domain.moves import rests_on
 from services.referral.domain.policy import Grounds, Recipient, Stage, release
 from services.referral.domain.referral import Referral
 from services.referral.domain.retelling import Papers, readable, retold, wordless
 from services.referral.domain.ruling import PaperName
 from services.referral.domain.terms import ended, news_allowed
-from shared.contracts.codes import Category, Step
-from shared.contracts.event_data import Meeting
+from shared.contracts.codes import Step
 from shared.contracts.exchange import ReferralEvent
 from shared.values import dataclass
 
@@ -95,7 +95,7 @@ def _released(referral: Referral, step: Step, papers: Papers, at: datetime, toda
 
     What a receiver says rests on no grant of its own.
     """
-    wanted, reason = _rests_on(papers), PaperName.IDENTITY_REASON in papers
+    wanted, reason = rests_on(papers.items()), PaperName.IDENTITY_REASON in papers
     if referral.side is Side.RECEIVER or not wanted:
         return True
     file, to = today.file, today.to
@@ -104,18 +104,3 @@ def _released(referral: Referral, step: Step, papers: Papers, at: datetime, toda
     stage = Stage.ACCEPTED if step in ONCE_ACCEPTED else Stage.DECIDING
     grounds = (Grounds(to, file.age, purpose, file.grants) for purpose in referral.terms.purposes)
     return any(release(wanted, each, stage=stage, identity_reason=reason, at=at).whole for each in grounds)
-
-
-def _rests_on(papers: Papers) -> frozenset[Category]:
-    """Return the categories that ``papers`` are, and the summary where there are words in no category."""
-    categories = frozenset(Category(name) for name in papers if name in _CATEGORIES)
-    words = any(name not in _CATEGORIES and not _is_an_hour(paper) for name, paper in papers.items())
-    return categories | {Category.SUMMARY} if words else categories
-
-
-def _is_an_hour(paper: object) -> bool:
-    """Tell whether ``paper`` is a meeting of which nothing but the time is said."""
-    return isinstance(paper, Meeting) and not any((paper.where, paper.who, paper.bring))
-
-
-_CATEGORIES: Final = frozenset(category.value for category in Category)

@@ -1,10 +1,10 @@
 """What of an event stays in a lane (codes and times), and what of it is a personal paper."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from enum import StrEnum
 from types import MappingProxyType
-from typing import assert_never
+from typing import Final, assert_never
 
 from services.referral.domain.lanes import Move
 from services.referral.domain.life import SAID_BY
@@ -20,6 +20,7 @@ from shared.contracts.event_data import (
     DeclinedData,
     DisclosedData,
     EventData,
+    Meeting,
     MissedData,
     OfferedData,
     OpenedData,
@@ -114,6 +115,23 @@ def contents(data: EventData) -> dict[Category | PaperName, Personal]:
             assert_never(data)
 
 
+def rests_on(papers: Iterable[tuple[str, Personal]]) -> frozenset[Category]:
+    """Return what the gate must let go for a sender to say ``papers``, each with its name.
+
+    Words have no category: they rest on the summary, which went with whatever was offered. An hour is no words.
+    """
+    named = dict(papers)
+    categories = frozenset(Category(name) for name in named if name in _CATEGORIES)
+    words = any(name not in _CATEGORIES and not _is_an_hour(paper) for name, paper in named.items())
+    return categories | {Category.SUMMARY} if words else categories
+
+
+def _is_an_hour(paper: Personal) -> bool:
+    """Tell whether ``paper`` is a meeting of which nothing but the time is said."""
+    return isinstance(paper, Meeting) and not any((paper.where, paper.who, paper.bring))
+
+
+_CATEGORIES: Final = frozenset(category.value for category in Category)
 _AN_ORGANISATION = Organisation | None
 
 

@@ -150,6 +150,10 @@ class Release:
         )
 
 
+NOTHING_GOES = Release(MappingProxyType({}), MappingProxyType({}))
+"""The gate's answer where it was not asked."""
+
+
 def release(
     wanted: Iterable[Category],
     grounds: Grounds,

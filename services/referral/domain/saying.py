@@ -9,8 +9,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from services.referral.domain.life import FEEDBACK, IN_TERMS, REPEATABLE, SAID_BY, STEPS, after
-from services.referral.domain.moves import codes_of, has_words, move_of, papers_of
+from services.referral.domain.life import FEEDBACK, IN_TERMS, REPEATABLE, SAID_BY, STEPS, Side, after
+from services.referral.domain.moves import codes_of, contents, has_words, move_of, papers_of, rests_on
+from services.referral.domain.policy import NOTHING_GOES, Release
 from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
 from services.referral.domain.repeating import once_said
@@ -45,11 +46,20 @@ def refusal_of(referral: Referral, step: Step, at: datetime) -> Refused | None:
     return None
 
 
-def say(referral: Referral, act: Act, model: type[ReferralEvent], data: EventData, **detail: str) -> Ruling[Referral]:
-    """Say ``data`` about the referral, or refuse. ``detail`` joins the codes of ``data`` in the audit trail."""
-    refusal = refusal_of(referral, model.step, act.at)
-    if refusal is None and words_of_news(model.step, data) and not news_allowed(referral, act.at):
-        refusal = Refused.NO_FEEDBACK
+def say(
+    referral: Referral,
+    act: Act,
+    model: type[ReferralEvent],
+    data: EventData,
+    gate: Release = NOTHING_GOES,
+    /,
+    **detail: str,
+) -> Ruling[Referral]:
+    """Say ``data`` about the referral, or refuse. ``detail`` joins the codes of ``data`` in the audit trail.
+
+    What a sender discloses is in ``gate``, the gate's answer: a command that has not asked it discloses nothing.
+    """
+    refusal = refusal_of(referral, model.step, act.at) or _withheld(referral, model.step, data, gate, act.at)
     if refusal is not None:
         return Ruling.refused(refusal, status=referral.status.value)
     event = model(
@@ -72,6 +82,14 @@ def say(referral: Referral, act: Act, model: type[ReferralEvent], data: EventDat
         entries=(entry(said, EntryCode.of(model.step), act, **coded(data), **detail),),
         papers=papers_of(event, referral.case),
     )
+
+
+def _withheld(referral: Referral, step: Step, data: EventData, gate: Release, at: datetime) -> Refused | None:
+    """Return why what ``data`` discloses stays, or ``None``. A receiver's words rest on no grant but the referral's."""
+    if words_of_news(step, data) and not news_allowed(referral, at):
+        return Refused.NO_FEEDBACK
+    disclosed = rests_on(contents(data).items()) if referral.side is Side.SENDER else frozenset()
+    return None if disclosed <= gate.goes.keys() else Refused.NOT_RELEASED
 
 
 def words_of_news(step: Step, data: EventData) -> bool:

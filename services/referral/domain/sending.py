@@ -27,7 +27,7 @@ from services.referral.domain.handover import (
 )
 from services.referral.domain.lanes import Lanes
 from services.referral.domain.life import Side
-from services.referral.domain.moves import move_of, papers_of
+from services.referral.domain.moves import contents, move_of, papers_of, rests_on
 from services.referral.domain.policy import Grounds, Recipient, Release, Stage, release
 from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
@@ -168,7 +168,7 @@ def answer(referral: Referral, act: Act, asked: AnswerAsked, file: CaseFile, to:
         return gate
     packet = file.packet(wanted) if wanted else None
     said = AnsweredData(answer=asked.answer, packet=packet, identity_reason=reason)
-    return say(referral, act, ReferralAnswered, said, **_released(wanted, gate), **_although(others))
+    return say(referral, act, ReferralAnswered, said, gate, **_released(wanted, gate), **_although(others))
 
 
 def disclose(referral: Referral, act: Act, asked: DiscloseAsked, file: CaseFile, to: Recipient) -> Ruling[Referral]:
@@ -194,8 +194,8 @@ def disclose(referral: Referral, act: Act, asked: DiscloseAsked, file: CaseFile,
     if ended(terms, act.at):
         return Ruling.refused(Refused.TERMS_ENDED, status=referral.status.value)
     data = DisclosedData(packet=file.packet(asked.categories), terms=terms)
-    awaiting = _awaiting(referral, act.at, to)
-    said = say(awaiting, act, ReferralDisclosed, data, **_released(asked.categories, gate), **_although(others))
+    released = _released(asked.categories, gate) | _although(others)
+    said = say(_awaiting(referral, act.at, to), act, ReferralDisclosed, data, gate, **released)
     return replace(said, also=withdraw_candidates(others, act))
 
 
@@ -204,19 +204,19 @@ def reschedule(referral: Referral, act: Act, asked: RescheduleAsked, file: CaseF
 
     When they come is always told, so that a clock watches over it; where, who and what to bring are words.
     """
-    meeting, expected = asked.meeting, asked.expected
+    expected = asked.expected
     refusal = refusal_of(referral, Step.RESCHEDULED, act.at)
     if refusal is None and expected is not None and not likely(expected, act.at):
         refusal = Refused.EXPECTED
     if refusal is not None:
         return Ruling.refused(refusal, status=referral.status.value)
-    awaiting, data = _awaiting(referral, act.at, to), RescheduledData(meeting=meeting, expected=expected)
-    if not any((meeting.where, meeting.who, meeting.bring)):
+    awaiting, data = _awaiting(referral, act.at, to), RescheduledData(meeting=asked.meeting, expected=expected)
+    if not rests_on(contents(data).items()):
         return say(awaiting, act, ReferralRescheduled, data)
     gate = _under_its_terms(referral, _WORDS, _grounds(file, to, asked.purpose), Stage.ACCEPTED, act.at)
     if isinstance(gate, Ruling):
         return gate
-    return say(awaiting, act, ReferralRescheduled, data, **_released(frozenset(), gate))
+    return say(awaiting, act, ReferralRescheduled, data, gate, **_released(frozenset(), gate))
 
 
 def withdraw(referral: Referral, act: Act, reason: WithdrawReason) -> Ruling[Referral]:
