@@ -344,12 +344,12 @@ async def _outbox_is_empty(bench: Bench) -> bool:
 
 
 async def _consumers(bench: Bench) -> list[dict[str, Any]]:
-    """Ask the broker who consumes on the node; it counts with some delay."""
+    """Ask the broker who consumes on the node, and on which channel; it counts either with some delay."""
     url = httpx.URL(bench.pair.server.admin_url)
     async with httpx.AsyncClient(trust_env=False, auth=(url.username, url.password)) as client:
         answer = await client.get(f"http://{url.host}:{url.port}/api/consumers/{node_host(bench.pair.ccem)}")
     found: list[dict[str, Any]] = answer.json()
-    return found if len(found) == 2 else []
+    return found if len(found) == 2 and all(each["channel_details"] for each in found) else []
 
 
 async def _waiting(bench: Bench, queue: str, expected: int) -> bool:
