@@ -25,7 +25,9 @@ from services.referral.domain.expiring import expire
 from services.referral.domain.hearing import hear_receipt
 from services.referral.domain.lanes import Lanes
 from services.referral.domain.life import SAID_BY, TABLE, Side
+from services.referral.domain.moves import move_of
 from services.referral.domain.receiving import accept, miss
+from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import Ruling
 from services.referral.domain.saying import say
@@ -33,11 +35,12 @@ from services.referral.domain.sending import DiscloseAsked, RescheduleAsked, dis
 from services.referral.domain.standing import Course
 from shared.contracts.codes import Category, MissReason, Status, Step, Urgency
 from shared.contracts.event_data import AcceptedData, Meeting, MeetingPart, MissedData
-from shared.contracts.exchange import LANE_LIMIT, ReferralAccepted
+from shared.contracts.exchange import EVENTS, LANE_LIMIT
 from shared.contracts.facts import Audience, Fact, FactCode
 from tests.support.referral_pairs import Pair, at_status
 from tests.support.referrals import (
     BRUSSELS,
+    BY_STEP,
     MEETING,
     NOON,
     ZOE,
@@ -47,6 +50,7 @@ from tests.support.referrals import (
     grant,
     offered,
     recipient,
+    released,
     state,
     told,
 )
@@ -322,8 +326,9 @@ def accepted(expected: datetime | None = None, urgency: Urgency = Urgency.URGENT
     """Return a pair whose receiver has accepted, and named this hour, whatever the rules say of it."""
     pair = Pair.of(offered(urgency=urgency))
     data = AcceptedData(meeting=MEETING, expected=expected)
-    pair.receiver = state(said := say(pair.receiver, act(ZOE), ReferralAccepted, data))
-    pair.deliver(Side.SENDER, told(said))
+    said = event(pair.receiver, data, n=1, seen=1)
+    pair.receiver = replace(pair.receiver, course=pair.receiver.course.then(Side.RECEIVER, move_of(said)))
+    pair.deliver(Side.SENDER, said)
     pair.receipt(Side.RECEIVER)
     return pair
 
@@ -398,6 +403,22 @@ def test_staff_name_a_likely_hour_or_none(expected: datetime, refused: bool) -> 
             assert ruling.refusal.code == Refused.EXPECTED
         else:
             assert state(ruling).standing.expected == expected
+
+
+NAME_AN_HOUR = sorted(step for step, data in BY_STEP.items() if "expected" in type(data).model_fields)
+
+
+@pytest.mark.parametrize("step", NAME_AN_HOUR)
+def test_whatever_names_an_hour_is_heard_by_the_clock(step: Step) -> None:
+    status = next(status for status, each in TABLE if each is step and status is not None)
+    here = at_status(status).copy(SAID_BY[step])
+    late, likely = (BY_STEP[step].model_copy(update={"expected": NOON + days * DAY}) for days in (91, 89))
+    refused = Ruling[Referral].refused(Refused.EXPECTED, status=here.status.value)
+    assert say(here, act(), EVENTS[step], late, released(*Category)) == refused
+    said = state(say(here, act(), EVENTS[step], likely, released(*Category)))
+    assert said.lane(here.side)[-1].expected == said.standing.expected == NOON + 89 * DAY
+    unsaid = likely.model_copy(update={"expected": None})
+    assert state(say(here, act(), EVENTS[step], unsaid, released(*Category))).standing.expected is None
 
 
 def test_an_hour_that_nobody_can_mean_leaves_its_line_and_stops_nothing() -> None:

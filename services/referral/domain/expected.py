@@ -8,10 +8,26 @@ would leave the referral deaf to all that follows. Both stores measure from when
 from datetime import datetime, timedelta
 from typing import Final
 
+from shared.contracts.event_data import EventData
+from shared.contracts.exchange import EVENTS
+
 BEFORE: Final = timedelta(hours=1)
 """The person may be at the door while somebody still writes that they are expected."""
 AFTER: Final = timedelta(days=90)
 """Longer than anybody keeps a place for somebody who has not come."""
+
+NAMES_AN_HOUR = frozenset(
+    step
+    for step, event in EVENTS.items()
+    if "expected" in getattr(event.model_fields["data"].annotation, "model_fields", ())
+)
+"""The steps with a field ``expected``. Each does away with the hour that was named before."""
+
+
+def hour_of(data: EventData) -> datetime | None:
+    """Return when the person should have come by, as ``data`` of whatever step says; ``None`` where it does not."""
+    hour: datetime | None = getattr(data, "expected", None)
+    return hour
 
 
 def likely(expected: datetime, said_at: datetime) -> bool:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, assert_never
 
+from services.referral.domain.expected import hour_of
 from services.referral.domain.lanes import Move
 from services.referral.domain.life import SAID_BY
 from services.referral.domain.ruling import Note, Paper, PaperName
@@ -49,9 +50,7 @@ KEPT_WHOLE: Mapping[type[EventData], PaperName] = MappingProxyType(
 
 def move_of(event: ReferralEvent) -> Move:
     """Return what the lane keeps of ``event``."""
-    data = event.data
-    expected = data.expected if isinstance(data, AcceptedData | RescheduledData) else None
-    return Move(event.step, event.id, event.at, event.seen, codes_of(data), expected)
+    return Move(event.step, event.id, event.at, event.seen, codes_of(event.data), hour_of(event.data))
 
 
 def codes_of(data: EventData) -> tuple[str, ...]:

@@ -10,11 +10,9 @@ with every step, with a decline or a miss most of all. How they are afterwards g
 from dataclasses import replace
 from datetime import datetime
 
-from services.referral.domain.expected import likely
 from services.referral.domain.referral import Referral
-from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import Act, Ruling
-from services.referral.domain.saying import refusal_of, say
+from services.referral.domain.saying import say
 from services.referral.domain.telling import step_facts
 from shared.contracts.codes import Step
 from shared.contracts.event_data import (
@@ -55,8 +53,6 @@ def ask(referral: Referral, act: Act, question: AskedData) -> Ruling[Referral]:
 
 def accept(referral: Referral, act: Act, meeting: Meeting, expected: datetime | None = None) -> Ruling[Referral]:
     """Take the person in, and say when, where and by whom they are met; a clock watches over ``expected``."""
-    if expected is not None and not likely(expected, act.at):
-        return _refused(referral, Step.ACCEPTED, act.at, Refused.EXPECTED)
     return say(referral, act, ReferralAccepted, AcceptedData(meeting=meeting, expected=expected))
 
 
@@ -91,8 +87,3 @@ def progress(referral: Referral, act: Act, how: ProgressedData) -> Ruling[Referr
 def close(referral: Referral, act: Act, how: ClosedData) -> Ruling[Referral]:
     """Close the referral with its outcome, which is always told; in words, only where the person allows news."""
     return say(referral, act, ReferralClosed, how)
-
-
-def _refused(referral: Referral, step: Step, at: datetime, code: Refused) -> Ruling[Referral]:
-    """Refuse for the reason that :func:`refusal_of` has, and where it has none for ``code``: what is said with it."""
-    return Ruling.refused(refusal_of(referral, step, at) or code, status=referral.status.value)

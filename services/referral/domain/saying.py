@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+from services.referral.domain.expected import hour_of, likely
 from services.referral.domain.life import FEEDBACK, IN_TERMS, REPEATABLE, SAID_BY, STEPS, Side, after
 from services.referral.domain.moves import codes_of, contents, has_words, move_of, papers_of, rests_on
 from services.referral.domain.policy import NOTHING_GOES, Release
@@ -59,7 +60,7 @@ def say(
 
     What a sender discloses is in ``gate``, the gate's answer: a command that has not asked it discloses nothing.
     """
-    refusal = refusal_of(referral, model.step, act.at) or _withheld(referral, model.step, data, gate, act.at)
+    refusal = refusal_of(referral, model.step, act.at) or _unsayable(referral, model.step, data, gate, act.at)
     if refusal is not None:
         return Ruling.refused(refusal, status=referral.status.value)
     event = model(
@@ -84,8 +85,10 @@ def say(
     )
 
 
-def _withheld(referral: Referral, step: Step, data: EventData, gate: Release, at: datetime) -> Refused | None:
-    """Return why what ``data`` discloses stays, or ``None``. A receiver's words rest on no grant but the referral's."""
+def _unsayable(referral: Referral, step: Step, data: EventData, gate: Release, at: datetime) -> Refused | None:
+    """Return why ``data`` is not said with ``step``, or ``None``. A receiver's words rest on no grant of their own."""
+    if (hour := hour_of(data)) is not None and not likely(hour, at):
+        return Refused.EXPECTED
     if words_of_news(step, data) and not news_allowed(referral, at):
         return Refused.NO_FEEDBACK
     disclosed = rests_on(contents(data).items()) if referral.side is Side.SENDER else frozenset()

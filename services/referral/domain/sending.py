@@ -15,7 +15,6 @@ from pydantic_core import PydanticCustomError
 
 from services.referral.domain.casefile import CaseFile
 from services.referral.domain.clocks import arrival_by, deadlines
-from services.referral.domain.expected import likely
 from services.referral.domain.handover import (
     not_handed_over,
     not_identified,
@@ -204,13 +203,11 @@ def reschedule(referral: Referral, act: Act, asked: RescheduleAsked, file: CaseF
 
     When they come is always told, so that a clock watches over it; where, who and what to bring are words.
     """
-    expected = asked.expected
     refusal = refusal_of(referral, Step.RESCHEDULED, act.at)
-    if refusal is None and expected is not None and not likely(expected, act.at):
-        refusal = Refused.EXPECTED
     if refusal is not None:
         return Ruling.refused(refusal, status=referral.status.value)
-    awaiting, data = _awaiting(referral, act.at, to), RescheduledData(meeting=asked.meeting, expected=expected)
+    awaiting = _awaiting(referral, act.at, to)
+    data = RescheduledData(meeting=asked.meeting, expected=asked.expected)
     if not rests_on(contents(data).items()):
         return say(awaiting, act, ReferralRescheduled, data)
     gate = _under_its_terms(referral, _WORDS, _grounds(file, to, asked.purpose), Stage.ACCEPTED, act.at)

@@ -3,7 +3,7 @@
 from dataclasses import field
 from datetime import datetime, timedelta
 
-from services.referral.domain.expected import likely
+from services.referral.domain.expected import NAMES_AN_HOUR, likely
 from services.referral.domain.lanes import Lanes, Move, in_order
 from services.referral.domain.life import OPEN, Side, after
 from shared.contracts.codes import Status, Step
@@ -87,13 +87,13 @@ def _note(times: dict[str, datetime], side: Side, move: Move, now: datetime) -> 
     if side is Side.RECEIVER:
         times.setdefault("read_at", move.at)
     asked_at = times.pop("asked_at", None)
+    if move.step in NAMES_AN_HOUR:
+        times.pop("expected", None)
+        if move.expected is not None and likely(move.expected, move.at):
+            times["expected"] = move.expected
     match move.step:
         case Step.OFFERED:
             times["offered_at"] = move.at
-        case Step.ACCEPTED | Step.RESCHEDULED:
-            times.pop("expected", None)
-            if move.expected is not None and likely(move.expected, move.at):
-                times["expected"] = move.expected
         case Step.ASKED:
             times["asked_at"] = now
         case Step.ARRIVED:
