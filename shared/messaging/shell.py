@@ -11,22 +11,20 @@ Nothing may be acknowledged before its commit, nothing published before it, and 
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import replace
 from datetime import datetime
 from os import urandom
 from time import perf_counter
 from typing import Generic, TypeVar
 from uuid import UUID
 
-from opentelemetry.trace import Span
-
 from shared.audit import log as audit
 from shared.clock import Clock
 from shared.contracts.coded import Coded
 from shared.contracts.entries import Entry
 from shared.messaging import held, inbox, outbox, room
+from shared.messaging.batch import Batch, Item, Work
 from shared.messaging.decision import Decision, Early, Refusal
 from shared.messaging.delivery import Delivery, Heard, Later, Read, Unreadable, Unsigned
 from shared.messaging.desk import Desk, Said
@@ -41,7 +39,6 @@ from shared.telemetry import metrics, traces
 from shared.telemetry.logs import get_logger
 from shared.telemetry.metrics import Outcome
 from shared.uuids import in_order
-from shared.values import dataclass
 
 What = TypeVar("What")
 State = TypeVar("State")
@@ -55,55 +52,6 @@ EARLY = "early"
 BUSY = "database-busy"
 
 log = get_logger(__name__)
-
-
-@dataclass(slots=True)
-class Item(Generic[What]):
-    """One message of a batch, on its way through: the slot it came in, and what it says."""
-
-    slot: int
-    heard: Heard[What]
-    delivery: Delivery | None
-    """As it came; ``None`` for a command, which is answered and never held."""
-    span: Span = traces.NO_SPAN
-
-    @property
-    def admitted(self) -> bool:
-        """Whether the inbox has taken it in already, before it was held."""
-        return self.delivery is not None and self.delivery.waited is not None and self.delivery.waited.admitted
-
-
-@dataclass(frozen=True, slots=True)
-class Batch(Generic[What]):
-    """What one transaction deals with: messages to decide, and messages only to be held."""
-
-    items: Sequence[Item[What]]
-    holds: Sequence[Hold]
-    announced: bool = True
-    """Whether somebody is told of what is parked."""
-
-    def halves(self) -> "tuple[Batch[What], Batch[What]]":
-        """Return both halves, in order."""
-        middle = (len(self.items) + len(self.holds) + 1) // 2
-        beyond = max(middle - len(self.items), 0)
-        return (
-            replace(self, items=self.items[:middle], holds=self.holds[:beyond]),
-            replace(self, items=self.items[middle:], holds=self.holds[beyond:]),
-        )
-
-
-@dataclass(slots=True)
-class Work(Generic[State]):
-    """What a batch has decided, until it is written."""
-
-    states: dict[UUID, State]
-    changed: dict[UUID, State] = field(default_factory=dict)
-    outcomes: dict[int, Decision[State]] = field(default_factory=dict)
-    said: list[Said] = field(default_factory=list)
-    leaves: list[audit.Leaf] = field(default_factory=list)
-    holds: list[Hold] = field(default_factory=list)
-    became: Counter[Outcome] = field(default_factory=Counter)
-    """What became of the messages that are not held."""
 
 
 class Shell(Generic[What, State]):

@@ -7,9 +7,9 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from shared.messaging.batch import Batch
 from shared.messaging.decision import Decision
 from shared.messaging.delivery import Delivery
-from shared.messaging.shell import Batch
 from shared.storage.pool import Connection
 from tests.integration.messaging.conftest import Bench
 from tests.support.parcels import Add, Parcel, message

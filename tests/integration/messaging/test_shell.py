@@ -15,12 +15,13 @@ import asyncpg
 import pytest
 
 from shared.messaging import held
+from shared.messaging.batch import Batch, Work
 from shared.messaging.consumer import Arrived
 from shared.messaging.decision import Decision, Early
 from shared.messaging.delivery import Delivery, Heard, Later, Read, Unreadable
 from shared.messaging.desk import Said
 from shared.messaging.outbox import Letter
-from shared.messaging.shell import Batch, UnsayableError, Work
+from shared.messaging.shell import UnsayableError
 from shared.sealing.codes import KeyringCode, KeyringError
 from shared.storage.pool import Connection
 from shared.telemetry import logs, metrics

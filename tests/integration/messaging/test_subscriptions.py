@@ -11,10 +11,10 @@ import pytest
 from deploy.broker.management import Management
 from deploy.broker.topology import BrokerRole, node_host, user_name
 from shared.messaging import outbox
+from shared.messaging.batch import Batch
 from shared.messaging.decision import Decision
 from shared.messaging.delivery import Read
 from shared.messaging.outbox import Letter
-from shared.messaging.shell import Batch
 from shared.telemetry import logs, metrics
 from tests.integration.messaging.conftest import OURS, QUEUE, Bench
 from tests.support.parcels import Add, Parcel, message

@@ -22,13 +22,13 @@ from pamqp.frame import marshal
 
 from deploy.broker.topology import BrokerRole, node_host
 from shared.messaging import outbox, places
+from shared.messaging.batch import Batch
 from shared.messaging.consumer import LARGEST_BATCH
 from shared.messaging.decision import Decision
 from shared.messaging.delivery import LARGEST_KEPT
 from shared.messaging.outbox import Letter
 from shared.messaging.publisher import RabbitPublisher
 from shared.messaging.rabbit import BrokerError, check_topology, connect, make_broker
-from shared.messaging.shell import Batch
 from shared.telemetry.metrics import Sent
 from tests.integration.messaging.conftest import OURS, QUEUE, Bench
 from tests.support.parcels import Add, Parcel, message
