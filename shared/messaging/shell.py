@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import datetime
 from os import urandom
 from time import perf_counter
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from shared.audit import log as audit
@@ -135,6 +135,7 @@ class Shell(Generic[What, State]):
                     await asyncio.sleep(pause(attempt, first=0.02))
             return (await self._transact(Batch([item], [])))[0]
         except _CommandRefusedError as refused:
+            await self._write_down(refused.leaves, refused.states)
             return Decision(refusal=refused.refusal)
         except Later as reason:
             return Decision.refused(reason.code)
@@ -206,6 +207,14 @@ class Shell(Generic[What, State]):
         self._count(work)
         self._post.send(letters)
         return work.outcomes
+
+    async def _write_down(self, leaves: Sequence[audit.Leaf], states: Mapping[UUID, State]) -> None:
+        """Write down a command that was refused: by itself, so that nothing else of it is kept."""
+        if not leaves:
+            return
+        async with self._pool.acquire() as connection, connection.transaction():
+            await audit.append(connection, leaves, self.desk.cipher(states))
+        metrics.AUDIT_ENTRIES.add(len(leaves), service=self._service)
 
     async def _locate(self, connection: Connection, items: Sequence[Item[What]]) -> None:
         located = await self.desk.locate(connection, [item.heard for item in items])
@@ -365,21 +374,24 @@ class UnsayableError(Coded[str]):
 class _CommandRefusedError(Exception):
     """A command changes nothing: its transaction is undone, and its id stays free for when it can be granted."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: Refusal, work: Work[Any]) -> None:
         super().__init__(refusal.code)
         self.refusal = refusal
+        self.leaves = work.leaves
+        """What the audit log says of it all the same."""
+        self.states: Mapping[UUID, Any] = work.states
 
 
 def _undo_refused_command(items: Sequence[Item[What]], work: Work[State]) -> None:
-    """Undo a command that is refused and leaves nothing in the audit trail.
+    """Undo a command that is refused.
 
     Raises:
         _CommandRefusedError: through the transaction.
     """
     for item in items:
         refusal = work.outcomes[item.slot].refusal
-        if item.delivery is None and refusal is not None and not work.leaves:
-            raise _CommandRefusedError(refusal)
+        if item.delivery is None and refusal is not None:
+            raise _CommandRefusedError(refusal, work)
 
 
 def _passes(error: Exception, attempt: int) -> bool:

@@ -61,21 +61,6 @@ async def parked(bench: Bench, count: int = 1) -> list[held.Parked]:
     return await until(look, seconds=10, what=f"{count} parked")
 
 
-async def test_a_command_that_is_refused_may_be_asked_again(bench: Bench) -> None:
-    heard = bench.desk.read(Delivery(message(uuid4(), 5, trouble="forbidden")[1], {}, "http"))
-    await bench.runtime.start()
-    for _ in range(2):
-        refusal = (await bench.shell.act(heard)).refusal
-        assert refusal is not None
-        assert refusal.code == "parcel-forbidden"
-    assert await bench.count("inbox") == await bench.count("held") == 0
-    bench.desk.troubles.clear()
-    granted = bench.desk.read(Delivery(message(heard.key, 5, id_=heard.id)[1], {}, "http"))
-    assert (await bench.shell.act(granted)).state is not None
-    assert (await bench.shell.act(granted)).state is None
-    assert await bench.total(heard.key) == 5
-
-
 async def test_every_message_has_its_effect_once_however_often_it_comes(bench: Bench) -> None:
     parcels = [uuid4() for _ in range(7)]
     messages = [message(parcels[n % 7], 1) for n in range(400)]
