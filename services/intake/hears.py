@@ -117,7 +117,7 @@ class Door(Desk[Arrival, Given]):
         except EnvelopeError as refused:
             raise Unreadable(refused.code) from None
         arrival = _arrival(delivery, envelope, signed_with, book)
-        if postdated(arrival, self._clock.now()):
+        if postdated(arrival, self._us, self._clock.now()):
             raise Later(EnvelopeCode.POSTDATED)
         ids = {"message_id": arrival.id}
         return Heard(arrival.inbox, arrival.digest, arrival.inbox, arrival, attributes=ids)

@@ -91,7 +91,15 @@ def test_a_clock_may_be_a_little_ahead_and_one_that_is_far_ahead_is_waited_for()
     little, far = (
         replace(ARRIVAL, sealed_at=NOW + CLOCK_SKEW + ahead) for ahead in (timedelta(), timedelta(seconds=1))
     )
-    assert [postdated(each, NOW) for each in (little, far)] == [False, True]
+    assert [postdated(each, US, NOW) for each in (little, far)] == [False, True]
+
+
+def test_what_is_refused_in_any_case_does_not_wait_for_its_time() -> None:
+    ahead = replace(ARRIVAL, sealed_at=NOW + DAY)
+    assert postdated(ahead, US, NOW)
+    for wrong in (replace(ahead, key_holds=Period(NOW - DAY, NOW)), replace(ahead, heard_until=None)):
+        assert not postdated(wrong, US, NOW)
+        assert admitted(wrong).refusal is not None
 
 
 def test_what_is_refused_has_arrived_all_the_same() -> None:

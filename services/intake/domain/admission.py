@@ -129,9 +129,9 @@ class Admission(Decision[Given]):
     numbered: Numbered | None = None
 
 
-def postdated(arrival: Arrival, at: datetime) -> bool:
+def postdated(arrival: Arrival, us: OrganisationId, at: datetime) -> bool:
     """Tell whether the sender's clock is so far ahead that the message has to wait; nothing else is wrong with it."""
-    return arrival.sealed_at > at + CLOCK_SKEW
+    return arrival.sealed_at > at + CLOCK_SKEW and _fault(arrival, us, at) is None
 
 
 def admit(arrival: Arrival, us: OrganisationId, at: datetime) -> Admission:
