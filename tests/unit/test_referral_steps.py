@@ -136,14 +136,19 @@ OF_WHAT_TRAVELS: Places = {
     f"its place in Step, {THEIRS}/lanes.py": theirs(example.Step),
     f"its transitions in TABLE, {THEIRS}/lanes.py": theirs(step for _, step in example.TABLE),
 }
+ONCE_HEARD: Final = "once heard for a release (till then in ONLY_HEARD)"
 OF_WHAT_STAFF_SAY: Places = {
-    f"its command, which returns what `say` returns, {DOMAIN}/receiving.py or {DOMAIN}/sending.py": commands().values(),
-    f"its route, {ROUTES}": routes().values(),
-    "its route's name in SAID_BY_STAFF, tests/contract/test_referral_descriptions.py": {
+    f"{ONCE_HEARD}: its command, which returns what `say` returns, {DOMAIN}/receiving.py or {DOMAIN}/sending.py": (
+        commands().values()
+    ),
+    f"{ONCE_HEARD}: its route, {ROUTES}": routes().values(),
+    f"{ONCE_HEARD}: its route's name in SAID_BY_STAFF, tests/contract/test_referral_descriptions.py": {
         step for name, step in routes().items() if name in SAID_BY_STAFF
     },
-    "its command in COMMANDS, tests/e2e/test_two_nodes.py": {step for name, step in routes().items() if name in PLAYED},
-    "its command in COMMANDS, tests/unit/test_referral_possible.py": COMMANDS.keys(),
+    f"{ONCE_HEARD}: its command in COMMANDS, tests/e2e/test_two_nodes.py": {
+        step for name, step in routes().items() if name in PLAYED
+    },
+    f"{ONCE_HEARD}: its command in COMMANDS, tests/unit/test_referral_possible.py": COMMANDS.keys(),
 }
 OF_WHAT_A_RECEIVER_SAYS: Places = {
     f"if a receiver says it: what its data may hold in DATA, {THEIRS}/event_data.py": theirs(example_data.DATA),
