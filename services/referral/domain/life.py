@@ -48,7 +48,10 @@ class Traits(NamedTuple):
 
     said_by: Side
     happened: bool
-    """It has happened in the world, and is not undone by what somebody else wanted at the time."""
+    """It has happened in the world, and is not undone by what somebody else wanted at the time.
+
+    So is what a receiver says once the person may come: else an arrival behind it in the lane loses to a withdrawal.
+    """
     patient: bool
     """It has happened or ends access: kept, and said later, where the partner cannot be told now."""
     words: Words
