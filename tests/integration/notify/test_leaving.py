@@ -53,7 +53,7 @@ async def test_what_a_leaver_has_not_read_at_the_bell_is_told_to_the_coordinator
     asked, informed = a_fact(assignee="ana"), a_fact(FactCode.REFERRAL_OPENED, assignee="ana")
     known, read = a_fact(audience=Audience.CASEWORKERS), a_fact(assignee="ana")
     await node.tell(read)
-    await node.told(1, "ana")
+    await node.mails("sent", 1)
     assert (await node.ask(running, "POST", "/notifications/1/read", "ana")).status_code == 204
     await node.tell(asked, informed, known)
     await node.told(4, "ana")
