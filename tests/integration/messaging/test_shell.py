@@ -379,7 +379,7 @@ async def test_nothing_of_a_message_is_in_any_log(bench: Bench, lines: StringIO)
     canary = b'{"trouble": "unreadable", "name": "Canary Name"}'
     await bench.send([(uuid4(), canary), message(uuid4(), 1, trouble="bug"), (uuid4(), b"Canary Name, no JSON")])
     await bench.runtime.start()
-    await parked(bench, 3)
+    await until(lambda: lines.getvalue().count("message.parked") == 3, seconds=10, what="three said to be parked")
     assert "parcel-unreadable" in lines.getvalue()
     assert "Canary" not in lines.getvalue()
 
