@@ -57,7 +57,7 @@ async def run(site: Site, watch: Stopwatch) -> Took:
     pool = await open_pool(site.dsn, schema=SCHEMA, application=service)
     post = PostOffice(pool, {"node": told}, clock, service)
     keyring = read_keyring(site.folder, Holder.REFERRAL, site.passphrase)
-    desk = make_desk(site.us, keyring, Directory(site.folder), Hours(UTC))
+    desk, *_ = make_desk(site.us, keyring, Directory(site.folder), Hours(UTC))
     shell = Shell(desk, pool=pool, post=post, clock=clock, service=service)
     consumer = Consumer(broker, places.node_queue(service), shell, description="Sealed envelopes")
     await connect(broker, "node")

@@ -12,6 +12,8 @@ from fastapi import FastAPI
 from services.referral.awaited_agreements import AwaitedAgreements
 from services.referral.domain.clocks import Hours
 from services.referral.hears import ReferralDesk
+from services.referral.loading import Loading
+from services.referral.opening import Opener
 from services.referral.outgoing import OutgoingMail
 from services.referral.recipients import Recipients
 from services.referral.routes import cases, referrals, reports
@@ -67,12 +69,12 @@ async def build(settings: ReferralSettings) -> AsyncIterator[Parts]:
     """
     us, database, passphrase = settings.organisation, settings.referral_database, settings.referral_passphrase
     async with opened(SERVICE, settings, database=database, passphrase=passphrase, migrations=MIGRATIONS) as base:
-        directory, vault = base.directory, Vault(base.keyring.storage_keys())
+        directory = base.directory
         node = make_broker(settings.referral_node_broker.get_secret_value(), description="What referral hears")
         exchange = make_broker(settings.referral_exchange_broker.get_secret_value(), description="What referral says")
         hours = Hours(ZoneInfo(settings.referral_time_zone))
-        desk, sealer = make_desk(us, base.keyring, directory, hours), make_sealer(us, base.keyring, directory)
-        kept, recipients = Referrals(us, vault), Recipients(us, directory, hours)
+        desk, kept, sealer = make_desk(us, base.keyring, directory, hours)
+        recipients = Recipients(us, directory, hours)
         mail = OutgoingMail(kept, recipients, sealer)
         post = base.post({Broker.NODE: node, Broker.EXCHANGE: exchange}, mail.review)
         shell = base.shell(desk, post)
@@ -100,18 +102,19 @@ async def build(settings: ReferralSettings) -> AsyncIterator[Parts]:
         yield Parts(base.staff, runtime, {"office": office})
 
 
-def make_desk(us: OrganisationId, keyring: Keyring, directory: Directory, hours: Hours) -> ReferralDesk:
-    """Return the desk of the organisation ``us``."""
-    return ReferralDesk(
+def make_desk(
+    us: OrganisationId, keyring: Keyring, directory: Directory, hours: Hours
+) -> tuple[ReferralDesk, Referrals, Sealer]:
+    """Return the desk of the organisation ``us``, the referrals that it has, and what seals in its name."""
+    vault, sealer = Vault(keyring.storage_keys()), Sealer(us, keyring, directory, KeyPurpose.SIGNING)
+    kept = Referrals(us, vault)
+    desk = ReferralDesk(
         us,
         directory=directory,
-        keyring=keyring,
-        sealer=make_sealer(us, keyring, directory),
-        vault=Vault(keyring.storage_keys()),
+        opener=Opener(us, directory, keyring),
+        loading=Loading(kept, vault),
+        sealer=sealer,
+        vault=vault,
         hours=hours,
     )
-
-
-def make_sealer(us: OrganisationId, keyring: Keyring, directory: Directory) -> Sealer:
-    """Return what seals in the name of the organisation ``us``, and says whether it can."""
-    return Sealer(us, keyring, directory, KeyPurpose.SIGNING)
+    return desk, kept, sealer

@@ -27,7 +27,6 @@ from services.referral.known import NO_FILES, About, Erased, Files, Kept, Known
 from services.referral.loading import Loading, What
 from services.referral.opening import Opener, Receipted, Reported, Spoken
 from services.referral.store import folders, proofs
-from services.referral.store.referrals import Referrals
 from shared.audit.cases import CaseEntries
 from shared.audit.log import EntryCipher
 from shared.contracts.codes import ReferralKind, Step
@@ -45,7 +44,6 @@ from shared.messaging.outbox import Letter
 from shared.messaging.room import MOST_KEPT, Room
 from shared.messaging.sealer import Outgoing, Sealer
 from shared.sealing.directory import Directory
-from shared.sealing.keyring import Keyring
 from shared.storage.pool import Connection
 from shared.storage.vault import Vault
 from shared.telemetry import metrics
@@ -68,16 +66,17 @@ class ReferralDesk(Desk[What, Files]):
         us: OrganisationId,
         *,
         directory: Directory,
-        keyring: Keyring,
+        opener: Opener,
+        loading: Loading,
         sealer: Sealer,
         vault: Vault,
         hours: Hours,
     ) -> None:
-        """Take whose desk it is, who may be known at it, the keys that open and seal, and the working hours."""
+        """Take whose desk it is, who may be known at it, what opens, looks up and seals, and the working hours."""
         self._us = us
         self._directory = directory
-        self._opener = Opener(us, directory, keyring)
-        self._loading = Loading(Referrals(us, vault), vault)
+        self._opener = opener
+        self._loading = loading
         self._sealer = sealer
         self._vault = vault
         self._hours = hours
