@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import field
+from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -74,6 +75,15 @@ class Erased(Generic[Thing_co]):
     def own(self) -> Mapping[int, Papers]:
         """The papers of our own events: none."""
         return NO_PAPERS
+
+
+@dataclass(frozen=True, slots=True)
+class Newer:
+    """A referral that this version of Relais cannot read, because a newer one has written it: what finds it is left."""
+
+    id: ReferralId
+    case: CaseId
+    offered_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

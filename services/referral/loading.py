@@ -53,6 +53,7 @@ class Loading:
 
         Raises:
             Later: ``keyring-key-missing``: the keyring has not the storage key of one of them. It may come back.
+                ``newer-version-needed``: this version cannot read one of them, which a newer one has written.
         """
         kinds = {what.about for what in whats}
         command, arrivals = next((what for what in whats if isinstance(what, Command)), None), _arrivals(whats)

@@ -9,6 +9,7 @@ from typing import Final
 
 from services.referral.commands import LOOK_AT_CLOCKS, Command, saying_again
 from services.referral.domain.clocks import Awaited
+from services.referral.domain.refusals import Refused
 from services.referral.known import Files
 from services.referral.loading import What
 from services.referral.recipients import Recipients
@@ -105,7 +106,7 @@ class Watch:
             # one that cannot be moved must not hold up the others
             log.warning("referral.stuck", referral_id=referral, error=type(error).__name__)
             decision = Decision()
-        if decision.refusal is not None:
+        if decision.refusal is not None and decision.refusal.code != Refused.NEWER:  # which the store has said, once
             log.warning("referral.stuck", referral_id=referral, reason=decision.refusal.code)
         if not decision.entries:
             self._stuck[command][referral] = now + LEFT_FOR

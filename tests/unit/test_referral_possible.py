@@ -152,6 +152,15 @@ def test_a_lane_that_is_full_leaves_what_must_always_be_possible() -> None:
         assert set(possible(full, (), NOON)) == accepted(full, [], NOON) == left
 
 
+def test_where_another_leg_cannot_be_read_nothing_is_disclosed_and_what_protects_goes_on() -> None:
+    for status in Status:
+        for side in Side:
+            here = at_status(status).copy(side)
+            before = possible(here, (), NOON)
+            disclosing = {Step.ANSWERED, Step.DISCLOSED, Step.RESCHEDULED}
+            assert possible(here, None, NOON) == tuple(step for step in before if step not in disclosing)
+
+
 def test_a_person_who_is_on_the_way_elsewhere_is_handed_to_nobody_else() -> None:
     here = at_status(Status.ACCEPTED).copy(Side.SENDER)
     there = at_status(Status.DISCLOSED).copy(Side.SENDER)

@@ -93,6 +93,11 @@ ENDS_ACCESS = frozenset(step for step, traits in STEPS.items() if traits.said_by
 
 HAPPENED = frozenset(step for step, traits in STEPS.items() if traits.happened)
 
+FROM_THE_CASE = frozenset(
+    step for step, traits in STEPS.items() if traits.said_by is Side.SENDER and traits.words is not Words.NONE
+)
+"""With it the sender discloses something: its command looks at the whole case, its other referrals too."""
+
 IN_TERMS = frozenset(step for step, traits in STEPS.items() if traits.words is Words.TERMS)
 """What waits for a new grant when the person's has run out: to read, to ask and to be answered, to accept."""
 

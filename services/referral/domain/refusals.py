@@ -10,6 +10,8 @@ class Refused(StrEnum):
     """There is nothing of that name here."""
     ERASED = "erased"
     """The key of its case, or of the report, was destroyed: nobody can read it or go on with it any more."""
+    NEWER = "newer-version-needed"
+    """A newer version of Relais has written the referral, or another of its case: bring that version back."""
     NOT_IN_TABLE = "transition-not-in-table"
     """The referral does not stand where this can happen: look at it again."""
     NOT_THIS_SIDE = "not-said-by-this-side"

@@ -23,10 +23,11 @@ from services.referral.routes.office import (
     Reader,
     TheOffice,
     ThePage,
+    TheWords,
     made,
     readable,
 )
-from services.referral.routes.shown import CaseShown, GrantShown, PaperShown, ReferralShown, Shown
+from services.referral.routes.shown import CaseShown, GrantShown, NewerShown, PaperShown, ReferralShown, Shown
 from services.referral.store import cases, papers
 from shared.contracts.codes import Category
 from shared.contracts.ids import CaseId, GrantId, ReferralId
@@ -73,12 +74,12 @@ async def read(office: TheOffice, reader: Reader, case: CaseId) -> list[PaperSho
 
 
 @router.get("/{case}/referrals")
-async def list_referrals(office: TheOffice, case: CaseId) -> list[ReferralShown]:
+async def list_referrals(office: TheOffice, case: CaseId, say: TheWords) -> list[ReferralShown | NewerShown]:
     """List a case's referrals, oldest first."""
     await office.read(lambda connection: cases.find(connection, case))
     async with office.pool.acquire() as connection:
         found = await office.referrals.of_cases(connection, [case])
-    return await office.shown(found)
+    return await office.listed(found, say)
 
 
 @router.put("/{case}/parts/{category}", status_code=204)

@@ -7,6 +7,7 @@ same.
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Annotated, TypeVar
@@ -18,10 +19,10 @@ from fastapi.exceptions import RequestValidationError
 from services.referral.commands import Command, NewCase
 from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
-from services.referral.known import Erased, Files, Folder, Kept
+from services.referral.known import Erased, Files, Folder, Kept, Newer
 from services.referral.loading import What
 from services.referral.recipients import Recipients
-from services.referral.routes.shown import ReferralShown
+from services.referral.routes.shown import NewerShown, ReferralShown
 from services.referral.store import papers
 from services.referral.store.papers import KeptPaper
 from services.referral.store.referrals import Referrals
@@ -50,8 +51,17 @@ log = get_logger(__name__)
 
 Answer = TypeVar("Answer")
 
+UNAVAILABLE = 503
+"""What is ours to mend is missing: the same may be asked again."""
+
 _STATUS: Mapping[str, int] = MappingProxyType(
-    {NOT_FOUND: 404, Refused.ERASED: 410, FAILED: 500, KeyringCode.KEY_MISSING: 503}
+    {
+        NOT_FOUND: 404,
+        Refused.ERASED: 410,
+        FAILED: 500,
+        KeyringCode.KEY_MISSING: UNAVAILABLE,
+        Refused.NEWER: UNAVAILABLE,
+    }
 )
 _CODE: Mapping[str, str] = MappingProxyType({FAILED: ProblemCode.FAILED, REUSED: ProblemCode.KEY_REUSED})
 
@@ -165,7 +175,7 @@ class Office:
         Raises:
             Problem: 404 where there is nothing of that name for this reader; 410 where it was erased; 409 with the
                 reason where a rule refuses, or where what is to be sent is too large; 503 where a key of ours
-                is missing, or somebody else is in the way.
+                is missing, a newer version of Relais has written what it looks at, or somebody else is in the way.
         """
         heard: Heard[What] = Heard(
             id=asked.id,
@@ -218,11 +228,11 @@ class Office:
         async with self.pool.acquire() as connection:
             return await papers.about(connection, key, folder)
 
-    async def read(self, question: Callable[[Connection], Awaitable[Answer | Erased[Answer] | None]]) -> Answer:
+    async def read(self, question: Callable[[Connection], Awaitable[Answer | Erased[Answer] | Newer | None]]) -> Answer:
         """Return what ``question`` finds.
 
         Raises:
-            Problem: 404; 410 where it was erased.
+            Problem: 404; 410 where it was erased; 503 where a newer version of Relais has written it.
         """
         async with self.pool.acquire() as connection:
             answer = await question(connection)
@@ -230,6 +240,8 @@ class Office:
             raise Problem(404, NOT_FOUND)
         if isinstance(answer, Erased):
             raise Problem(410, Refused.ERASED)
+        if isinstance(answer, Newer):
+            raise _problem(Refusal(Refused.NEWER))
         return answer
 
     async def referral(self, referral: ReferralId) -> Referral:
@@ -244,7 +256,7 @@ class Office:
         """Show where a referral stands.
 
         Raises:
-            Problem: 404.
+            Problem: as :meth:`read`.
         """
         (shown,) = await self.shown([await self.referral(referral)])
         return shown
@@ -253,26 +265,36 @@ class Office:
         """Show where a referral stands after a command: in codes, also where its case was erased.
 
         Raises:
-            Problem: 404.
+            Problem: 404; 503 where a newer version of Relais has written it since.
         """
-        async with self.pool.acquire() as connection:
+
+        async def in_codes(connection: Connection) -> Referral | Newer | None:
             found = await self.referrals.find(connection, referral)
-        if found is None:
-            raise Problem(404, NOT_FOUND)
-        (shown,) = await self.shown([found.thing if isinstance(found, Erased) else found])
+            return found.thing if isinstance(found, Erased) else found
+
+        (shown,) = await self.shown([await self.read(in_codes)])
         return shown
+
+    async def listed(
+        self, found: Sequence[Referral | Newer], say: Callable[[str], str]
+    ) -> list[ReferralShown | NewerShown]:
+        """Show what was ``found``, in its order; ``say`` finds the words for what cannot be read."""
+        shown = {each.id: each for each in await self.shown([each for each in found if isinstance(each, Referral)])}
+        return [NewerShown.of(each, say) if isinstance(each, Newer) else shown[each.id] for each in found]
 
     async def shown(self, referrals: Sequence[Referral]) -> list[ReferralShown]:
         """Show ``referrals``, each beside the others of its case."""
         at, cases = self.clock.now(), {referral.case for referral in referrals}
         async with self.pool.acquire() as connection:
             beside = await self.referrals.of_cases(connection, cases)
-        legs = {referral.id: [leg for leg in beside if _other_leg(leg, referral)] for referral in referrals}
-        return [ReferralShown.of(referral, legs[referral.id], at) for referral in referrals]
+        return [ReferralShown.of(referral, _other_legs(beside, referral), at) for referral in referrals]
 
 
-def _other_leg(leg: Referral, referral: Referral) -> bool:
-    return leg.case == referral.case and leg.id != referral.id
+def _other_legs(beside: Sequence[Referral | Newer], referral: Referral) -> list[Referral] | None:
+    """Return the other referrals of the case of ``referral``; ``None`` where one of them cannot be read."""
+    others = [leg for leg in beside if leg.case == referral.case and leg.id != referral.id]
+    legs = [leg for leg in others if isinstance(leg, Referral)]
+    return legs if len(legs) == len(others) else None
 
 
 def readable(kept: Kept) -> Folder:
@@ -295,8 +317,9 @@ def made(kept: Kept, response: Response) -> None:
 def _problem(refusal: Refusal | None) -> Problem:
     """Return the answer to what was refused, or has been here before and is not there any more."""
     code, detail = (refusal.code, refusal.detail) if refusal else (NOT_FOUND, {})
-    headers = {"Retry-After": str(KEY_RETRY_SECONDS)} if code == KeyringCode.KEY_MISSING else {}
-    return Problem(_STATUS.get(code, 409), _CODE.get(code, code), detail=detail, headers=headers)
+    status = _STATUS.get(code, 409)
+    headers = {"Retry-After": str(KEY_RETRY_SECONDS)} if status == UNAVAILABLE else {}
+    return Problem(status, _CODE.get(code, code), detail=detail, headers=headers)
 
 
 def office(request: Request) -> Office:
@@ -306,3 +329,12 @@ def office(request: Request) -> Office:
 
 
 TheOffice = Annotated[Office, Depends(office)]
+
+
+async def words(request: Request) -> Callable[[str], str]:
+    """Return what finds the words for a code, in the language of ``request``."""
+    found = request.app.state.words
+    return partial(found.say, found.for_request(request.headers.get("accept-language", "")))
+
+
+TheWords = Annotated[Callable[[str], str], Depends(words)]

@@ -15,8 +15,18 @@ from services.referral.domain.repeating import repeat_lane
 from services.referral.domain.ruling import Act, Ruling
 from services.referral.domain.sending import AnswerAsked, DiscloseAsked, RescheduleAsked
 from services.referral.routes.asked import AcceptAsked, RepeatAsked, WithdrawAsked
-from services.referral.routes.office import CASEWORKERS, REFUSALS, Asked, Caller, Office, Reader, TheOffice, ThePage
-from services.referral.routes.shown import PaperShown, ReceiptShown, ReferralShown, RepeatShown
+from services.referral.routes.office import (
+    CASEWORKERS,
+    REFUSALS,
+    Asked,
+    Caller,
+    Office,
+    Reader,
+    TheOffice,
+    ThePage,
+    TheWords,
+)
+from services.referral.routes.shown import NewerShown, PaperShown, ReceiptShown, ReferralShown, RepeatShown
 from services.referral.store import proofs
 from services.referral.store.referrals import of_partner
 from shared.contracts.codes import Status
@@ -35,11 +45,12 @@ async def list_referrals(
     *,
     status: Status | None = None,
     page: ThePage,
-) -> list[ReferralShown]:
+    say: TheWords,
+) -> list[ReferralShown | NewerShown]:
     """List referrals, newest first; ``before`` and ``before_id`` of the last one, together, lead to the next page."""
     async with office.pool.acquire() as connection:
         found = await office.referrals.page(connection, status, page.after, page.limit)
-    return await office.shown(found)
+    return await office.listed(found, say)
 
 
 @router.post("/repeat")

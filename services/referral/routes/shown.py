@@ -1,6 +1,6 @@
 """What the desk's API shows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,8 +13,10 @@ from services.referral.domain.grants import Grant
 from services.referral.domain.life import Side
 from services.referral.domain.possible import possible
 from services.referral.domain.referral import Referral
+from services.referral.domain.refusals import Refused
 from services.referral.domain.reports import ReportFile, ReportStatus
 from services.referral.domain.responsibility import responsible
+from services.referral.known import Newer
 from services.referral.store.papers import KeptPaper
 from services.referral.store.proofs import Proof
 from shared.contracts.codes import (
@@ -70,8 +72,8 @@ class ReferralShown(Shown):
     """What this organisation can do now, if what it says with it is in order."""
 
     @classmethod
-    def of(cls, referral: Referral, legs: Sequence[Referral], at: datetime) -> "ReferralShown":
-        """Show ``referral`` as it stands at ``at``, beside the other ``legs`` of its case."""
+    def of(cls, referral: Referral, legs: Sequence[Referral] | None, at: datetime) -> "ReferralShown":
+        """Show ``referral`` as it stands at ``at``, beside the other ``legs`` of its case, if all can be read."""
         standing = referral.standing
         return cls(
             id=referral.id,
@@ -92,6 +94,30 @@ class ReferralShown(Shown):
             receipt_at=referral.receipt_at,
             ended_at=standing.ended_at,
             possible=possible(referral, legs, at),
+        )
+
+
+class NewerShown(Shown):
+    """A referral of a list that this version of Relais cannot read, because a newer one has written it."""
+
+    id: ReferralId
+    number: str
+    case: CaseId
+    offered_at: datetime
+    code: str
+    title: str
+    """What the code says, in the language that was asked for."""
+
+    @classmethod
+    def of(cls, newer: Newer, say: Callable[[str], str]) -> "NewerShown":
+        """Show ``newer``; ``say`` finds the words."""
+        return cls(
+            id=newer.id,
+            number=public_number(newer.id),
+            case=newer.case,
+            offered_at=newer.offered_at,
+            code=Refused.NEWER,
+            title=say(Refused.NEWER),
         )
 
 

@@ -1,4 +1,10 @@
-"""Referrals: one row each, read and written a batch at a time."""
+"""Referrals: one row each, read and written a batch at a time.
+
+One that a newer version of Relais has written cannot be read after a step back to this one. It holds up no other, and
+nothing is decided about it until the newer version is back (docs/decisions/0017).
+
+What must never happen: it is written over, or taken as not there.
+"""
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
@@ -8,15 +14,22 @@ from uuid import UUID
 from asyncpg import UniqueViolationError
 
 from services.referral.domain.referral import Referral
-from services.referral.known import Erased, Known
+from services.referral.domain.refusals import Refused
+from services.referral.known import Erased, Known, Newer
 from services.referral.store.folders import known
-from services.referral.store.rows import ReferralRow, from_row, to_row
+from services.referral.store.rows import UNKNOWN, ReferralRow, from_row, to_row
 from shared.contracts.codes import Status
-from shared.contracts.ids import OrganisationId, ReferralId
+from shared.contracts.ids import CaseId, OrganisationId, ReferralId
+from shared.messaging import places
+from shared.messaging.delivery import Later
 from shared.storage.pool import Connection, ContendedError
 from shared.storage.rows import insert
 from shared.storage.vault import Vault
+from shared.telemetry import metrics
+from shared.telemetry.logs import get_logger
 from shared.uuids import in_order
+
+log = get_logger(__name__)
 
 COLUMNS: Final = ", ".join(f"referral.{name}" for name in ReferralRow._fields)
 
@@ -139,6 +152,8 @@ class Referrals:
         """Take whose copies they are, and what opens the keys of their cases."""
         self._us = us
         self._vault = vault
+        self._told: set[UUID] = set()
+        """The referrals of which it was said that they cannot be read: once each, while the process runs."""
 
     async def lock(
         self, connection: Connection, ids: Collection[UUID], of: Collection[UUID] = ()
@@ -146,6 +161,9 @@ class Referrals:
         """Return those of ``ids`` that are there and the referrals ``of`` these cases, each with its case's key.
 
         They are locked in the order of their ids.
+
+        Raises:
+            Later: ``newer-version-needed``: this version cannot read one of them; ``keyring-key-missing``.
         """
         if not ids and not of:
             return {}
@@ -154,33 +172,51 @@ class Referrals:
     async def look_at(
         self, connection: Connection, ids: Collection[UUID]
     ) -> dict[UUID, Known[Referral] | Erased[Referral]]:
-        """Return those of ``ids`` that are there, each with its case's key, without a lock."""
+        """Return those of ``ids`` that are there, each with its case's key, without a lock.
+
+        Raises:
+            Later: as :meth:`lock`.
+        """
         return {row["id"]: self._known(*row.values()) for row in await connection.fetch(LOOK_AT, ids)}
 
-    async def find(self, connection: Connection, referral: ReferralId) -> Referral | Erased[Referral] | None:
+    async def find(self, connection: Connection, referral: ReferralId) -> Referral | Erased[Referral] | Newer | None:
         """Return one referral, if it is there."""
         row = await connection.fetchrow(FIND, referral)
         if row is None:
             return None
         *columns, erased = row.values()
-        found = self._referral(columns)
-        return Erased(found) if erased else found
+        found = self._read(columns)
+        return Erased(found) if erased and isinstance(found, Referral) else found
 
     async def page(
         self, connection: Connection, status: Status | None, after: tuple[datetime, UUID] | None, limit: int
-    ) -> list[Referral]:
+    ) -> list[Referral | Newer]:
         """Return referrals, newest first, from ``after`` on; those whose case was erased are left out."""
         at, id_ = after or (None, None)
-        return [self._referral(row.values()) for row in await connection.fetch(PAGE, status, at, id_, limit)]
+        return [self._read(row.values()) for row in await connection.fetch(PAGE, status, at, id_, limit)]
 
-    async def of_cases(self, connection: Connection, cases: Collection[UUID]) -> list[Referral]:
+    async def of_cases(self, connection: Connection, cases: Collection[UUID]) -> list[Referral | Newer]:
         """Return the referrals of these cases, oldest first."""
-        return [self._referral(row.values()) for row in await connection.fetch(OF_CASES, cases)]
+        return [self._read(row.values()) for row in await connection.fetch(OF_CASES, cases)]
 
     def _known(self, *row: Any) -> Known[Referral] | Erased[Referral]:  # noqa: ANN401 - what asyncpg gives
         *columns, epoch, wrapped = row
-        referral = self._referral(columns)
+        referral = self._read(columns)
+        if isinstance(referral, Newer):
+            raise Later(Refused.NEWER, ours=True)
         return known(self._vault, referral, referral.case, epoch, wrapped)
 
-    def _referral(self, columns: Iterable[Any]) -> Referral:
-        return from_row(ReferralRow(*columns), self._us)
+    def _read(self, columns: Iterable[Any]) -> Referral | Newer:
+        row = ReferralRow(*columns)
+        try:
+            return from_row(row, self._us)
+        except UNKNOWN as error:
+            self._tell(row.id, error)
+            return Newer(ReferralId(row.id), CaseId(row.case_id), row.offered_at)
+
+    def _tell(self, referral: UUID, why: Exception) -> None:
+        """Tell whoever runs the node, once, that this version cannot read a referral."""
+        if referral not in self._told:
+            self._told.add(referral)
+            log.error("referral.unreadable", referral_id=referral, code=Refused.NEWER, error=type(why).__name__)
+            metrics.UNREADABLE.add(service=places.REFERRAL)

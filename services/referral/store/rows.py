@@ -7,13 +7,13 @@ lanes and never read back, so that no row can claim what was not said.
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from pydantic_core import from_json, to_json
 
 from services.referral.domain.clocks import dial
-from services.referral.domain.lanes import Lane, Lanes, Move
+from services.referral.domain.lanes import Lane, Lanes, LanesTangledError, Move
 from services.referral.domain.life import Side
 from services.referral.domain.referral import Deadlines, Referral, Repeat
 from services.referral.domain.responsibility import responsible
@@ -22,6 +22,9 @@ from shared.contracts.codes import ReferralKind, Step, Urgency
 from shared.contracts.event import EventId
 from shared.contracts.event_data import Terms
 from shared.contracts.ids import CaseId, ConversationId, OrganisationId, ReferralId, StaffId
+
+UNKNOWN: Final = (ValueError, LookupError, TypeError, AttributeError, LanesTangledError)
+"""What a row ends in that holds what this version does not know: a step, a code, a form."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -83,6 +86,9 @@ def from_row(row: ReferralRow, me: OrganisationId) -> Referral:
 
     A row that was written before receipts were kept count of has no ``unproved``, and a deadline more; in one that was
     written before anything was said again, all that is not proved is said again at once.
+
+    Raises:
+        UNKNOWN: a newer version has written it, and it holds what this one does not know.
     """
     side = Side(row.side)
     partner = OrganisationId(row.partner)
