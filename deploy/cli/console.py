@@ -35,6 +35,7 @@ class CliCode(StrEnum):
     NOT_CONFIRMED = "not-confirmed"
     NOT_PARKED = "not-parked"
     NOT_KEPT = "not-kept"
+    MESSAGE_OR_REASON = "message-or-reason"
     DATABASE_AWAY = "database-away"
     DATABASE_REFUSED = "database-refused"
     FILE_UNUSABLE = "file-unusable"
@@ -47,6 +48,7 @@ ASKED: Final = frozenset(
         CliCode.OPERATOR_MALFORMED,
         CliCode.OPERATOR_UNKNOWN,
         CliCode.CONFIRMATION_NEEDED,
+        CliCode.MESSAGE_OR_REASON,
         AuditCode.NOT_TOLD,
     }
 )

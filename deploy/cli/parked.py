@@ -8,7 +8,7 @@ and stands beside it. What must never happen: a body on the screen, or a message
 import os
 import re
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,6 +42,15 @@ Yes = Annotated[bool, Parameter(negative="")]
 
 
 @dataclass(frozen=True, slots=True)
+class Which:
+    """Which parked messages of a service are meant: one, or all that are parked for one reason."""
+
+    service: Service
+    message: UUID | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Lot:
     """The parking lot of one service of a node."""
 
@@ -64,36 +73,43 @@ class Lot:
         async with self.node.connected(self.service) as connection:
             yield connection
 
-    async def find(self, message: UUID) -> held.Parked:
-        """Return what is known of a parked message.
+    async def find(self, which: Which) -> list[held.Parked]:
+        """Return what is known of the messages that are meant, oldest first.
 
         Raises:
-            CliError: ``not-parked``.
+            CliError: ``not-parked``: there is none; ``message-or-reason``: neither is said, or both.
         """
+        if (which.message is None) is (which.reason is None):
+            raise CliError(CliCode.MESSAGE_OR_REASON, "say the id of one message, or a reason with --reason")
         async with self.connected() as connection:
-            found = await held.parked(connection, message)
+            found = await held.parked(connection, which.message, reason=which.reason)
         if not found:
             raise _not_parked(self.service)
-        return found[0]
+        return found
 
-    async def settle(self, message: held.Parked, code: EntryCode, operator: Operator) -> None:
-        """Replay or drop a message, and write down who did.
+    async def settle(self, messages: Sequence[held.Parked], code: EntryCode, operator: Operator) -> int:
+        """Replay or drop messages, all in one transaction, and write down who did; return how many there still were.
 
         Raises:
-            CliError: ``not-parked``: somebody else was faster; nothing is written then.
+            CliError: ``not-parked``: somebody else was faster with all of them; nothing is written then.
         """
         at = self.clock.now()
-        detail = {
-            "consumer": message.consumer,
-            "login": operator.login,
-            "reason": message.reason,
-            "source": message.source,
-        }
-        entry = Entry(code, operator.name, message.id, at, detail)
         async with self.connected() as connection, connection.transaction():
-            if not await _DEEDS[code](connection, message.id, at):
+            done = [each for each in messages if await _DEEDS[code](connection, each.id, at)]
+            if not done:
                 raise _not_parked(self.service)
-            await audit.record(connection, entry)
+            await audit.record(connection, *(_entry(code, each, operator, at) for each in done))
+        return len(done)
+
+
+def _entry(code: EntryCode, message: held.Parked, operator: Operator, at: datetime) -> Entry:
+    detail = {
+        "consumer": message.consumer,
+        "login": operator.login,
+        "reason": message.reason,
+        "source": message.source,
+    }
+    return Entry(code, operator.name, message.id, at, detail)
 
 
 async def _drop(connection: Connection, message: UUID, _: datetime) -> bool:
@@ -137,25 +153,33 @@ async def show(message: UUID, *, service: ServiceOption, where: Where = HERE) ->
         where: which node.
     """
     with answering(as_json=where.as_json):
-        found = await Lot.of(where, service).find(message)
+        (found,) = await Lot.of(where, service).find(Which(service, message))
     known = _facts(found)
     say(known, "\n".join(f"{name:9} {value}" for name, value in known.items()), as_json=where.as_json)
 
 
 @app.command
 async def replay(
-    message: UUID, *, service: ServiceOption, operator: str | None = None, yes: Yes = False, where: Where = HERE
+    message: UUID | None = None,
+    *,
+    service: ServiceOption,
+    reason: str | None = None,
+    operator: str | None = None,
+    yes: Yes = False,
+    where: Where = HERE,
 ) -> None:
-    """Let a message be tried again, by the same way as if it came now.
+    """Let a message be tried again, or all that are kept whole for one reason, by the same way as if they came now.
 
     Args:
         message: its id, from the list.
         service: intake, referral or notify.
+        reason: instead of an id, why they are parked, such as decision-failed once our fault is mended.
         operator: who decides: an operator in staff.json. Your login name when it is left out.
         yes: do not ask.
         where: which node.
     """
-    await _settle(message, EntryCode.PARKED_REPLAYED, where, service, operator, yes=yes)
+    which = Which(service, message, reason)
+    await _settle(EntryCode.PARKED_REPLAYED, which, where, operator, yes=yes)
 
 
 @app.command
@@ -171,25 +195,25 @@ async def drop(
         yes: do not ask.
         where: which node.
     """
-    await _settle(message, EntryCode.PARKED_DROPPED, where, service, operator, yes=yes)
+    await _settle(EntryCode.PARKED_DROPPED, Which(service, message), where, operator, yes=yes)
 
 
-async def _settle(
-    message: UUID, code: EntryCode, where: Where, service: Service, operator: str | None, *, yes: bool
-) -> None:
+async def _settle(code: EntryCode, which: Which, where: Where, operator: str | None, *, yes: bool) -> None:
     with answering(as_json=where.as_json):
-        lot = Lot.of(where, service)
+        lot = Lot.of(where, which.service)
         who = Operator.of(operator, lot.node.folder)
-        found = await lot.find(message)
-        if code is EntryCode.PARKED_REPLAYED and found.digest is not None:
+        found = await lot.find(which)
+        if code is EntryCode.PARKED_REPLAYED and not (found := [each for each in found if each.digest is None]):
             raise CliError(CliCode.NOT_KEPT, "only its size and its digest are here: whoever sent it must send it anew")
         if not yes:
-            deed = "Try it again" if code is EntryCode.PARKED_REPLAYED else "Throw it away for good"
-            _confirm(f"{_line(found)}\n{deed}, as {who.name}?")
-        await lot.settle(found, code, who)
+            deed = "Try again" if code is EntryCode.PARKED_REPLAYED else "Throw away for good"
+            more = f"\nand {len(found) - 1} more that came later, for the same reason" if len(found) > 1 else ""
+            _confirm(f"{_line(found[0])}{more}\n{deed}, as {who.name}?")
+        count = await lot.settle(found, code, who)
     done = code.partition(".")[2]
-    said = {"held": str(found.id), "done": done, "operator": who.name, "login": who.login}
-    say(said, f"{done}: {found.id}", as_json=where.as_json)
+    named = {"held": str(which.message)} if which.message else {"reason": which.reason, "count": count}
+    said = {**named, "done": done, "operator": who.name, "login": who.login}
+    say(said, f"{done}: {which.message or count}", as_json=where.as_json)
 
 
 def _confirm(question: str) -> None:

@@ -39,8 +39,9 @@ from shared.messaging.decision import Decision
 from shared.messaging.delivery import Delivery, Heard, Later, Unreadable, Unsigned, inbox_id
 from shared.messaging.desk import REUSED, Desk, Said
 from shared.messaging.fact_letters import fact_letters, parked_fact
+from shared.messaging.held import Hold
 from shared.messaging.outbox import Letter
-from shared.messaging.room import MOST_KEPT, Room
+from shared.messaging.room import MOST_KEPT
 from shared.messaging.sealer import Outgoing, Sealer, let_in
 from shared.sealing.book import Book
 from shared.sealing.codes import DirectoryCode, EnvelopeCode, EnvelopeError, KeyringCode
@@ -184,8 +185,8 @@ class Door(Desk[Arrival, Given]):
         given = sum(isinstance(each.what, GiveReceipt) for each in said)
         metrics.RECEIPTS.add(given, service=self.name, outcome=metrics.Receipt.GIVEN)
 
-    def most_kept(self, room: Room) -> int:  # noqa: ARG002
-        """Keep as much of each partner as of any other; what waits has no receipt yet, and is said again."""
+    def most_kept(self, hold: Hold) -> int:  # noqa: ARG002
+        """Keep as much of each partner as of any other; what is not refused has no receipt yet, and is said again."""
         return MOST_KEPT
 
     def parked(self, held: UUID, code: str, at: datetime) -> tuple[object, ...]:  # noqa: ARG002

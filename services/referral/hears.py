@@ -40,8 +40,9 @@ from shared.messaging.decision import Decision, Early
 from shared.messaging.delivery import Delivery, Heard, Later, Unreadable
 from shared.messaging.desk import Desk, Said
 from shared.messaging.fact_letters import fact_letters, parked_fact
+from shared.messaging.held import Hold
 from shared.messaging.outbox import Letter
-from shared.messaging.room import MOST_KEPT, Room
+from shared.messaging.room import MOST_KEPT
 from shared.messaging.sealer import Outgoing, Sealer
 from shared.sealing.directory import Directory
 from shared.storage.pool import Connection
@@ -243,9 +244,12 @@ class ReferralDesk(Desk[What, Files]):
         known = state.get(About.REFERRAL)
         return len(known.thing.lane(known.thing.side.other)) + 1 if known is not None else 0
 
-    def most_kept(self, room: Room) -> int | None:
-        """Park as much of each partner as of any other; what waits, and our own intake's reports, nobody says again."""
-        return None if room.waits or room.origin == self._us else MOST_KEPT
+    def most_kept(self, hold: Hold) -> int | None:
+        """Keep of what is refused as much of each partner as of any other.
+
+        The rest has its receipt, and like our own intake's reports nobody says it again.
+        """
+        return MOST_KEPT if hold.refused and hold.delivery.origin != self._us else None
 
     def parked(self, held: UUID, code: str, at: datetime) -> tuple[object, ...]:  # noqa: ARG002
         """Tell an operator that something is kept back."""

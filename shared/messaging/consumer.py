@@ -14,6 +14,7 @@ from faststream.rabbit import RabbitBroker
 
 from shared.messaging.delivery import Delivery, Read, Unreadable
 from shared.messaging.frontier import Frontier
+from shared.messaging.holding import GIVEN_UP
 from shared.messaging.rabbit import Subscription, headers_of
 from shared.messaging.shell import Shell
 from shared.telemetry import metrics
@@ -22,9 +23,6 @@ from shared.values import dataclass
 
 What = TypeVar("What")
 State = TypeVar("State")
-
-GIVEN_UP = "delivery-limit"
-"""The broker gave the message out too often: whoever took it died of it, again and again."""
 
 LARGEST_BATCH = 300
 """Messages in one transaction, at most; more gained nothing (docs/decisions/0007)."""

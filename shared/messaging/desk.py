@@ -15,8 +15,8 @@ from uuid import UUID
 from shared.audit.log import Commitment, EntryCipher
 from shared.messaging.decision import Decision, Early
 from shared.messaging.delivery import Delivery, Heard
+from shared.messaging.held import Hold
 from shared.messaging.outbox import Letter
-from shared.messaging.room import Room
 from shared.storage.pool import Connection
 from shared.values import dataclass
 
@@ -106,10 +106,10 @@ class Desk(ABC, Generic[What, State]):
         """
         return 0
 
-    def most_kept(self, room: Room) -> int | None:  # noqa: ARG002
-        """Return how many messages are kept whole in ``room``; ``None``: all of them.
+    def most_kept(self, hold: Hold) -> int | None:  # noqa: ARG002
+        """Return how many messages such as ``hold`` are kept whole in its room; ``None``: all of them.
 
-        What waits may only be bounded where its sender says it again: where it has had no receipt.
+        What no rule has refused may only be bounded where its sender says it again: where it has had no receipt.
         """
         return None
 

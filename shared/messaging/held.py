@@ -33,10 +33,14 @@ class Hold:
     due_at: datetime | None
     subject: UUID | None
     admitted: bool
+    refused: bool = False
+    """Whether a rule has refused it, or nobody can read it; not what met a fault of ours, or has waited too long."""
     turn: int = 0
     """Which number of its subject's it has: it is tried when that can come; 0: at each change of its subject."""
     counted: bool = False
     """Whether it is not kept whole, but counted with all that has its id."""
+    bounded: bool = False
+    """Whether it is kept whole, and takes of the room of its origin."""
     count: int = 1
     """How many messages it stands for."""
     total: int = 1
@@ -78,17 +82,19 @@ class Parked:
 
 
 KEEP = """
-INSERT INTO held (id, consumer, source, origin, reason, attempts, first_at, due_at, subject, turn, admitted, headers,
-    body, size, digest)
-SELECT id, $1, source, origin, reason, attempts, first_at, due_at, subject, turn, admitted, headers, body, size, digest
+INSERT INTO held (id, consumer, source, origin, reason, attempts, first_at, due_at, subject, turn, admitted, bounded,
+    headers, body, size, digest)
+SELECT id, $1, source, origin, reason, attempts, first_at, due_at, subject, turn, admitted, bounded,
+    headers, body, size, digest
 FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::timestamptz[], $8::timestamptz[],
-            $9::uuid[], $10::integer[], $11::boolean[], $12::text[], $13::bytea[], $14::bigint[], $15::bytea[])
-    AS hold (id, source, origin, reason, attempts, first_at, due_at, subject, turn, admitted, headers, body, size,
-             digest)
+            $9::uuid[], $10::integer[], $11::boolean[], $12::boolean[], $13::text[], $14::bytea[], $15::bigint[],
+            $16::bytea[])
+    AS hold (id, source, origin, reason, attempts, first_at, due_at, subject, turn, admitted, bounded, headers, body,
+             size, digest)
 ORDER BY id
 ON CONFLICT (id) DO UPDATE SET
     reason = excluded.reason, first_at = excluded.first_at, due_at = excluded.due_at, subject = excluded.subject,
-    turn = excluded.turn, admitted = excluded.admitted
+    turn = excluded.turn, admitted = excluded.admitted, bounded = excluded.bounded
 WHERE held.due_at IS NULL AND excluded.due_at IS NOT NULL
 RETURNING id
 """
@@ -108,19 +114,14 @@ ON CONFLICT (id) DO UPDATE SET
 RETURNING id, told_at = last_at AS told, count
 """
 
-WHOLE = """
-SELECT origin, count(*) AS count FROM held
-WHERE consumer = $1 AND origin = ANY($2::text[]) AND due_at IS NULL AND size IS NULL GROUP BY origin
-"""
-
-WAITING_OF = """
-SELECT origin, count(*) AS count FROM held
-WHERE consumer = $1 AND origin = ANY($2::text[]) AND due_at IS NOT NULL AND NOT admitted GROUP BY origin
+TAKEN = """
+SELECT origin, due_at IS NOT NULL AS waits, count(*) AS count FROM held
+WHERE consumer = $1 AND origin = ANY($2::text[]) AND bounded GROUP BY origin, waits
 """
 
 FULLEST = """
 SELECT coalesce(max(count), 0) FROM
-    (SELECT count(*) AS count FROM held WHERE consumer = $1 AND due_at IS NULL AND size IS NULL GROUP BY origin)
+    (SELECT count(*) AS count FROM held WHERE consumer = $1 AND due_at IS NULL AND bounded GROUP BY origin)
     AS by_origin
 """
 
@@ -158,7 +159,8 @@ WHERE consumer = $1 AND reason = ANY($2::text[]) AND size IS NULL AND (due_at > 
 PARKED = """
 SELECT id, consumer, source, origin, reason, attempts, first_at, coalesce(last_at, first_at) AS last_at, count,
     coalesce(size, octet_length(body)) AS size, digest, headers
-FROM held WHERE due_at IS NULL AND ($1::uuid IS NULL OR id = $1) ORDER BY first_at, id LIMIT $2
+FROM held WHERE due_at IS NULL AND ($1::uuid IS NULL OR id = $1) AND ($2::text IS NULL OR reason = $2)
+ORDER BY first_at, id LIMIT $3
 """
 
 COUNT_PARKED = "SELECT count(*) FROM held WHERE due_at IS NULL"
@@ -192,6 +194,7 @@ async def keep(connection: Connection, consumer: str, holds: Sequence[Hold]) -> 
         [hold.subject for hold in holds],
         [hold.turn for hold in holds],
         [hold.admitted for hold in holds],
+        [hold.bounded for hold in holds],
         [_spelt(hold.delivery.headers) for hold in holds],
         [hold.delivery.body for hold in holds],
         [hold.delivery.left.size if hold.delivery.left else None for hold in holds],
@@ -226,18 +229,14 @@ async def count(connection: Connection, consumer: str, holds: Sequence[Hold], at
     return [replace(by_id[row["id"]], told=row["told"], total=row["count"]) for row in rows]
 
 
-async def whole(connection: Connection, consumer: str, origins: Sequence[str]) -> dict[str, int]:
-    """Return how many messages of each of ``origins`` are parked whole, where there are any."""
-    return {row["origin"]: row["count"] for row in await connection.fetch(WHOLE, consumer, origins)}
-
-
-async def waiting_of(connection: Connection, consumer: str, origins: Sequence[str]) -> dict[str, int]:
-    """Return how many messages of each of ``origins`` wait that the inbox has not taken in, where there are any."""
-    return {row["origin"]: row["count"] for row in await connection.fetch(WAITING_OF, consumer, origins)}
+async def taken(connection: Connection, consumer: str, origins: Sequence[str]) -> dict[tuple[str, bool], int]:
+    """Return how many messages of each of ``origins`` take of its room, parked and (``True``) waiting, where any do."""
+    rows = await connection.fetch(TAKEN, consumer, origins)
+    return {(row["origin"], row["waits"]): row["count"] for row in rows}
 
 
 async def fullest(connection: Connection, consumer: str) -> int:
-    """Return how many messages are parked whole of the origin that has most."""
+    """Return how many messages are parked that take of its room, of the origin that has most."""
     return int(await connection.fetchval(FULLEST, consumer))
 
 
@@ -285,9 +284,11 @@ async def waiting(connection: Connection) -> int:
     return int(await connection.fetchval(WAITING))
 
 
-async def parked(connection: Connection, only: UUID | None = None, *, limit: int | None = None) -> list[Parked]:
-    """Return what is parked, oldest first and ``limit`` at most, or just the one with the id ``only``."""
-    rows = await connection.fetch(PARKED, only, limit)
+async def parked(
+    connection: Connection, only: UUID | None = None, *, reason: str | None = None, limit: int | None = None
+) -> list[Parked]:
+    """Return what is parked, oldest first and ``limit`` at most: the one with the id ``only``, those for ``reason``."""
+    rows = await connection.fetch(PARKED, only, reason, limit)
     return [Parked(**{**dict(row), "headers": loads(row["headers"])}) for row in rows]
 
 

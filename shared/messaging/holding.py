@@ -4,7 +4,7 @@ What anybody may have sent is not held, but counted: named by who brought it and
 
 No I/O; chance has a part in how long a pause is, and in nothing else. What must never happen: a message that nobody can
 deal with goes round for ever, or is forgotten; somebody who has signed nothing stores with us what they like, or as
-much as they like.
+much as they like; a message counts as refused that only a fault of ours, or a long wait, has parked.
 """
 
 import re
@@ -26,6 +26,13 @@ from shared.uuids import uuid_of
 
 PATIENCE = timedelta(hours=24)
 """How long a message may wait or be retried before a person must look at it."""
+
+FAILED: Final = "decision-failed"
+"""A fault of ours met it."""
+GIVEN_UP: Final = "delivery-limit"
+"""The broker gave it out too often: whoever took it died of it, again and again."""
+OURS: Final = frozenset({FAILED, GIVEN_UP})
+"""Why a message is parked in which nothing need be wrong."""
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 300.0
@@ -50,7 +57,8 @@ def hold(
 
     ``early`` is the turn that it waits for, where it waits for one: then it is tried at once, also when it has been
     parked. ``admitted`` says that the inbox has taken the message in, and need not be asked again. What has waited for
-    a day is parked, unless what it waits for is ours to mend. ``entries`` are what the audit log says of it.
+    a day is parked, unless what it waits for is ours to mend; it is not refused, as what met a fault of ours is not.
+    ``entries`` are what the audit log says of it.
     """
     waited = delivery.waited
     first_at, attempts = (waited.first_at, waited.attempts) if waited else (at, 0)
@@ -67,6 +75,7 @@ def hold(
         turn=early.turn if early else 0,
         entries=entries,
         admitted=admitted or (waited is not None and waited.admitted),
+        refused=isinstance(why, Unreadable) and why.code not in OURS,
     )
     return counted(consumer, held) if isinstance(why, Unsigned) else held
 

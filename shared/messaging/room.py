@@ -1,13 +1,16 @@
 """What of held messages is kept whole: as many of each origin as there is room for; the rest is counted.
 
 Whoever may write to us could otherwise fill the disk, also with what they have signed. What waits has a room of its
-own, of which what is refused takes nothing; what the inbox has taken in waits in any number: nobody can say it again.
+own, of which what is parked takes nothing. The desk says of what there is a bound; what is kept in any number takes no
+room of what has one.
 
-What must never happen: a message that the inbox has taken in, and that only comes too early, loses its body.
+What must never happen: a message that the inbox has taken in, and that no rule has refused, loses its body: nobody can
+say it again.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final, NamedTuple, TypeAlias
 
@@ -17,7 +20,7 @@ from shared.messaging.holding import counted, together
 from shared.storage.pool import Connection
 
 MOST_KEPT: Final = 500
-"""Messages of one partner that are parked whole, or wait: 128 MiB at most."""
+"""Messages of one partner that are parked whole, or wait, where there is a bound: 128 MiB at most."""
 
 
 class Room(NamedTuple):
@@ -27,8 +30,8 @@ class Room(NamedTuple):
     waits: bool
 
 
-Most: TypeAlias = Callable[[Room], int | None]
-"""How many messages are kept whole in a room; ``None`` for all of them."""
+Most: TypeAlias = Callable[[Hold], int | None]
+"""How many messages such as this one are kept whole in its room; ``None`` for all of them."""
 
 
 async def keep(connection: Connection, consumer: str, holds: Sequence[Hold], at: datetime, most: Most) -> list[Hold]:
@@ -39,16 +42,13 @@ async def keep(connection: Connection, consumer: str, holds: Sequence[Hold], at:
         consumer: who holds them.
         holds: any number.
         at: now.
-        most: messages that are kept whole in each room, where not all are that are not counted already.
+        most: of which messages there is a bound, and how many are kept whole.
     """
     if not holds:
         return []
-    bounded = {room for hold in holds if (room := _room(hold)) and most(room) is not None}
-    there: dict[Room, int] = {}
-    for waits, look in ((False, held.whole), (True, held.waiting_of)):
-        if origins := sorted(room.origin for room in bounded if room.waits is waits):
-            found = await look(connection, consumer, origins)
-            there |= {Room(origin, waits): count for origin, count in found.items()}
+    origins = sorted({hold.delivery.origin for hold in holds if _limit(hold, most) is not None})
+    taken = await held.taken(connection, consumer, origins) if origins else {}
+    there = {Room(*room): count for room, count in taken.items()}
     holds = list(within(consumer, holds, there, most))
     kept = await held.keep(connection, consumer, [hold for hold in holds if not hold.counted])
     return kept + await held.count(connection, consumer, together(hold for hold in holds if hold.counted), at)
@@ -58,18 +58,16 @@ def within(consumer: str, holds: Sequence[Hold], there: Mapping[Room, int], most
     """Yield ``holds``, counted where the ``most`` of their room are ``there``, or among those before them."""
     taken = Counter(there)
     for hold in holds:
-        room = _room(hold)
-        limit = most(room) if room else None
-        if room is None or limit is None:
+        limit, room = _limit(hold, most), Room(hold.delivery.origin, waits=hold.due_at is not None)
+        if limit is None:
             yield hold
         elif taken[room] >= limit:
             yield counted(consumer, hold)
         else:
             taken[room] += 1
-            yield hold
+            yield replace(hold, bounded=True)
 
 
-def _room(hold: Hold) -> Room | None:
-    """Return whose room ``hold`` takes; ``None`` where it takes none."""
-    waits = hold.due_at is not None
-    return None if hold.counted or (waits and hold.admitted) else Room(hold.delivery.origin, waits)
+def _limit(hold: Hold, most: Most) -> int | None:
+    """Return how many such as ``hold`` are kept whole; ``None`` where it takes no room."""
+    return None if hold.counted or (hold.admitted and not hold.refused) else most(hold)

@@ -29,7 +29,7 @@ from shared.messaging.decision import Decision, Early, Refusal
 from shared.messaging.delivery import Delivery, Heard, Later, Read, Unreadable, Unsigned
 from shared.messaging.desk import Desk, Said
 from shared.messaging.held import Hold
-from shared.messaging.holding import hold
+from shared.messaging.holding import FAILED, hold
 from shared.messaging.outbox import Letter
 from shared.messaging.post import PostOffice
 from shared.pauses import pause
@@ -46,7 +46,6 @@ State = TypeVar("State")
 CONTENTIONS = 5
 """How often a command or a batch is decided anew because somebody else was in the way."""
 
-FAILED = "decision-failed"
 UNSAYABLE = "saying-unknown"
 EARLY = "early"
 BUSY = "database-busy"

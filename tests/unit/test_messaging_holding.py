@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from uuid import UUID, uuid4
 
+import pytest
 from hypothesis import given
 from hypothesis.strategies import binary, integers
 
@@ -134,7 +135,7 @@ def test_of_one_origin_no_more_is_kept_whole_than_there_is_room_for() -> None:
     there = {Room("full", waits=False): 2, Room("new", waits=True): 2, Room("else", waits=False): 7}
     found = list(within("door", given, there, lambda _: 2))
     assert [each.counted for each in found] == [True, False, False, True]
-    assert found[1:3] == given[1:3]
+    assert found[1:3] == [replace(each, bounded=True) for each in given[1:3]]
     assert found[3].delivery.body == b""
 
 
@@ -147,4 +148,33 @@ def test_what_waits_has_a_room_of_its_own_and_what_the_inbox_has_taken_in_is_nev
     found = list(within("door", given, there, lambda _: 2))
     assert [each.counted for each in found] == [False, True, False, True]
     assert [each.due_at is None for each in found] == [False, True, False, True]
-    assert list(within("desk", given, there, lambda room: None if room.waits else 2)) == given
+    assert list(within("desk", given, there, lambda hold: 2 if hold.refused else None)) == given
+
+
+@pytest.mark.parametrize(
+    ("why", "waiting", "refused"),
+    [
+        (Unreadable("envelope-expired"), None, True),
+        (Unreadable("decision-failed"), None, False),
+        (Unreadable("delivery-limit"), None, False),
+        (Later("agreement-none"), None, False),
+        (Later("agreement-none"), PATIENCE * 2, False),
+        (Later("database-busy"), PATIENCE * 2, False),
+    ],
+)
+def test_what_a_fault_of_ours_or_a_long_wait_has_parked_is_not_refused(
+    why: Unreadable | Later, waiting: timedelta | None, *, refused: bool
+) -> None:
+    delivery = waited(waiting) if waiting else rubbish(b"1")
+    assert hold("desk", delivery, why, NOW).refused is refused
+
+
+def test_what_no_rule_has_refused_takes_no_room_of_what_one_has() -> None:
+    def parked(number: int, code: str) -> Hold:
+        return hold("desk", rubbish(b"%d" % number, origin="full"), Unreadable(code), NOW, admitted=True)
+
+    failed = [parked(number, "decision-failed") for number in range(8)]
+    refused = [parked(number, "event-unreadable") for number in range(8, 12)]
+    found = list(within("desk", [*failed, *refused], {Room("full", waits=False): 3}, lambda _: 5))
+    assert found[:8] == failed
+    assert [each.counted for each in found[8:]] == [False, False, True, True]

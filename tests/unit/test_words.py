@@ -19,9 +19,9 @@ from services.referral.domain.receipts import ReceiptFault
 from services.referral.domain.refusals import Refused
 from shared.contracts.codes import Reorientation, Verdict
 from shared.contracts.problem import FieldCode, ProblemCode
-from shared.messaging.consumer import GIVEN_UP
 from shared.messaging.desk import REUSED
-from shared.messaging.shell import BUSY, EARLY, FAILED
+from shared.messaging.holding import FAILED, GIVEN_UP
+from shared.messaging.shell import BUSY, EARLY
 from shared.sealing.codes import DirectoryCode, EnvelopeCode, KeyringCode, ReceiptCode
 from shared.web.frame import LOCALE as FRAME
 from shared.words import Words

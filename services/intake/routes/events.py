@@ -21,7 +21,8 @@ from services.intake.store import receipts
 from shared.messaging.decision import Decision
 from shared.messaging.delivery import Delivery, Heard
 from shared.messaging.desk import REUSED
-from shared.messaging.shell import BUSY, FAILED
+from shared.messaging.holding import FAILED
+from shared.messaging.shell import BUSY
 from shared.sealing.codes import DirectoryCode, EnvelopeCode, KeyringCode
 from shared.sealing.envelope import SIZES
 from shared.sealing.header import CONTENT_TYPE, TYPE

@@ -33,7 +33,8 @@ from shared.contracts.problem import ProblemCode
 from shared.messaging.decision import Refusal
 from shared.messaging.delivery import Heard
 from shared.messaging.desk import REUSED
-from shared.messaging.shell import FAILED, Shell
+from shared.messaging.holding import FAILED
+from shared.messaging.shell import Shell
 from shared.sealing.codes import EnvelopeError, KeyringCode
 from shared.sealing.directory import Directory
 from shared.staff import Role, StaffMember

@@ -208,6 +208,31 @@ async def test_what_a_person_decides_is_done_and_written_down(
     assert (again.code, again.err.partition(":")[0]) == (1, "not-parked")
 
 
+async def test_all_that_one_fault_has_parked_is_tried_again_at_once_and_each_is_written_down(
+    operated: Operated,
+) -> None:
+    failed = {await operated.park(Service.REFERRAL, "decision-failed") for _ in range(3)}
+    other = await operated.park(Service.REFERRAL, "event-unreadable")
+    asked = ("parked", "replay", "--service", "referral", "--operator", "operations", "--yes", "--json")
+    said = await operated.here(*asked, "--reason", "decision-failed")
+    assert (said.code, said.json) == (
+        0,
+        {"reason": "decision-failed", "count": 3, "done": "replayed", "operator": "operations", "login": LOGIN},
+    )
+    due = await operated.fetch(Service.REFERRAL, "SELECT id FROM held WHERE due_at IS NOT NULL")
+    assert failed <= {row["id"] for row in due}
+    assert other not in {row["id"] for row in due}
+    leaves = await operated.fetch(Service.REFERRAL, "SELECT content FROM audit_leaf")
+    entries = [json.loads(bytes(row["content"])[32:]) for row in leaves]
+    assert {each["subject"] for each in entries if each["detail"].get("reason") == "decision-failed"} == set(
+        map(str, failed)
+    )
+    unclear = [await operated.here(*asked), await operated.here(*asked, str(other), "--reason", "event-unreadable")]
+    assert [(each.code, each.json["error"]["code"]) for each in unclear] == [(2, "message-or-reason")] * 2
+    nothing = await operated.here(*asked, "--reason", "decision-failed")
+    assert (nothing.code, nothing.json["error"]["code"]) == (1, "not-parked")
+
+
 async def test_the_log_is_verified_exported_and_kept(operated: Operated, tmp_path: Path) -> None:
     message = await operated.park(Service.INTAKE)
     await operated.here("parked", "drop", str(message), "--service", "intake", "--operator", "operations", "--yes")

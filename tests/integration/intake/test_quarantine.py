@@ -120,7 +120,7 @@ async def test_what_a_partner_signed_is_kept_whole_up_to_a_bound_and_then_counte
 async def test_what_only_waits_has_a_room_of_its_own(
     door: AtWork, knocking: Knocking, sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Door, "most_kept", lambda _, room: 5 if room.waits else 1)
+    monkeypatch.setattr(Door, "most_kept", lambda _, hold: 5 if hold.due_at else 1)
     early = [sender.seal(CANARY, signer=SigningKey.generate()) for _ in range(3)]
     early.append(sender.seal(at=datetime.now(UTC) + timedelta(hours=1)))
     wrong = [sender.seal(CANARY, signer=knocking.partner.key(KeyPurpose.AUDIT_INTAKE)) for _ in range(2)]

@@ -1,12 +1,14 @@
 """What a partner signs and seals, and is rubbish all the same: so much of it is kept, and nothing waits behind it."""
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 
 from shared.contracts.codes import Status
 from shared.contracts.event_data import ConsentWithdrawnData, WithdrawnData
+from shared.messaging import held
 from shared.messaging.quarantine import QuarantineWatch
 from shared.messaging.room import MOST_KEPT
 from shared.sealing.keys import KeyPurpose
@@ -38,6 +40,14 @@ async def kept(desk: DeskAtWork, sealed: Sequence[Sealed]) -> int:
     return int(await desk.owner.fetchval(query, [each.envelope for each in sealed]))
 
 
+async def look(desk: DeskAtWork, *, full: int) -> None:
+    """Look how many are parked of the origin that has most, where there is a bound: there should be ``full``."""
+    office = desk.app.state.office
+    await QuarantineWatch(office.pool, office.clock, "referral").step()
+    ratio = metrics.REGISTRY.get_sample_value("relais_quarantine_full_ratio", {"service": "referral"})
+    assert ratio == full / MOST_KEPT
+
+
 async def test_ten_times_as_much_rubbish_as_there_is_room_for_pushes_out_nothing_and_rings_once_more(
     desk: DeskAtWork,
 ) -> None:
@@ -64,10 +74,7 @@ async def test_ten_times_as_much_rubbish_as_there_is_room_for_pushes_out_nothing
     await until(lambda: len([fact for fact in desk.facts if fact.subject in ids]) >= len(ids), what="a fact for each")
     told = [fact for fact in desk.facts if fact.code.value == "message.parked" and fact.subject in ids]
     assert len(told) == len(ids)
-    office = desk.app.state.office
-    await QuarantineWatch(office.pool, office.clock, "referral").step()
-    full = metrics.REGISTRY.get_sample_value("relais_quarantine_full_ratio", {"service": "referral"})
-    assert full == BOUND / MOST_KEPT
+    await look(desk, full=BOUND)
 
 
 async def test_what_a_key_signs_that_is_for_something_else_takes_its_owners_room(
@@ -83,6 +90,42 @@ async def test_what_a_key_signs_that_is_for_something_else_takes_its_owners_room
 
     await until(counted, what="what there was no room for")
     assert await kept(desk, wrong) == BOUND
+
+
+async def test_what_met_a_fault_of_ours_is_all_kept_and_has_its_effect_once_that_is_mended(
+    desk: DeskAtWork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has its receipt: its sender would never say it again."""
+    voice, offers = desk.partner.voice, [an_offer() for _ in range(BOUND + 3)]
+    sealed = [voice.seal(offer.model_dump_json(exclude_none=True).encode()) for offer in offers]
+    refused = rubbish(voice, BOUND + 2)
+    with monkeypatch.context() as faulty:
+        faulty.setattr("services.referral.domain.hearing.hear_offer", lambda *_, **__: 1 / 0)
+        await desk.bring(*sealed, *refused)
+        for each in sealed:
+            assert await desk.parked(each) == "decision-failed"
+        query = "SELECT sum(count) FROM held WHERE reason = 'event-unreadable'"
+        await until(lambda: desk.owner.fetchval(f"{query} HAVING sum(count) = {len(refused)}"), what="what is refused")
+    assert await kept(desk, refused) == BOUND
+    await look(desk, full=BOUND)
+    async with desk.app.state.office.pool.acquire() as connection:
+        for parked in await held.parked(connection, reason="decision-failed"):
+            assert await held.replay(connection, parked.id, datetime.now(UTC))
+    for offer in offers:
+        await desk.stands(offer.referral, Status.RECEIVED)
+    assert await kept(desk, sealed) == 0
+
+
+async def test_what_has_waited_too_long_for_an_agreement_is_all_kept(
+    desk: DeskAtWork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.messaging.holding.PATIENCE", timedelta(days=-1))
+    monkeypatch.setattr("services.referral.hears.not_heard", lambda *_: "agreement-none")
+    sealed = [desk.partner.voice.seal(an_offer().model_dump_json(exclude_none=True).encode()) for _ in range(BOUND + 3)]
+    await desk.bring(*sealed)
+    for each in sealed:
+        assert await desk.parked(each) == "agreement-none"
+    await look(desk, full=0)
 
 
 async def test_what_our_own_intake_says_is_all_kept_because_nobody_sends_it_again(desk: DeskAtWork) -> None:

@@ -41,23 +41,22 @@ INSERT INTO held (id, consumer, source, reason, attempts, first_at, due_at, subj
 SELECT gen_random_uuid(), 'referral', 'referral.in', 'early', 1, now(), now() + n * interval '1 s', gen_random_uuid(),
     2, false, '{}', 'x'
 FROM generate_series(1, 20000) AS n;
-INSERT INTO held (id, consumer, source, origin, reason, attempts, first_at, admitted, headers, body) SELECT
-    gen_random_uuid(), 'referral', 'referral.in', 'from.' || n % 50, 'lane-forked', 1, now(), false, '{}', 'x'
+INSERT INTO held (id, consumer, source, origin, reason, attempts, first_at, admitted, bounded, headers, body) SELECT
+    gen_random_uuid(), 'referral', 'referral.in', 'from.' || n % 50, 'lane-forked', 1, now(), false, true, '{}', 'x'
 FROM generate_series(1, 1000) AS n;
 """
 
 NOW, ID, IDS = datetime.now(UTC), uuid4(), [uuid4()]
 WALKS: tuple[tuple[str, str, tuple[object, ...]], ...] = (
     ("consent_case", cases.GRANTS, (ID,)),
+    ("held_bounded", held.FULLEST, ("referral",)),
+    ("held_bounded", held.TAKEN, ("referral", ["from.1"])),
     ("held_due", held.DUE, ("referral", NOW, 100)),
     ("held_parked", held.COUNT_PARKED, ()),
-    ("held_parked", held.PARKED, (None, 50)),
+    ("held_parked", held.PARKED, (None, None, 50)),
     ("held_reason", held.WAKE_FOR, ("referral", ["agreement-none"], NOW, True)),
     ("held_reason", held.WAKE_FOR, ("referral", ["key-unknown"], NOW, False)),
     ("held_turn", held.WAKE, (IDS, [1], NOW)),
-    ("held_waiting", held.WAITING_OF, ("referral", ["from.1"])),
-    ("held_whole", held.FULLEST, ("referral",)),
-    ("held_whole", held.WHOLE, ("referral", ["from.1"])),
     ("outbox_due", outbox.CLAIM, (NOW, 100, outbox.PAUSES)),
     ("paper_place", papers.ABOUT, (ID, ID)),
     ("referral_case", referrals.OF_CASES, (IDS,)),
