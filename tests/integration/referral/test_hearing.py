@@ -26,7 +26,7 @@ from shared.contracts.report import ReportTaken, ReportTakenData, Screening
 from shared.messaging import held
 from shared.sealing.keys import KeyPurpose
 from shared.sealing.receipts import Receipt
-from tests.support.desk import DeskAtWork, an_offer, further, given, meeting, raw_of, receipt
+from tests.support.desk import DeskAtWork, NewDesk, an_offer, further, given, meeting, raw_of, receipt
 from tests.support.partners import Organisation, Sender
 from tests.support.referrals import BY_STEP, CANARY
 from tests.support.reports import report
@@ -296,19 +296,18 @@ async def test_what_is_no_event_is_parked_and_an_operator_is_told(desk: DeskAtWo
     assert await desk.parked(broken) == "envelope-altered"
 
 
-async def test_a_key_that_has_run_out_since_still_speaks_for_what_it_sealed(desk: DeskAtWork, own_clock: None) -> None:
-    offer = an_offer()
-    sealed = desk.partner.voice.seal(offer.model_dump_json(exclude_none=True).encode())
-    desk.move_clock(timedelta(days=200))
-    await desk.bring(sealed)
-    await desk.stands(offer.referral, Status.RECEIVED)
-    postdated = an_offer()
-    late = desk.partner.voice.seal(
-        postdated.model_dump_json(exclude_none=True).encode(), at=datetime.now(UTC) + timedelta(days=200)
-    )
-    await desk.bring(late)
-    assert await desk.parked(late) == "key-expired"
-    assert own_clock is None
+async def test_a_key_that_has_run_out_since_still_speaks_for_what_it_sealed(new_desk: NewDesk) -> None:
+    half_a_year = timedelta(days=200)
+    offer, postdated = an_offer(), an_offer()
+    async with new_desk() as desk:
+        sealed = desk.partner.voice.seal(offer.model_dump_json(exclude_none=True).encode())
+        desk.move_clock(half_a_year)
+        await desk.bring(sealed)
+        await desk.stands(offer.referral, Status.RECEIVED)
+        body = postdated.model_dump_json(exclude_none=True).encode()
+        late = desk.partner.voice.seal(body, at=datetime.now(UTC) + half_a_year)
+        await desk.bring(late)
+        assert await desk.parked(late) == "key-expired"
 
 
 async def test_accepting_and_declining_are_heard_from_the_receiver_alone(desk: DeskAtWork) -> None:
