@@ -84,6 +84,13 @@ class Bench:
 
         await queue.consume(collect)
 
+    async def close(self) -> None:
+        """Stop the service, where it runs, and let go of everything."""
+        await self.runtime.stop()
+        await self.pool.close()
+        await self.sender.close()
+        await self.listener.close()
+
 
 async def make_bench(
     pair: BrokerPair, fresh_database: FreshDatabase, folder: Path, *, largest_batch: int = LARGEST_BATCH
@@ -119,8 +126,5 @@ async def bench(rabbitmq: Rabbit, fresh_database: FreshDatabase, tmp_path: Path)
     pair = make_broker_pair(rabbitmq)
     bench = await make_bench(pair, fresh_database, tmp_path)
     yield bench
-    await bench.runtime.stop()
-    await bench.pool.close()
-    await bench.sender.close()
-    await bench.listener.close()
+    await bench.close()
     pair.remove()
