@@ -64,7 +64,7 @@ SENDERS = frozenset({
 """What the sender says; the receiver says the rest."""
 HAPPENED = frozenset({Step.OPENED, Step.ARRIVED, Step.MISSED, Step.PROGRESSED, Step.CLOSED})
 """What has happened in the world goes before what the other side said at the same time."""
-CONCLUDING = frozenset({
+OWED = frozenset({
     Step.OPENED, Step.DECLINED, Step.REDIRECTED, Step.ARRIVED, Step.MISSED, Step.CLOSED, Step.WITHDRAWN,
     Step.CONSENT_WITHDRAWN,
 })  # fmt: skip

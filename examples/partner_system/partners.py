@@ -9,7 +9,7 @@ from .agreement import Agreement
 from .envelope import Sealed
 from .key_document import KeyDocument
 from .keys import PublishedKey, Purpose
-from .lanes import CONCLUDING, Said
+from .lanes import OWED, Said
 from .refusal import Refused
 
 VOICES = frozenset({Purpose.SIGNING, Purpose.RECEIPT})
@@ -63,9 +63,9 @@ class Partners:
     def check_agreed(self, organisation: str, said: Said, at: datetime) -> None:
         """Raise as `get` unless the agreement lets an event out, or in: keys.md, section 6.
 
-        What we have to say that concludes is in codes alone.
+        What we owe a partner is said in codes alone.
         """
-        if said.step not in CONCLUDING:
+        if said.step not in OWED:
             self._known(organisation).agreement(at).check_covers(said.at, at)
 
     def may_leave(self, organisation: str, at: datetime, *, words: bool) -> bool:

@@ -10,8 +10,8 @@ from fastapi import FastAPI
 from services.notify.bell import Bell
 from services.notify.domain.retention import KEEP_READ
 from services.notify.domain.who import Person, present
+from services.notify.handing_on import HandingOn
 from services.notify.hears import NotifyDesk
-from services.notify.leaving import Leaving
 from services.notify.mail.delivery import MailDelivery
 from services.notify.mail.letter import Composer
 from services.notify.mail.outcome import Outcomes
@@ -46,7 +46,7 @@ MAIL_SECONDS: Final = 1.0
 """How often mail is looked for that no bell announced: what was put off, or left by a process that died."""
 BELL_SECONDS: Final = 0.5
 FORGET_SECONDS: Final = 3600.0
-LEAVING_SECONDS: Final = 3600.0
+HANDING_ON_SECONDS: Final = 3600.0
 
 log = get_logger(__name__)
 
@@ -99,7 +99,7 @@ async def build(settings: NotifySettings) -> AsyncIterator[Parts]:
             rounds=[
                 Round("bell", bell.listen, BELL_SECONDS),
                 Round("mail", mail.step, MAIL_SECONDS, bell.rung),
-                Round("leaving", Leaving(base.pool, base.clock, everybody, us).step, LEAVING_SECONDS),
+                Round("handing-on", HandingOn(base.pool, base.clock, everybody, us).step, HANDING_ON_SECONDS),
                 Round("retention", partial(forget, base.pool, everybody), FORGET_SECONDS),
             ],
         )

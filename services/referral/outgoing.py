@@ -15,12 +15,12 @@ from os import urandom
 
 from services.referral.domain.casefile import CaseFile
 from services.referral.domain.cases import CLOCK
+from services.referral.domain.facts import emptied_facts
 from services.referral.domain.leaving import NO_PAPERS, Today, awaits_agreement, goes_whole, leaving, says_words
 from services.referral.domain.referral import Referral
 from services.referral.domain.repeating import EMPTIED, said_line
 from services.referral.domain.retelling import Papers
 from services.referral.domain.ruling import Act
-from services.referral.domain.telling import emptied_facts
 from services.referral.known import Erased, Known, Sent
 from services.referral.loading import asked_by_the_gate
 from services.referral.recipients import Recipients

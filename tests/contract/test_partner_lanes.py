@@ -35,7 +35,7 @@ def test_the_table_is_the_same() -> None:
     } == {cell: to for cell, to in life.TABLE.items() if cell[1] is not Step.RECEIVED}
     assert {ours(step) for step in theirs.SENDERS} == {step for step in Step if life.SAID_BY.get(step) is Side.SENDER}
     assert {ours(step) for step in theirs.HAPPENED} == life.HAPPENED
-    assert {ours(step) for step in theirs.CONCLUDING} == {step for step, is_ in life.STEPS.items() if is_.patient}
+    assert {ours(step) for step in theirs.OWED} == {step for step, is_ in life.STEPS.items() if is_.owed}
 
 
 class Talk:

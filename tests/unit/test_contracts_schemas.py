@@ -138,20 +138,20 @@ def _lane(line: str) -> tuple[Move, ...]:
     )
 
 
-def kept_by_partners() -> set[str]:
+def owed_by_partners() -> set[str]:
     """Return the steps that keys.md says are said and heard without an agreement."""
     keys = (FOLDER.parent / "keys.md").read_text(encoding="utf-8")
     return set(re.findall(r"`([a-z-]+)`", keys.split("happened or ends access: ")[1].split(", in codes")[0]))
 
 
-def kept_at_the_desk() -> set[str]:
+def owed_by_the_desk() -> set[str]:
     """Return the steps that referral.md says are kept until they can be said."""
     desk = (FOLDER.parents[1] / "architecture" / "referral.md").read_text(encoding="utf-8")
     listed = re.split(r",\s", re.split(r"what ends\s+access \(", desk)[1].split(")")[0])
     return {name.replace("consent taken back", Step.CONSENT_WITHDRAWN.value) for name in listed}
 
 
-def test_what_the_pages_say_is_kept_or_said_without_an_agreement_is_what_the_steps_are() -> None:
-    kept = {step.value for step, traits in STEPS.items() if traits.patient}
-    assert kept_by_partners() == kept
-    assert kept_at_the_desk() == kept
+def test_what_the_pages_say_is_owed_is_what_the_steps_say_is() -> None:
+    owed = {step.value for step, traits in STEPS.items() if traits.owed}
+    assert owed_by_partners() == owed
+    assert owed_by_the_desk() == owed

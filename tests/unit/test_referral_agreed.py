@@ -62,7 +62,7 @@ def test_while_it_is_in_force_everything_is_said_and_heard(step: Step) -> None:
 def test_otherwise_what_has_happened_or_ends_access_alone(step: Step, agreed: Agreed, code: str) -> None:
     said = event(IN_CODES[step])
     for rule in (not_said, not_heard):
-        assert rule(said, agreed, NOON) == (None if STEPS[step].patient else code)
+        assert rule(said, agreed, NOON) == (None if STEPS[step].owed else code)
 
 
 @pytest.mark.parametrize("data", [*IN_WORDS, *BY_STEP.values()])
@@ -89,8 +89,8 @@ def test_what_was_said_before_its_end_is_heard_late_be_it_under_an_agreement_bef
     """A lane without it would wait for ever, and consent that is taken back would wait in it."""
     before, afterwards = event(BY_STEP[step], NOON - earlier), event(BY_STEP[step], NOON + DAY)
     assert not_heard(before, ENDED, NOON + 30 * DAY) is None
-    assert (not_heard(before, TO_COME, NOON) is None) == STEPS[step].patient, "it waits for the next one to begin"
-    assert (not_heard(afterwards, ENDED, NOON + 30 * DAY) is None) == STEPS[step].patient
+    assert (not_heard(before, TO_COME, NOON) is None) == STEPS[step].owed, "it waits for the next one to begin"
+    assert (not_heard(afterwards, ENDED, NOON + 30 * DAY) is None) == STEPS[step].owed
 
 
 def test_the_end_is_not_part_of_it_and_the_beginning_is() -> None:

@@ -9,13 +9,13 @@ from services.referral.domain import hearing
 from services.referral.domain.access import closed_to_reader
 from services.referral.domain.cases import Case
 from services.referral.domain.clocks import dial
+from services.referral.domain.facts import step_facts
 from services.referral.domain.life import FEEDBACK, Side
 from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import PaperName, Ruling
 from services.referral.domain.saying import say
 from services.referral.domain.standing import Course
-from services.referral.domain.telling import step_facts
 from shared.contracts.codes import EVERY_KIND, Category, Outcome, ProgressCode, Purpose, Status, Step
 from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.event import EventId

@@ -59,7 +59,7 @@ from tests.support.referrals import (
 )
 
 DAY = timedelta(days=1)
-WAITING = [step for step, traits in STEPS.items() if not traits.patient]
+WAITING = [step for step, traits in STEPS.items() if not traits.owed]
 """What waits for an agreement."""
 SAID = [(status, step) for status in Status for step in SAID_BY if (status, step) in TABLE]
 
@@ -304,7 +304,7 @@ def test_nothing_that_may_not_wait_waits_behind_something_that_does_not_go(
     both = once_said(replace(referral, course=referral.course.then(referral.side, later)), n, NOON)
     left = state(hear_receipt(both, act(), n)) if proved else both
     _, events = again(left, own, agreed=False)
-    owed = {n - 1: STEPS[first].patient or STEPS[second].patient, n: STEPS[second].patient and not proved}
+    owed = {n - 1: STEPS[first].owed or STEPS[second].owed, n: STEPS[second].owed and not proved}
     assert {each.n for each in events} >= {number for number, may_not_wait in owed.items() if may_not_wait}
 
 
@@ -369,10 +369,10 @@ def test_whoever_never_had_a_withdrawn_offer_hears_that_it_is_withdrawn_and_wait
 
 @pytest.mark.parametrize("status", Status)
 def test_what_ends_access_always_goes_whole(status: Status) -> None:
-    """Whatever became of the referral since: only what a patient step says stands for what has happened."""
+    """Whatever became of the referral since: only what is owed stands for what has happened."""
     pair = at_status(status)
-    patient = [step for state_, step in SAID if state_ is status and STEPS[step].patient and step is not Step.CLOSED]
-    for step in patient:
+    owed = [step for state_, step in SAID if state_ is status and STEPS[step].owed and step is not Step.CLOSED]
+    for step in owed:
         fresh = at_status(status)
         ruling = fresh.say(SAID_BY[step], step)
         _, events = again(fresh.copy(SAID_BY[step]), papers(ruling))

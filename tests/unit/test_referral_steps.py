@@ -26,7 +26,7 @@ from tests.contract.test_referral_descriptions import SAID_BY_STAFF
 from tests.contract.test_released_events import RELEASED
 from tests.e2e.test_two_nodes import COMMANDS as PLAYED
 from tests.support.referrals import BY_STEP, data_of
-from tests.unit.test_contracts_schemas import EXAMPLES, happened, kept_at_the_desk, kept_by_partners, rows
+from tests.unit.test_contracts_schemas import EXAMPLES, happened, owed_by_partners, owed_by_the_desk, rows
 from tests.unit.test_notify_domain import FACTS
 from tests.unit.test_referral_agreed import IN_CODES
 from tests.unit.test_referral_possible import COMMANDS
@@ -163,13 +163,13 @@ OF_WHAT_HAPPENED: Places = {
     f"if it happened: its name in rule 3 of section 5, {PAGE}": happened(),
     f"if it happened: its place in HAPPENED, {THEIRS}/lanes.py": theirs(example.HAPPENED),
 }
-OF_WHAT_IS_KEPT: Places = {
-    "if it is kept: an example without a word in IN_CODES, tests/unit/test_referral_agreed.py": {
+OF_WHAT_IS_OWED: Places = {
+    "if it is owed: an example without a word in IN_CODES, tests/unit/test_referral_agreed.py": {
         step for step, data in IN_CODES.items() if not has_words(data)
     },
-    f"if it is kept: its place in CONCLUDING, {THEIRS}/lanes.py": theirs(example.CONCLUDING),
-    "if it is kept: its name in section 6, docs/protocol/keys.md": kept_by_partners(),
-    "if it is kept: its name, docs/architecture/referral.md": kept_at_the_desk(),
+    f"if it is owed: its place in OWED, {THEIRS}/lanes.py": theirs(example.OWED),
+    "if it is owed: its name in section 6, docs/protocol/keys.md": owed_by_partners(),
+    "if it is owed: its name, docs/architecture/referral.md": owed_by_the_desk(),
 }
 
 
@@ -188,7 +188,7 @@ def lacking(step: str) -> list[str]:
         (OF_WHAT_A_RECEIVER_SAYS, travels and (traits is None or traits.said_by is Side.RECEIVER)),
         (OF_WHAT_A_SENDER_SAYS, travels and (traits is None or traits.said_by is Side.SENDER)),
         (OF_WHAT_HAPPENED, travels and (traits is None or traits.happened)),
-        (OF_WHAT_IS_KEPT, travels and (traits is None or traits.patient)),
+        (OF_WHAT_IS_OWED, travels and (traits is None or traits.owed)),
     ]
     return [place for places, holds in wanted if holds for place, known in places.items() if step not in known]
 
@@ -201,7 +201,7 @@ PLACES: Final = {
     **OF_WHAT_A_RECEIVER_SAYS,
     **OF_WHAT_A_SENDER_SAYS,
     **OF_WHAT_HAPPENED,
-    **OF_WHAT_IS_KEPT,
+    **OF_WHAT_IS_OWED,
 }
 _, _, _recipes = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("### A transition\n")
 RECIPE: Final = _recipes.partition("### A fact within a node\n")[0]

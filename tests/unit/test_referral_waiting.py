@@ -36,7 +36,7 @@ def test_what_protects_the_person_is_kept_and_said_later(status: Status, step: S
     pair = at_status(status)
     ruling = pair.say(SAID_BY[step], step)
     late = untold(ruling)
-    if not STEPS[step].patient:
+    if not STEPS[step].owed:
         assert late == Ruling.refused("key-unknown")
         return
     number, said, waits = told(ruling).n, state(ruling), state(late)
@@ -52,7 +52,7 @@ def test_what_protects_the_person_is_kept_and_said_later(status: Status, step: S
     assert unsaid.detail == {"step": step.value, "n": str(number), "reason": "key-unknown"}
 
 
-@pytest.mark.parametrize(("status", "step"), [each for each in POSSIBLE if STEPS[each[1]].patient])
+@pytest.mark.parametrize(("status", "step"), [each for each in POSSIBLE if STEPS[each[1]].owed])
 def test_what_is_later_than_the_first_version_waits_for_a_key_and_not_for_a_partner_to_hear_it(
     status: Status, step: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -70,7 +70,7 @@ def test_nothing_that_discloses_is_ever_kept_for_later() -> None:
     """It rests on what the person allows when it leaves."""
     disclosing = {step for step, data in BY_STEP.items() if {"packet", "code"} & set(type(data).model_fields)}
     assert disclosing == {Step.OFFERED, Step.ANSWERED, Step.DISCLOSED, Step.PROGRESSED}
-    assert not any(STEPS[step].patient for step in disclosing)
+    assert not any(STEPS[step].owed for step in disclosing)
     assert untold(offered()) == Ruling.refused("key-unknown")
 
 

@@ -38,7 +38,7 @@ class Agreed:
 
 def not_said(event: ReferralEvent, agreed: Agreed | None, at: datetime) -> DirectoryCode | None:
     """Return why ``event`` may not leave at ``at``, or ``None`` when it may."""
-    codes_alone = STEPS[event.step].patient and not has_words(event.data)
+    codes_alone = STEPS[event.step].owed and not has_words(event.data)
     return None if codes_alone else _outside(agreed, event.at, at)
 
 
@@ -47,7 +47,7 @@ def not_heard(event: ReferralEvent, agreed: Agreed | None, at: datetime) -> Dire
 
     Words that should not have left are heard with what has happened: nobody stays in danger for a note.
     """
-    return None if STEPS[event.step].patient else _outside(agreed, event.at, at)
+    return None if STEPS[event.step].owed else _outside(agreed, event.at, at)
 
 
 def needed(event: ReferralEvent) -> frozenset[EventType]:

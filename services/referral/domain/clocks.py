@@ -3,7 +3,7 @@
 Deadlines follow from urgency. ``immediate`` and ``urgent`` run round the clock; ``standard`` counts the receiver's
 working days until the first reading (weekends are left out; public holidays are not known here), and fourteen days of
 any kind until the decision. A question to the sender stops the decision clock until it is answered. Where nobody has
-named an hour, the sender awaits the arrival for as long as a decision. What the sender itself owes, the answer to a
+named an hour, the sender awaits the arrival for as long as a decision. What only the sender can do, the answer to a
 question, the disclosure once the receiver has accepted and a new meeting or a withdrawal once the person did not come,
 has as long as a first reading: its own staff are reminded. Each deadline rings once, whichever process looks and
 however often: what has rung is part of the state. Whatever this organisation says waits for its receipt, so that
@@ -34,8 +34,8 @@ STANDARD_READ_DAYS = 5
 """Working days."""
 STANDARD_DECISION_IN = timedelta(days=14)
 
-OWED_IN: Mapping[Urgency, timedelta] = MappingProxyType({**FIRST_READ_IN, Urgency.STANDARD: timedelta(days=7)})
-"""What the sender owes the receiver: as for a first reading. Five working days from a working moment are a week."""
+REMINDED_IN: Mapping[Urgency, timedelta] = MappingProxyType({**FIRST_READ_IN, Urgency.STANDARD: timedelta(days=7)})
+"""What only the sender can do: as for a first reading. Five working days from a working moment are a week."""
 
 GRACE: Mapping[Side, timedelta] = MappingProxyType(
     {Side.RECEIVER: timedelta(hours=1), Side.SENDER: timedelta(hours=2)},
@@ -130,7 +130,7 @@ def _owed(referral: Referral) -> dict[Awaited, datetime]:
     standing = referral.standing
     if referral.side is Side.RECEIVER or standing.since is None:
         return {}
-    by = standing.since + OWED_IN[referral.urgency]
+    by = standing.since + REMINDED_IN[referral.urgency]
     match referral.status:
         case Status.ASKED:
             return {Awaited.ANSWER: by}

@@ -30,4 +30,4 @@ def in_codes(ruling: Ruling[Referral]) -> Ruling[Referral]:
 def _goes(tell: Tell) -> bool:
     """Tell whether it is said again, or has happened or ends access, and says so in codes, with nothing read."""
     step = tell.event.step
-    return tell.again or (STEPS[step].patient and step not in IN_TERMS and not has_words(tell.event.data))
+    return tell.again or (STEPS[step].owed and step not in IN_TERMS and not has_words(tell.event.data))

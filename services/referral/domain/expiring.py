@@ -10,11 +10,11 @@ from dataclasses import replace
 from typing import Final
 
 from services.referral.domain.clocks import Awaited, due, rung
+from services.referral.domain.facts import entry, fact, receipt_facts
 from services.referral.domain.life import Side
 from services.referral.domain.receiving import miss
 from services.referral.domain.referral import Referral
 from services.referral.domain.ruling import Act, Ruling
-from services.referral.domain.telling import entry, fact, receipt_facts
 from shared.contracts.codes import MissReason, Urgency
 from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.event_data import MissedData

@@ -10,13 +10,13 @@ by one that does not.
 from collections.abc import Sequence
 from dataclasses import replace
 
+from services.referral.domain.facts import alarm, fact
 from services.referral.domain.life import BEFORE_ARRIVAL, EXPECTED, Side
 from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
 from services.referral.domain.responsibility import MOVES_ON_ARRIVAL, responsible
 from services.referral.domain.ruling import Act, Ruling
 from services.referral.domain.saying import say
-from services.referral.domain.telling import alarm, fact
 from shared.contracts.codes import Category, ReferralKind, Status, Step, WithdrawReason
 from shared.contracts.event_data import WithdrawnData
 from shared.contracts.exchange import ReferralWithdrawn

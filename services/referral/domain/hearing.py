@@ -16,6 +16,7 @@ from typing import Final
 from services.referral.domain.cases import Case, opened
 from services.referral.domain.clocks import Hours, deadlines
 from services.referral.domain.expected import likely
+from services.referral.domain.facts import alarm, conflict, entry, fact, step_facts
 from services.referral.domain.handover import withdraw_elsewhere
 from services.referral.domain.lanes import Lane, Lanes
 from services.referral.domain.life import ENDS_ACCESS, SAID_BY, Side, after
@@ -25,7 +26,6 @@ from services.referral.domain.refusals import Refused
 from services.referral.domain.ruling import Act, Ruling
 from services.referral.domain.saying import coded, words_of_news
 from services.referral.domain.standing import Course, standing_of
-from services.referral.domain.telling import alarm, conflict, entry, fact, step_facts
 from services.referral.domain.terms import news_allowed
 from shared.contracts.codes import ReferralKind, Status, Step
 from shared.contracts.entries import Entry, EntryCode

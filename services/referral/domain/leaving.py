@@ -59,10 +59,10 @@ def says_words(referral: Referral, n: int) -> bool:
 def awaits_agreement(referral: Referral, n: int, at: datetime) -> bool:
     """Tell whether our event ``n``, which may wait, waits for an agreement: the gate is asked when there is one.
 
-    It may not wait where it is patient itself, or something behind it is, proved or not: a receipt says that the door
+    It may not wait where it is owed itself, or something behind it is, proved or not: a receipt says that the door
     has it, and the partner hears it only after this one.
     """
-    owed = any(STEPS[move.step].patient for move in referral.lane(referral.side)[n - 1 :])
+    owed = any(STEPS[move.step].owed for move in referral.lane(referral.side)[n - 1 :])
     return not owed and _stands(referral, n, at)
 
 

@@ -52,7 +52,7 @@ class Traits(NamedTuple):
 
     So is what a receiver says once the person may come: else an arrival behind it in the lane loses to a withdrawal.
     """
-    patient: bool
+    owed: bool
     """It has happened or ends access: kept, and said later, where the partner cannot be told now."""
     words: Words
     """When what it says in words may leave."""
@@ -62,23 +62,21 @@ class Traits(NamedTuple):
 
 STEPS: Mapping[Step, Traits] = MappingProxyType(
     {
-        Step.OFFERED: Traits(Side.SENDER, happened=False, patient=False, words=Words.GRANTS, alarms=None),
-        Step.OPENED: Traits(Side.RECEIVER, happened=True, patient=True, words=Words.TERMS, alarms=None),
-        Step.ASKED: Traits(Side.RECEIVER, happened=False, patient=False, words=Words.TERMS, alarms=None),
-        Step.ANSWERED: Traits(Side.SENDER, happened=False, patient=False, words=Words.TERMS, alarms=None),
-        Step.ACCEPTED: Traits(Side.RECEIVER, happened=False, patient=False, words=Words.TERMS, alarms=None),
-        Step.DISCLOSED: Traits(Side.SENDER, happened=False, patient=False, words=Words.GRANTS, alarms=None),
-        Step.DECLINED: Traits(Side.RECEIVER, happened=False, patient=True, words=Words.ALWAYS, alarms=None),
-        Step.REDIRECTED: Traits(Side.RECEIVER, happened=False, patient=True, words=Words.ALWAYS, alarms=None),
-        Step.ARRIVED: Traits(Side.RECEIVER, happened=True, patient=True, words=Words.NONE, alarms=None),
-        Step.MISSED: Traits(Side.RECEIVER, happened=True, patient=True, words=Words.ALWAYS, alarms=Urgency.IMMEDIATE),
-        Step.RESCHEDULED: Traits(Side.SENDER, happened=False, patient=False, words=Words.GRANTS, alarms=None),
-        Step.PROGRESSED: Traits(Side.RECEIVER, happened=True, patient=False, words=Words.FEEDBACK, alarms=None),
-        Step.CLOSED: Traits(Side.RECEIVER, happened=True, patient=True, words=Words.FEEDBACK, alarms=None),
-        Step.WITHDRAWN: Traits(Side.SENDER, happened=False, patient=True, words=Words.NONE, alarms=None),
-        Step.CONSENT_WITHDRAWN: Traits(
-            Side.SENDER, happened=False, patient=True, words=Words.NONE, alarms=Urgency.URGENT
-        ),
+        Step.OFFERED: Traits(Side.SENDER, happened=False, owed=False, words=Words.GRANTS, alarms=None),
+        Step.OPENED: Traits(Side.RECEIVER, happened=True, owed=True, words=Words.TERMS, alarms=None),
+        Step.ASKED: Traits(Side.RECEIVER, happened=False, owed=False, words=Words.TERMS, alarms=None),
+        Step.ANSWERED: Traits(Side.SENDER, happened=False, owed=False, words=Words.TERMS, alarms=None),
+        Step.ACCEPTED: Traits(Side.RECEIVER, happened=False, owed=False, words=Words.TERMS, alarms=None),
+        Step.DISCLOSED: Traits(Side.SENDER, happened=False, owed=False, words=Words.GRANTS, alarms=None),
+        Step.DECLINED: Traits(Side.RECEIVER, happened=False, owed=True, words=Words.ALWAYS, alarms=None),
+        Step.REDIRECTED: Traits(Side.RECEIVER, happened=False, owed=True, words=Words.ALWAYS, alarms=None),
+        Step.ARRIVED: Traits(Side.RECEIVER, happened=True, owed=True, words=Words.NONE, alarms=None),
+        Step.MISSED: Traits(Side.RECEIVER, happened=True, owed=True, words=Words.ALWAYS, alarms=Urgency.IMMEDIATE),
+        Step.RESCHEDULED: Traits(Side.SENDER, happened=False, owed=False, words=Words.GRANTS, alarms=None),
+        Step.PROGRESSED: Traits(Side.RECEIVER, happened=True, owed=False, words=Words.FEEDBACK, alarms=None),
+        Step.CLOSED: Traits(Side.RECEIVER, happened=True, owed=True, words=Words.FEEDBACK, alarms=None),
+        Step.WITHDRAWN: Traits(Side.SENDER, happened=False, owed=True, words=Words.NONE, alarms=None),
+        Step.CONSENT_WITHDRAWN: Traits(Side.SENDER, happened=False, owed=True, words=Words.NONE, alarms=Urgency.URGENT),
     },
 )
 """Every step that one organisation says to the other. ``received`` is not among them: a receipt proves it."""
@@ -88,7 +86,7 @@ ONLY_HEARD: frozenset[Step] = frozenset()
 
 SAID_BY: Mapping[Step, Side] = MappingProxyType({step: traits.said_by for step, traits in STEPS.items()})
 
-ENDS_ACCESS = frozenset(step for step, traits in STEPS.items() if traits.said_by is Side.SENDER and traits.patient)
+ENDS_ACCESS = frozenset(step for step, traits in STEPS.items() if traits.said_by is Side.SENDER and traits.owed)
 """With it the sender ends what the receiver may open."""
 
 HAPPENED = frozenset(step for step, traits in STEPS.items() if traits.happened)

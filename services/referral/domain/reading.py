@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from services.referral.domain.access import closed_to_reader
 from services.referral.domain.cases import Case
+from services.referral.domain.facts import entry
 from services.referral.domain.life import Side
 from services.referral.domain.receiving import read_first
 from services.referral.domain.referral import Referral
 from services.referral.domain.reports import ReportFile
 from services.referral.domain.ruling import Act, Ruling
-from services.referral.domain.telling import entry
 from shared.contracts.codes import Status
 from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.ids import StaffId

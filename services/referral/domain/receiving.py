@@ -10,10 +10,10 @@ with every step, with a decline or a miss most of all. How they are afterwards g
 from dataclasses import replace
 from datetime import datetime
 
+from services.referral.domain.facts import step_facts
 from services.referral.domain.referral import Referral
 from services.referral.domain.ruling import Act, Ruling
 from services.referral.domain.saying import say
-from services.referral.domain.telling import step_facts
 from shared.contracts.codes import Step
 from shared.contracts.event_data import (
     AcceptedData,

@@ -19,11 +19,11 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
+from services.referral.domain.facts import emptied_facts, entry
 from services.referral.domain.leaving import NO_PAPERS, Today, awaits_agreement, goes_whole, leaving
 from services.referral.domain.referral import AT_ONCE, Referral, Repeat
 from services.referral.domain.retelling import Papers
 from services.referral.domain.ruling import Act, Ruling, Tell
-from services.referral.domain.telling import emptied_facts, entry
 from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.exchange import ReferralEvent
 from shared.growing import doubling

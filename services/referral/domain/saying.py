@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from services.referral.domain.expected import hour_of, likely
+from services.referral.domain.facts import entry
 from services.referral.domain.life import FEEDBACK, IN_TERMS, REPEATABLE, SAID_BY, STEPS, Side, after
 from services.referral.domain.moves import codes_of, contents, has_words, move_of, papers_of, rests_on
 from services.referral.domain.policy import NOTHING_GOES, Release
@@ -17,7 +18,6 @@ from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
 from services.referral.domain.repeating import once_said
 from services.referral.domain.ruling import Act, Ruling, Tell
-from services.referral.domain.telling import entry
 from services.referral.domain.terms import ended, news_allowed
 from shared.contracts.codes import Step
 from shared.contracts.entries import EntryCode
@@ -42,7 +42,7 @@ def refusal_of(referral: Referral, step: Step, at: datetime) -> Refused | None:
         return Refused.LANE_FULL
     if step in IN_TERMS and ended(referral.terms, at):
         return Refused.TERMS_ENDED
-    if step in FEEDBACK and not STEPS[step].patient and not news_allowed(referral, at):
+    if step in FEEDBACK and not STEPS[step].owed and not news_allowed(referral, at):
         return Refused.NO_FEEDBACK
     return None
 

@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from services.referral.domain.casefile import CaseFile
 from services.referral.domain.clocks import arrival_by, deadlines
+from services.referral.domain.facts import entry
 from services.referral.domain.handover import (
     not_handed_over,
     not_identified,
@@ -35,7 +36,6 @@ from services.referral.domain.responsibility import MOVES_ON_ARRIVAL
 from services.referral.domain.ruling import Act, Ruling, Tell
 from services.referral.domain.saying import refusal_of, say
 from services.referral.domain.standing import Course
-from services.referral.domain.telling import entry
 from services.referral.domain.terms import ended, granted, narrowest, within
 from shared.contracts.codes import Category, Purpose, ReferralKind, Step, Urgency, WithdrawReason
 from shared.contracts.entries import EntryCode

@@ -55,7 +55,7 @@ def put_off(ruling: Ruling[State], why: Mapping[EventId, str]) -> Ruling[State]:
 def _may_wait(event: ReferralEvent, reason: str) -> bool:
     """Tell whether ``event`` is kept until it can be said, though it cannot be now for this ``reason``."""
     comes = reason != DirectoryCode.TYPE_UNHEARD or type_of(type(event)) in FIRST
-    return comes and STEPS[event.step].patient
+    return comes and STEPS[event.step].owed
 
 
 def _waiting(state: State | None, unsaid: Collection[int], again: Collection[int]) -> State | None:

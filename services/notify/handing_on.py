@@ -21,7 +21,7 @@ AT_ONCE: Final = 100
 log = get_logger(__name__)
 
 
-class Leaving:
+class HandingOn:
     """Takes what leavers have left unread, and tells others."""
 
     def __init__(self, pool: Pool, clock: Clock, people: Sequence[Person], organisation: OrganisationId) -> None:

@@ -1,4 +1,4 @@
-"""Who is told what: facts for the voice of this node, and the audit trail's line.
+"""The facts that staff are told of a referral, and its lines in the audit trail.
 
 A fact says that something happened and where to look. The loser of a race is always told; a person who did not come,
 and consent taken back, reach the coordinator besides whoever follows the referral.

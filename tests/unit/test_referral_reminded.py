@@ -1,4 +1,4 @@
-"""What the sender owes the receiver: its own staff are reminded, so that nobody is forgotten before they arrive."""
+"""What only the sender can do: its own staff are reminded, so that nobody is forgotten before they arrive."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -17,14 +17,14 @@ from tests.support.referral_pairs import Pair, at_status
 from tests.support.referrals import NOON, act, casefile, grant, offered, recipient, state, told
 from tests.unit.test_referral_clocks import DAY, HOUR, accepted, disclosed
 
-OWED = {Urgency.IMMEDIATE: HOUR, Urgency.URGENT: 24 * HOUR, Urgency.STANDARD: 7 * DAY}
+REMINDED_IN = {Urgency.IMMEDIATE: HOUR, Urgency.URGENT: 24 * HOUR, Urgency.STANDARD: 7 * DAY}
 
 
 @pytest.mark.parametrize("urgency", Urgency)
 def test_the_senders_own_staff_are_reminded_of_the_disclosure(urgency: Urgency) -> None:
     pair = accepted(urgency=urgency)
-    assert running(pair.sender) == {Awaited.DISCLOSURE: NOON + OWED[urgency]}
-    rung = expire(pair.sender, act(CLOCK, NOON + OWED[urgency]))
+    assert running(pair.sender) == {Awaited.DISCLOSURE: NOON + REMINDED_IN[urgency]}
+    rung = expire(pair.sender, act(CLOCK, NOON + REMINDED_IN[urgency]))
     assert [(said.code, said.urgency) for said in rung.says if isinstance(said, Fact)] == [
         (FactCode.REFERRAL_OVERDUE, urgency)
     ]
@@ -46,7 +46,7 @@ def test_the_senders_own_staff_are_reminded_of_whoever_did_not_come_after_each_m
     for missed_at in (NOON + 2 * HOUR, NOON + 30 * DAY):
         pair.say(Side.RECEIVER, Step.MISSED, missed_at)
         pair.deliver_all()
-        by = missed_at + OWED[urgency]
+        by = missed_at + REMINDED_IN[urgency]
         assert running(pair.sender) == {Awaited.NEW_MEETING: by}
         rung = expire(pair.sender, act(CLOCK, by))
         assert [(said.code, said.urgency) for said in rung.says if isinstance(said, Fact)] == [
@@ -66,7 +66,7 @@ def test_the_senders_own_staff_are_reminded_of_each_question(urgency: Urgency) -
     for asked_at in (NOON + HOUR, NOON + 30 * DAY):
         pair.say(Side.RECEIVER, Step.ASKED, asked_at)
         pair.deliver_all()
-        by = asked_at + OWED[urgency]
+        by = asked_at + REMINDED_IN[urgency]
         assert running(pair.sender) == {Awaited.ANSWER: by}
         assert running(pair.receiver) == {}, "a question stops the receiver's clock"
         rung = expire(pair.sender, act(CLOCK, by))
