@@ -64,7 +64,9 @@ UPDATE outbox SET
     at = CASE WHEN unagreed THEN now() ELSE at END,
     unagreed = false,
     due_at = $1::timestamptz + ($3::interval[])[least(attempts + 1, cardinality($3::interval[]))]
-WHERE id IN (SELECT id FROM outbox WHERE due_at <= $1 ORDER BY due_at, place LIMIT $2 FOR UPDATE SKIP LOCKED)
+WHERE id IN (
+    SELECT id FROM outbox WHERE due_at <= $1 AND broker = $4 ORDER BY due_at, place LIMIT $2 FOR UPDATE SKIP LOCKED
+)
 RETURNING id, place, broker, exchange, routing_key, headers, content_type, body
 """
 
@@ -91,9 +93,12 @@ async def confirm(connection: Connection, ids: Sequence[UUID]) -> None:
     await connection.execute(CONFIRM, ids)
 
 
-async def claim(connection: Connection, at: datetime, limit: int) -> list[Letter]:
-    """Return letters that are overdue, in the order they were written, and put their next try off: later each time."""
-    rows = await connection.fetch(CLAIM, at, limit, PAUSES)
+async def claim(connection: Connection, broker: str, at: datetime, limit: int) -> list[Letter]:
+    """Return letters to ``broker`` that are overdue, in the order they were written.
+
+    The next try of each is put off: later each time.
+    """
+    rows = await connection.fetch(CLAIM, at, limit, PAUSES, broker)
     return [
         Letter(
             row["id"],

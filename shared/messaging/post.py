@@ -1,8 +1,9 @@
 """The post office: publishes letters with confirms, and forgets them only when the broker has them.
 
 A confirm says that the broker has it. A letter that no queue takes, that the broker refuses, or whose confirm does
-not come in time, stays in the outbox, and the sweeper tries it again, later each time; it never stands in the way of
-the others. What is tried again leaves at another time than it was decided: whoever wrote it is asked once more.
+not come in time, stays in the outbox, and the sweeper of its broker tries it again, later each time; it never stands
+in the way of the others, nor a broker that is away in the way of another. What is tried again leaves at another time
+than it was decided: whoever wrote it is asked once more.
 """
 
 import asyncio
@@ -74,30 +75,36 @@ class PostOffice:
         while self._sending:
             await asyncio.gather(*self._sending, return_exceptions=True)
 
-    async def sweep(self, limit: int = 200) -> int:
-        """Publish letters that a crash or a refusal left behind; return how many were tried."""
+    @property
+    def brokers(self) -> Sequence[str]:
+        """The brokers to which letters leave: each has its own sweeper."""
+        return tuple(self._publishers)
+
+    async def sweep(self, broker: str, limit: int = 200) -> int:
+        """Publish letters to ``broker`` that a crash or a refusal left behind; return how many were tried."""
         now = self._clock.now()
         async with self._pool.acquire() as connection, connection.transaction():
-            claimed = await outbox.claim(connection, now, limit)
+            claimed = await outbox.claim(connection, broker, now, limit)
             letters = await self._review(connection, claimed, now) if claimed else ()
             waiting = await outbox.waiting(connection)
         metrics.OUTBOX_PENDING.set(sum(each.count for each in waiting.values()), service=self._service)
         metrics.OUTBOX_UNAGREED.set(sum(each.unagreed for each in waiting.values()), service=self._service)
-        for broker in self._publishers:
-            oldest = waiting.get(broker, outbox.NONE_WAITING).oldest
-            metrics.OUTBOX_OLDEST.set(oldest, service=self._service, dependency=broker)
+        oldest = waiting.get(broker, outbox.NONE_WAITING).oldest
+        metrics.OUTBOX_OLDEST.set(oldest, service=self._service, dependency=broker)
         if letters:
-            log.info("outbox.swept", count=len(letters))
+            log.info("outbox.swept", count=len(letters), dependency=broker)
             await self._deliver(letters)
         return len(claimed)
 
     async def _deliver(self, letters: Sequence[Letter]) -> None:
-        """Publish all, and forget the confirmed ones."""
+        """Publish all, and forget what each exchange confirms as soon as it does."""
         by_exchange: dict[tuple[str, str], list[Letter]] = {}
         for letter in letters:
             by_exchange.setdefault((letter.broker, letter.exchange), []).append(letter)
-        publishing = (self._publish(*place, there) for place, there in by_exchange.items())
-        confirmed = [id_ for ids in await asyncio.gather(*publishing) for id_ in ids]
+        await asyncio.gather(*(self._deliver_to(*place, there) for place, there in by_exchange.items()))
+
+    async def _deliver_to(self, broker: str, exchange: str, letters: Sequence[Letter]) -> None:
+        confirmed = await self._publish(broker, exchange, letters)
         if confirmed:
             metrics.PUBLISHED.add(len(confirmed), service=self._service, outcome=Sent.CONFIRMED)
             try:

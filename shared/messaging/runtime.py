@@ -118,7 +118,8 @@ class Runtime:
         self._coming_round += [asyncio.create_task(come_round(each, self.service)) for each in rounds]
 
     def _every_round(self) -> Iterator[Round]:
-        yield Round("sweeper", self.post.sweep, SWEEP_SECONDS)
+        for broker in self.post.brokers:
+            yield Round("sweeper", partial(self.post.sweep, broker), SWEEP_SECONDS)
         yield Round("dependencies", self._tell_available, DEPENDENCIES_SECONDS)
         for consumer in self.consumers:
             if consumer.parked:

@@ -11,6 +11,7 @@ import pytest
 from shared.contracts.ids import OrganisationId
 from shared.messaging import inbox, outbox, places, sealer
 from shared.messaging.outbox import Letter
+from shared.messaging.places import Broker
 from shared.storage.pool import Connection
 from tests.integration.messaging.conftest import OURS, Bench
 from tests.support.wait import until
@@ -52,8 +53,8 @@ async def test_a_letter_that_somebody_has_claimed_is_passed_over(bench: Bench) -
     async with asyncio.timeout(20), bench.pool.acquire() as one, bench.pool.acquire() as other:
         await outbox.put(one, letters, bench.clock.now())
         async with one.transaction():
-            [first] = await outbox.claim(one, overdue, 1)
-            [second] = await outbox.claim(other, overdue, 2)
+            [first] = await outbox.claim(one, Broker.NODE, overdue, 1)
+            [second] = await outbox.claim(other, Broker.NODE, overdue, 2)
     assert [first.id, second.id] == [letter.id for letter in letters]
 
 

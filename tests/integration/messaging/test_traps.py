@@ -27,6 +27,7 @@ from shared.messaging.consumer import LARGEST_BATCH
 from shared.messaging.decision import Decision
 from shared.messaging.delivery import LARGEST_KEPT
 from shared.messaging.outbox import Letter
+from shared.messaging.places import Broker
 from shared.messaging.publisher import RabbitPublisher
 from shared.messaging.rabbit import BrokerError, check_topology, connect, make_broker
 from shared.telemetry.metrics import Sent
@@ -326,7 +327,7 @@ async def test_all_that_was_left_is_swept_up_at_once_and_in_order(bench: Bench) 
     async with bench.pool.acquire() as connection:
         await outbox.put(connection, left, bench.clock.now())
     bench.clock_file.write_text("20")
-    assert await bench.runtime.post.sweep() == 5
+    assert await bench.runtime.post.sweep(Broker.NODE) == 5
     assert await bench.count("outbox") == 0
     await until(lambda: [each.message_id for each in bench.said] == [str(each.id) for each in left])
 

@@ -30,7 +30,7 @@ async def test_what_is_parked_is_told_until_a_person_has_dealt_with_it(bench: Be
 
 async def test_how_long_the_oldest_waits_for_a_broker_is_told_though_it_never_confirmed_anything(bench: Bench) -> None:
     async def sweep() -> float | None:
-        await bench.runtime.post.sweep()
+        await bench.runtime.post.sweep(Broker.NODE)
         return told("relais_outbox_oldest_seconds", dependency="node")
 
     assert await sweep() == 0
@@ -45,7 +45,7 @@ async def test_how_long_the_oldest_waits_for_a_broker_is_told_though_it_never_co
     assert await sweep() == 0
     assert (told("relais_outbox_pending"), told("relais_outbox_unagreed")) == (0, 1)
     async with bench.pool.acquire() as connection, connection.transaction():
-        [_] = await outbox.claim(connection, bench.clock.now() + outbox.GRACE, 1)
+        [_] = await outbox.claim(connection, Broker.NODE, bench.clock.now() + outbox.GRACE, 1)
     assert 0 <= (await sweep() or 0) < 60, "it waits for the broker since it might leave"
     assert (told("relais_outbox_pending"), told("relais_outbox_unagreed")) == (1, 0)
     async with bench.pool.acquire() as connection:
