@@ -10,9 +10,15 @@ from deploy.local.databases import DatabaseRole, NodeDatabase, role_name
 from shared.storage.migrate import MigrationError, migrate
 from shared.storage.pool import LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS, open_pool
 from tests.support.servers import FreshDatabase
+from tests.support.wait import until
 
 FIRST = "CREATE TABLE thing (id integer PRIMARY KEY); GRANT SELECT, INSERT ON thing TO {role};"
 SECOND = "ALTER TABLE thing ADD COLUMN name text;"
+
+
+INDEX = "CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS thing_name ON thing (name);"
+INDEX_FILE = "0003_name_concurrently.sql"
+IS_VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('notify.thing_name')"
 
 
 @pytest.fixture
@@ -48,6 +54,77 @@ async def test_each_file_is_applied_once(node: NodeDatabase, folder: Path) -> No
 async def test_many_at_once_apply_each_file_once(node: NodeDatabase, folder: Path) -> None:
     (folder / "0002_name.sql").write_text(SECOND)
     assert sorted(await asyncio.gather(*(run(node, folder) for _ in range(5)))) == [0, 0, 0, 0, 2]
+
+
+@pytest.fixture
+async def indexed(node: NodeDatabase, folder: Path) -> Path:
+    """Give a folder in which an index has yet to be made, concurrently, on a table that is there and has two rows."""
+    (folder / "0002_name.sql").write_text(SECOND)
+    await run(node, folder)
+    await ask(node, "INSERT INTO notify.thing VALUES (1, 'a'), (2, 'b')")
+    (folder / INDEX_FILE).write_text(INDEX)
+    return folder
+
+
+async def ask(node: NodeDatabase, statement: str) -> object:
+    """Ask something as the owner, outside a transaction."""
+    connection = await asyncpg.connect(node.dsn(DatabaseRole.OWNER))
+    try:
+        return await connection.fetchval(statement)
+    finally:
+        await connection.close()
+
+
+async def test_an_index_is_made_beside_those_who_write(node: NodeDatabase, indexed: Path) -> None:
+    """It waits for a transaction that has written, and meanwhile nobody waits for it."""
+    before, beside = [await asyncpg.connect(node.dsn(DatabaseRole.OWNER)) for _ in range(2)]
+    transaction = before.transaction()
+    await transaction.start()
+    await before.execute("INSERT INTO notify.thing VALUES (3, 'c')")
+    migrating = asyncio.create_task(run(node, indexed))
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'CREATE UNIQUE%'"
+    await until(lambda: beside.fetchval(waits), what="the index waiting")
+    await beside.execute("SET lock_timeout = '2s'")
+    await beside.execute("INSERT INTO notify.thing VALUES (4, 'd')")
+    await transaction.commit()
+    assert await migrating == 1
+    assert await beside.fetchval(IS_VALID)
+    for connection in (before, beside):
+        await connection.close()
+
+
+async def test_many_at_once_make_an_index_once_and_nobody_is_in_its_way(node: NodeDatabase, folder: Path) -> None:
+    (folder / "0002_name.sql").write_text(SECOND)
+    (folder / INDEX_FILE).write_text(INDEX)
+    assert sorted(await asyncio.gather(*(run(node, folder) for _ in range(5)))) == [0, 0, 0, 0, 3]
+    assert await ask(node, IS_VALID)
+
+
+async def test_an_index_that_broke_off_is_made_anew(node: NodeDatabase, indexed: Path) -> None:
+    await ask(node, "UPDATE notify.thing SET name = 'a'")
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await run(node, indexed)
+    assert await ask(node, IS_VALID) is False, "half-made, and in the way of IF NOT EXISTS"
+    await ask(node, "DELETE FROM notify.thing WHERE id = 2")
+    assert await run(node, indexed) == 1
+    assert await ask(node, IS_VALID)
+
+
+async def test_an_index_that_was_made_and_not_noted_counts(node: NodeDatabase, indexed: Path) -> None:
+    """The process ended between the two."""
+    await ask(node, INDEX.replace("ON thing", "ON notify.thing"))
+    assert await run(node, indexed) == 1
+    assert await run(node, indexed) == 0
+
+
+async def test_another_index_that_is_half_made_is_left_alone(node: NodeDatabase, indexed: Path) -> None:
+    """Somebody may be making it."""
+    await ask(node, "UPDATE notify.thing SET name = 'a'")
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await ask(node, "CREATE UNIQUE INDEX CONCURRENTLY thing_name_2 ON notify.thing (name)")
+    await ask(node, "UPDATE notify.thing SET name = id::text")
+    assert await run(node, indexed) == 1
+    assert await ask(node, IS_VALID.replace("thing_name", "thing_name_2")) is False
 
 
 async def test_a_file_that_was_changed_afterwards_stops_everything(node: NodeDatabase, folder: Path) -> None:
