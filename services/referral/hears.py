@@ -38,7 +38,7 @@ from shared.contracts.report import ReportTaken
 from shared.messaging import places
 from shared.messaging.decision import Decision, Early
 from shared.messaging.delivery import Delivery, Heard, Later, Unreadable
-from shared.messaging.desk import Desk, Said
+from shared.messaging.desk import Desk, Reading, Said, whole
 from shared.messaging.fact_letters import fact_letters, parked_fact
 from shared.messaging.held import Hold
 from shared.messaging.outbox import Letter
@@ -86,9 +86,17 @@ class ReferralDesk(Desk[What, Files]):
         """Open a sealed message.
 
         Raises:
-            Unreadable, Later: see :meth:`Opener.read`.
+            Unreadable, Later: see :meth:`Opener.reading`.
         """
-        return self._opener.read(delivery)
+        return whole(self.reading(delivery))
+
+    def reading(self, delivery: Delivery) -> Reading[What]:
+        """Open a sealed message step by step.
+
+        Raises:
+            Unreadable, Later: see :meth:`Opener.reading`.
+        """
+        return self._opener.reading(delivery)
 
     async def locate(self, connection: Connection, heard: Sequence[Heard[What]]) -> Sequence[Heard[What]]:
         """Lead each receipt to the referral that it is about."""

@@ -23,6 +23,7 @@ from shared.contracts.receipt import ReceiptGiven
 from shared.contracts.report import ReportTaken
 from shared.messaging import places
 from shared.messaging.delivery import Delivery, Heard, Later, Unreadable, inbox_id
+from shared.messaging.desk import Reading
 from shared.sealing.book import Book
 from shared.sealing.codes import DirectoryCode, DirectoryError, EnvelopeError, KeyringCode, ReceiptError
 from shared.sealing.directory import Directory
@@ -83,8 +84,8 @@ class Opener:
         self._directory = directory
         self._keyring = keyring
 
-    def read(self, delivery: Delivery) -> Heard[Message]:
-        """Verify the envelope, open it and read the event.
+    def reading(self, delivery: Delivery) -> Reading[Message]:
+        """Verify the envelope, then open it, then read the event.
 
         Raises:
             Unreadable: it is not what a partner signed, cannot be opened, or is no event that this sender may say. Its
@@ -98,9 +99,12 @@ class Opener:
             signed_with, book = self._signed_with(envelope)
         except EnvelopeError as refused:
             raise Unreadable(refused.code) from None
+        yield
         try:
             purpose = _voice(signed_with, envelope.header)
-            event = decode(open_body(envelope, self._inbox_key(envelope, book)))
+            body = open_body(envelope, self._inbox_key(envelope, book))
+            yield
+            event = decode(body)
             key, what = self._heard(event, envelope, purpose, book)
         except (EnvelopeError, EventUnreadable, Unreadable) as refused:
             raise Unreadable(refused.code, origin=envelope.header.source) from None

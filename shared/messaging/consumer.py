@@ -26,20 +26,29 @@ State = TypeVar("State")
 
 LARGEST_BATCH = 300
 """Messages in one transaction, at most; more gained nothing (docs/decisions/0007)."""
-TURNS = 4
+TURNS = 5
 """Turns of the event loop between a frame in the socket's buffer and its message in ours."""
 
 log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """A message as it came, and how to acknowledge it; the channel may be gone by then."""
+
+    delivery: Delivery
+    channel: AbstractChannel
+    tag: int | None
+    """``None`` where another that came with it, and is dealt with later, stands for both."""
+
+
+@dataclass(frozen=True, slots=True)
 class Arrived:
-    """A message, read, and how to acknowledge it; the channel may be gone by then."""
+    """The same, read."""
 
     message: Read[Any]
     channel: AbstractChannel
     tag: int | None
-    """``None`` where another that came with it, and is dealt with later, stands for both."""
 
 
 class Consumer(Generic[What, State]):
@@ -67,6 +76,7 @@ class Consumer(Generic[What, State]):
         self._read = _given_up if parked else shell.read
         self._split = split
         self._largest = largest_batch
+        self._unread: list[Unread] = []
         self._arrived: deque[Arrived] = deque()
         self._something = asyncio.Event()
         self._stopping = False
@@ -99,16 +109,27 @@ class Consumer(Generic[What, State]):
         self._something.set()
 
     def _put(self, message: DeliveredMessage) -> None:
-        """Take a delivery; what came on a channel that is gone comes again on this one."""
+        """Take a delivery, to be read with those that came together with it.
+
+        What came on a channel that is gone comes again on this one.
+        """
+        if not self._unread:
+            asyncio.get_running_loop().call_soon(self._read_together)
         if self._arrived and self._arrived[-1].channel is not message.channel:
             self._arrived = deque(arrived for arrived in self._arrived if not arrived.channel.is_closed)
         headers, origin = headers_of(message), message.exchange or ""
         *before, last = self._split(message.body)
         for body in before:
             delivery = Delivery(body, headers, self.queue, origin=origin)
-            self._arrived.append(Arrived(self._read(delivery), message.channel, None))
-        read = self._read(Delivery(last, headers, self.queue, origin=origin))
-        self._arrived.append(Arrived(read, message.channel, message.delivery_tag))
+            self._unread.append(Unread(delivery, message.channel, None))
+        delivery = Delivery(last, headers, self.queue, origin=origin)
+        self._unread.append(Unread(delivery, message.channel, message.delivery_tag))
+
+    def _read_together(self) -> None:
+        """Read what the socket has brought in one go."""
+        unread, self._unread = self._unread, []
+        reads = self._read([each.delivery for each in unread])
+        self._arrived += [Arrived(read, each.channel, each.tag) for each, read in zip(unread, reads, strict=True)]
         self._something.set()
 
     async def _next_batch(self) -> list[Arrived]:
@@ -149,6 +170,6 @@ class Consumer(Generic[What, State]):
                 log.warning("acknowledgement.lost", count=len(tags), error=type(error).__name__)
 
 
-def _given_up(delivery: Delivery) -> Read[Any]:
-    """Leave a message unopened that the broker has given up on: it is parked as it is."""
-    return Read(delivery.without_excess(), Unreadable(GIVEN_UP))
+def _given_up(deliveries: Sequence[Delivery]) -> list[Read[Any]]:
+    """Leave messages unopened that the broker has given up on: they are parked as they are."""
+    return [Read(delivery.without_excess(), Unreadable(GIVEN_UP)) for delivery in deliveries]

@@ -6,10 +6,10 @@ is true then.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from datetime import datetime
 from types import UnionType
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 from uuid import UUID
 
 from shared.audit.log import Commitment, EntryCipher
@@ -24,6 +24,9 @@ What = TypeVar("What")
 State = TypeVar("State")
 
 REUSED = "message-id-reused"
+
+Reading: TypeAlias = Generator[None, None, Heard[What]]
+"""A message that is being read: it stops after each step, and ends with what was heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,17 @@ class Desk(ABC, Generic[What, State]):
             Unreadable: it is parked, with the code.
             Later: it is tried again.
         """
+
+    def reading(self, delivery: Delivery) -> Reading[What]:
+        """Decode and verify step by step: of messages that come together, each step is taken for all before the next.
+
+        A desk whose :meth:`read` is one step need not know.
+
+        Raises:
+            Unreadable, Later: as :meth:`read`.
+        """
+        yield from ()
+        return self.read(delivery)
 
     async def locate(self, connection: Connection, heard: Sequence[Heard[What]]) -> Sequence[Heard[What]]:  # noqa: ARG002
         """Return ``heard``, in order, with the key of its state for each that could not know it when it was read.
@@ -120,3 +134,13 @@ class Desk(ABC, Generic[What, State]):
     def cipher(self, states: Mapping[UUID, State]) -> EntryCipher | None:  # noqa: ARG002
         """Return what encrypts audit entries that belong to a case; ``None`` where a service has no cases."""
         return None
+
+
+def whole(reading: Reading[What]) -> Heard[What]:
+    """Return what is heard when every step of ``reading`` is taken."""
+    while True:
+        try:
+            next(reading)
+        except StopIteration as end:
+            heard: Heard[What] = end.value
+            return heard

@@ -27,7 +27,7 @@ from shared.messaging import held, inbox, outbox, room
 from shared.messaging.batch import Batch, Item, Work
 from shared.messaging.decision import Decision, Early, Refusal
 from shared.messaging.delivery import Delivery, Heard, Later, Read, Unreadable, Unsigned
-from shared.messaging.desk import Desk, Said
+from shared.messaging.desk import Desk, Reading, Said
 from shared.messaging.held import Hold
 from shared.messaging.holding import FAILED, hold
 from shared.messaging.outbox import Letter
@@ -67,20 +67,19 @@ class Shell(Generic[What, State]):
         self._service = service
         metrics.MESSAGES_HANDLED.begin(service=service, outcome=Outcome.RETRIED, code=KeyringCode.KEY_MISSING)
 
-    def read(self, delivery: Delivery) -> Read[What]:
-        """Read a message: as soon as it comes, while the database is at work on others."""
-        try:
-            heard = self.desk.read(delivery)
-            return Read(delivery.brought_by(heard.origin), heard)
-        except Unsigned as reason:
-            return Read(delivery.without_body(), reason)
-        except Unreadable as reason:
-            return Read(delivery.brought_by(reason.origin).without_excess(), reason)
-        except Later as reason:
-            return Read(delivery, reason)
-        except Exception as error:  # noqa: BLE001 - a fault of ours in one message must not stop the others
-            _say_failed(error)
-            return Read(delivery.without_excess(), Unreadable(FAILED))
+    def read(self, deliveries: Sequence[Delivery]) -> list[Read[What]]:
+        """Read messages: as soon as they come, while the database is at work on others.
+
+        Each step of reading is taken for all of them before the next one: what a step needs is then in the processor's
+        caches, where the other steps would have driven it out (docs/decisions/0007).
+        """
+        reading = [self.desk.reading(delivery) for delivery in deliveries]
+        reads: list[Read[What] | None] = [None] * len(deliveries)
+        while None in reads:
+            for slot, read in enumerate(reads):
+                if read is None:
+                    reads[slot] = _step(reading[slot], deliveries[slot])
+        return [read for read in reads if read is not None]
 
     async def take(self, messages: Sequence[Read[What]]) -> list[Decision[State]]:
         """Deal with ``messages`` and return, in their order, what was decided: for what was held, a refusal.
@@ -114,7 +113,7 @@ class Shell(Generic[What, State]):
             metrics.HELD.set(await held.waiting(connection), service=self._service)
             metrics.PARKED.set(await held.count_parked(connection), service=self._service)
         if deliveries:
-            await self.take([self.read(delivery) for delivery in deliveries])
+            await self.take(self.read(deliveries))
         return len(deliveries)
 
     async def act(self, heard: Heard[What]) -> Decision[State]:
@@ -351,6 +350,25 @@ class Shell(Generic[What, State]):
             if each.due_at is None and each.told:
                 log.warning("message.parked", held_id=each.id, reason=each.reason)
         self.desk.committed(list(work.outcomes.values()), work.said)
+
+
+def _step(reading: Reading[What], delivery: Delivery) -> Read[What] | None:
+    """Go on with ``reading`` a ``delivery``; return what has become of it, or ``None`` where more is to be read."""
+    try:
+        next(reading)
+    except StopIteration as end:
+        heard: Heard[What] = end.value
+        return Read(delivery.brought_by(heard.origin), heard)
+    except Unsigned as reason:
+        return Read(delivery.without_body(), reason)
+    except Unreadable as reason:
+        return Read(delivery.brought_by(reason.origin).without_excess(), reason)
+    except Later as reason:
+        return Read(delivery, reason)
+    except Exception as error:  # noqa: BLE001 - a fault of ours in one message must not stop the others
+        _say_failed(error)
+        return Read(delivery.without_excess(), Unreadable(FAILED))
+    return None
 
 
 def _first_of_each(items: Iterable[Item[What]]) -> dict[UUID, bytes]:

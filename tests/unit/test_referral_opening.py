@@ -10,6 +10,7 @@ from services.referral.opening import Opener, Spoken
 from shared.contracts.exchange import ReferralOffered
 from shared.contracts.ids import OrganisationId
 from shared.messaging.delivery import Delivery, Later, Unreadable
+from shared.messaging.desk import whole
 from shared.messaging.places import VERDICT, VERIFIED
 from shared.sealing.keyring import Holder
 from shared.sealing.keys import InboxKey, KeyPurpose
@@ -52,7 +53,7 @@ def test_a_key_speaks_from_the_step_on_in_which_it_began(
         key.valid_from for key in both[1].directory.book.document(both[1].id).keys if key.purpose is KeyPurpose.SIGNING
     }
     message = sealed(both, offer, datetime.now(UTC) - began + timedelta(seconds=1))
-    heard = opener.read(delivery(message))
+    heard = whole(opener.reading(delivery(message)))
     assert (heard.key, heard.what, heard.origin) == (offer.referral, Spoken(offer, both[1].id), both[1].id)
     assert heard.attributes == {
         "message_id": message.id,
@@ -66,7 +67,7 @@ def test_a_key_does_not_speak_for_other_times(
     both: tuple[Organisation, Organisation], opener: Opener, age: timedelta
 ) -> None:
     with pytest.raises(Unreadable, match="key-expired") as refused:
-        opener.read(delivery(sealed(both, an_offer(), age)))
+        whole(opener.reading(delivery(sealed(both, an_offer(), age))))
     assert refused.value.origin == both[1].id, "it takes no room but its owner's"
 
 
@@ -74,13 +75,13 @@ def test_nobody_is_held_to_what_they_have_not_signed(both: tuple[Organisation, O
     message = sealed(both, an_offer(), NEW)
     altered = replace(message, envelope=message.envelope[:-8] + bytes(8))
     with pytest.raises(Unreadable, match="envelope-altered") as refused:
-        opener.read(delivery(altered))
+        whole(opener.reading(delivery(altered)))
     assert refused.value.origin == ""
 
 
 def test_what_is_not_vouched_for_is_not_opened(both: tuple[Organisation, Organisation], opener: Opener) -> None:
     with pytest.raises(Unreadable, match="verdict-missing"):
-        opener.read(delivery(sealed(both, an_offer(), NEW), **{VERDICT: "perhaps"}))
+        whole(opener.reading(delivery(sealed(both, an_offer(), NEW), **{VERDICT: "perhaps"})))
 
 
 def test_what_is_sealed_to_a_key_that_we_have_published_and_lack_is_waited_for(
@@ -90,7 +91,7 @@ def test_what_is_sealed_to_a_key_that_we_have_published_and_lack_is_waited_for(
     keyring = us.keyring(Holder.REFERRAL)
     without = replace(keyring, keys=tuple(held for held in keyring.keys if held.purpose is not KeyPurpose.INBOX))
     with pytest.raises(Later, match="keyring-key-missing") as waits:
-        Opener(us.id, us.directory, without).read(delivery(sealed(both, an_offer(), NEW)))
+        whole(Opener(us.id, us.directory, without).reading(delivery(sealed(both, an_offer(), NEW))))
     assert waits.value.ours, "however long that takes"
 
 
@@ -100,7 +101,7 @@ def test_what_is_sealed_to_a_key_that_was_never_ours_is_parked(
     us, partner = both
     message = Sender.of(partner, us).seal(inbox=InboxKey.generate(KeyKind.X_WING).public)
     with pytest.raises(Unreadable, match="envelope-unknown-key") as refused:
-        opener.read(delivery(message))
+        whole(opener.reading(delivery(message)))
     assert refused.value.origin == partner.id
 
 
@@ -109,4 +110,4 @@ def test_a_sender_that_only_the_door_knows_yet_is_waited_for(
 ) -> None:
     us = Organisation.make(tmp_path, both[0].id)
     with pytest.raises(Later, match="organisation-unknown"):
-        Opener(us.id, us.directory, us.keyring(Holder.REFERRAL)).read(delivery(sealed(both, an_offer(), NEW)))
+        whole(Opener(us.id, us.directory, us.keyring(Holder.REFERRAL)).reading(delivery(sealed(both, an_offer(), NEW))))

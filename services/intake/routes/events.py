@@ -101,7 +101,7 @@ async def bring(request: Request, here: Annotated[Entrance, Depends(entrance)]) 
     """Take an envelope, and answer with the receipt."""
     check_media_type(request, CONTENT_TYPE)
     here.paces.count_event(request, here.clock)
-    read = here.events.read(Delivery(await read_body(request, SIZES[-1]), _beside(request), HTTP))
+    (read,) = here.events.read([Delivery(await read_body(request, SIZES[-1]), _beside(request), HTTP)])
     heard = read.heard
     if not isinstance(heard, Heard):
         raise _unread(heard.code)

@@ -63,7 +63,7 @@ class Bench:
 
     async def take(self, deliveries: Iterable[Delivery]) -> list[Decision[Parcel]]:
         """Let the shell read ``deliveries`` and deal with them, as one batch."""
-        return await self.shell.take([self.shell.read(delivery) for delivery in deliveries])
+        return await self.shell.take(self.shell.read(list(deliveries)))
 
     async def total(self, parcel: UUID) -> int:
         """Return what the parcel comes to."""

@@ -45,7 +45,7 @@ class Counting:
     async def take(self, *said: tuple[Event, Sender]) -> list[str]:
         """Hear events as one batch, and return the code of each refusal."""
         sealed = [by.seal(event.model_dump_json(exclude_none=True).encode()) for event, by in said]
-        reads = [self.shell.read(Delivery(each.envelope, {VERDICT: VERIFIED}, "test")) for each in sealed]
+        reads = self.shell.read([Delivery(each.envelope, {VERDICT: VERIFIED}, "test") for each in sealed])
         self.statements.clear()
         decisions = await self.shell.take(reads)
         return [each.refusal.code if each.refusal else "" for each in decisions]
