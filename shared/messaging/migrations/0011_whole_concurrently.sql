@@ -1,0 +1,2 @@
+-- Room is counted by what is bounded, and by no other index.
+DROP INDEX CONCURRENTLY IF EXISTS held_whole;
