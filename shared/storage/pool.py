@@ -32,6 +32,7 @@ UNAVAILABLE: tuple[type[BaseException], ...] = (
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InsufficientResourcesError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.ObjectNotInPrerequisiteStateError,
     asyncpg.PostgresSystemError,
     asyncpg.ReadOnlySQLTransactionError,
@@ -39,7 +40,10 @@ UNAVAILABLE: tuple[type[BaseException], ...] = (
     TimeoutError,
 )
 """The database is away, full, going down or says no for now: nothing is wrong with what was asked, so the same is asked
-again later (PostgreSQL, "Error Codes": classes 08, 53, 55, 57 and 58, and what ends an idle session)."""
+again later (PostgreSQL, "Error Codes": classes 08, 53, 55, 57 and 58, and what ends an idle session).
+
+A connection that was told of its end and has yet to close fails with ``InternalClientError``.
+"""
 
 
 class DatabaseAddressError(Exception):
