@@ -18,12 +18,13 @@ async def test_a_connection_that_was_told_of_its_end_and_has_yet_to_close_is_awa
 ) -> None:
     node = await fresh_database("ccem-fr")
     dsn = node.dsn(DatabaseRole.NOTIFY)
-    address, said_all, writers = urlsplit(dsn), asyncio.Event(), list[StreamWriter]()
+    address, said_all = urlsplit(dsn), asyncio.Event()
 
     async def relay(reader: StreamReader, writer: StreamWriter) -> None:
         """Hand on what is said, and not that the database has hung up."""
         its_reader, its_writer = await asyncio.open_connection(address.hostname, address.port)
-        writers.extend((writer, its_writer))
+        for each in (writer, its_writer):
+            closing.callback(each.close)
         asking = asyncio.create_task(hand_on(reader, its_writer))
         await hand_on(its_reader, writer)
         said_all.set()
@@ -32,7 +33,6 @@ async def test_a_connection_that_was_told_of_its_end_and_has_yet_to_close_is_awa
     async with AsyncExitStack() as closing:
         server = await asyncio.start_server(relay, "127.0.0.1", 0)
         closing.callback(server.close)
-        closing.callback(lambda: [writer.close() for writer in writers])
         between = dsn.replace(f"{address.hostname}:{address.port}", f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
         pool = await open_pool(between, schema="notify", application="going down")
         closing.callback(pool.terminate)
