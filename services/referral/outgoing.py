@@ -3,7 +3,7 @@
 A letter may lie there for weeks while the exchange is away. Meanwhile consent is taken back, terms and agreements end,
 envelopes expire, and partners withdraw keys. So before each further try the gate is asked as if it were said again
 (``domain/leaving.py``). What has lost its words, or is sealed in vain, is sealed anew under the number that the first
-had, so that the partner misses none.
+had, so that the partner misses none. What has no words leaves as it is, also while the key of its case is away.
 
 What must never happen: sealed words leave that the person does not allow any more, or to a key that somebody else may
 have; one letter holds up the others.
@@ -17,6 +17,7 @@ from services.referral.domain.casefile import CaseFile
 from services.referral.domain.cases import CLOCK
 from services.referral.domain.facts import emptied_facts
 from services.referral.domain.leaving import NO_PAPERS, Today, awaits_agreement, goes_whole, leaving, says_words
+from services.referral.domain.policy import Recipient
 from services.referral.domain.referral import Referral
 from services.referral.domain.repeating import EMPTIED, said_line
 from services.referral.domain.retelling import Papers
@@ -81,8 +82,7 @@ class OutgoingMail:
     ) -> Letter | None:
         """Return what leaves of ``letter`` now; one of which nothing can be told stays, and the others go."""
         try:
-            known = (await self._referrals.look_at(connection, [sent.referral]))[sent.referral]
-            return await self._now(connection, letter, sent, known, at)
+            return await self._now(connection, letter, sent, at)
         except Exception as error:
             if will_pass(error):
                 raise
@@ -90,23 +90,20 @@ class OutgoingMail:
             log.warning("letter.stuck", message_id=letter.id, referral_id=sent.referral, error=type(error).__name__)
             return None
 
-    async def _now(
-        self,
-        connection: Connection,
-        letter: Letter,
-        sent: Sent,
-        known: Known[Referral] | Erased[Referral],
-        at: datetime,
-    ) -> Letter | None:
+    async def _now(self, connection: Connection, letter: Letter, sent: Sent, at: datetime) -> Letter | None:
         """Return what leaves of ``letter`` now; ``None`` where nothing does."""
-        found = await self._look(connection, sent.n, known, at)
-        referral = found.referral
-        if not found.today.agreed and awaits_agreement(referral, sent.n, at):
+        referral = await self._referrals.look_at(connection, sent.referral)
+        to = self._recipients.of(referral.partner, at)
+        if not to.agreed and awaits_agreement(referral, sent.n, at):
             await outbox.awaits_agreement(connection, letter.id)
             return None
+        holds = self._holds(letter, at)
+        if holds and (sent.emptied or not says_words(referral, sent.n)):
+            return letter
+        found = await self._look(connection, sent.n, await self._referrals.opened(connection, referral), to)
         event = leaving(referral, sent.n, found.papers, at, found.today)
-        whole = goes_whole(referral, sent.n, found.papers, event) and known is found.known
-        if (whole or sent.emptied) and self._holds(letter, at):
+        whole = goes_whole(referral, sent.n, found.papers, event) and found.known is not None
+        if whole and holds:
             return letter
         replaced = await self._replace(connection, letter, event, at, emptied=not whole)
         if replaced is not None:
@@ -124,10 +121,9 @@ class OutgoingMail:
         return opens and at < header.expires
 
     async def _look(
-        self, connection: Connection, n: int, known: Known[Referral] | Erased[Referral], at: datetime
+        self, connection: Connection, n: int, known: Known[Referral] | Erased[Referral], to: Recipient
     ) -> Found:
         """Return what the gate looks at, where there are words; of what was erased none are left that could leave."""
-        to = self._recipients.of(known.thing.partner, at)
         if isinstance(known, Erased):
             return Found(known.thing, None, NO_PAPERS, Today(CaseFile(), to))
         if not says_words(known.thing, n):

@@ -19,12 +19,20 @@ Thing = TypeVar("Thing")
 
 COLUMNS: Final = ("id", "epoch", "wrapped")
 
+FIND: Final = "SELECT epoch, wrapped FROM folder WHERE id = $1"
+
 
 async def keep(connection: Connection, folders: Sequence[Folder]) -> None:
     """Keep the keys of new ``folders``."""
     if folders:
         rows = [(folder.id, folder.key.epoch, folder.key.wrapped) for folder in folders]
         await insert(connection, "folder", COLUMNS, rows)
+
+
+async def find(connection: Connection, folder: CaseId) -> tuple[int | None, bytes | None]:
+    """Return the storage key's epoch and the wrapped key of ``folder``; of one that is not there, nothing."""
+    row = await connection.fetchrow(FIND, folder)
+    return (None, None) if row is None else (row["epoch"], row["wrapped"])
 
 
 def known(

@@ -16,7 +16,7 @@ from asyncpg import UniqueViolationError
 from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
 from services.referral.known import Erased, Known, Newer
-from services.referral.store.folders import known
+from services.referral.store import folders
 from services.referral.store.rows import UNKNOWN, ReferralRow, from_row, to_row
 from shared.contracts.codes import Status
 from shared.contracts.ids import CaseId, OrganisationId, ReferralId
@@ -40,10 +40,7 @@ WHERE referral.id = ANY($1::uuid[] || ARRAY(SELECT id FROM referral WHERE case_i
 ORDER BY referral.id FOR UPDATE OF referral
 """
 
-LOOK_AT: Final = f"""
-SELECT {COLUMNS}, folder.epoch, folder.wrapped
-FROM referral LEFT JOIN folder ON folder.id = referral.case_id WHERE referral.id = ANY($1::uuid[])
-"""
+LOOK_AT: Final = f"SELECT {COLUMNS} FROM referral WHERE id = $1"
 
 CHANGE: Final = """
 UPDATE referral SET
@@ -169,15 +166,23 @@ class Referrals:
             return {}
         return {row["id"]: self._known(*row.values()) for row in await connection.fetch(LOCK, ids, of)}
 
-    async def look_at(
-        self, connection: Connection, ids: Collection[UUID]
-    ) -> dict[UUID, Known[Referral] | Erased[Referral]]:
-        """Return those of ``ids`` that are there, each with its case's key, without a lock.
+    async def look_at(self, connection: Connection, referral: ReferralId) -> Referral:
+        """Return one referral that is there, without a lock and without its case's key.
 
         Raises:
-            Later: as :meth:`lock`.
+            Later: ``newer-version-needed``.
         """
-        return {row["id"]: self._known(*row.values()) for row in await connection.fetch(LOOK_AT, ids)}
+        (row,) = await connection.fetch(LOOK_AT, referral)
+        return self._readable(row.values())
+
+    async def opened(self, connection: Connection, referral: Referral) -> Known[Referral] | Erased[Referral]:
+        """Return ``referral`` with its case's key.
+
+        Raises:
+            Later: ``keyring-key-missing``.
+        """
+        epoch, wrapped = await folders.find(connection, referral.case)
+        return folders.known(self._vault, referral, referral.case, epoch, wrapped)
 
     async def find(self, connection: Connection, referral: ReferralId) -> Referral | Erased[Referral] | Newer | None:
         """Return one referral, if it is there."""
@@ -201,10 +206,14 @@ class Referrals:
 
     def _known(self, *row: Any) -> Known[Referral] | Erased[Referral]:  # noqa: ANN401 - what asyncpg gives
         *columns, epoch, wrapped = row
+        referral = self._readable(columns)
+        return folders.known(self._vault, referral, referral.case, epoch, wrapped)
+
+    def _readable(self, columns: Iterable[Any]) -> Referral:
         referral = self._read(columns)
         if isinstance(referral, Newer):
             raise Later(Refused.NEWER, ours=True)
-        return known(self._vault, referral, referral.case, epoch, wrapped)
+        return referral
 
     def _read(self, columns: Iterable[Any]) -> Referral | Newer:
         row = ReferralRow(*columns)

@@ -2,11 +2,15 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from uuid import UUID
 
-from shared.contracts.codes import Status
+import pytest
+
+from shared.contracts.codes import Status, Step
 from shared.contracts.event_data import WithdrawnData
 from tests.integration.referral.test_erased import case_of
+from tests.integration.referral.test_leaving import ASKED, accepted, another_try, brokers_away, disclosed, has_words
 from tests.support.desk import DeskAtWork, an_offer, further
 
 NEVER_MADE = 99
@@ -43,3 +47,23 @@ async def test_what_a_missing_storage_key_wraps_waits_for_it_and_nothing_else_do
     await desk.stands(offer.referral, Status.WITHDRAWN)
     held = "SELECT count(*) FROM held WHERE body = ANY($1::bytea[])"
     assert await desk.owner.fetchval(held, [first.envelope, second.envelope]) == 0
+
+
+@pytest.mark.usefixtures("own_clock")
+async def test_what_has_no_words_leaves_while_the_key_of_its_case_is_away_and_what_has_some_waits(
+    desk: DeskAtWork,
+) -> None:
+    (case, given, referral), (other_case, _, other) = await accepted(desk), await accepted(desk)
+    with brokers_away():
+        await desk.do(other, "disclose", ASKED)
+        assert (await desk.post(f"/cases/{case}/grants/{given}/withdraw")).status_code == 204
+        desk.move_clock(timedelta(minutes=1))
+        for each in (referral, other):
+            await another_try(desk, each, 1)
+    async with key_away(desk, case), key_away(desk, other_case):
+        desk.move_clock(timedelta(minutes=2))
+        await desk.partner.told(referral, Step.CONSENT_WITHDRAWN)
+        await another_try(desk, other, 2)
+        assert not disclosed(desk, other), "whether its words may leave, nobody could look"
+    desk.move_clock(timedelta(minutes=10))
+    assert has_words((await desk.partner.told(other, Step.DISCLOSED))[1])
