@@ -3,7 +3,8 @@
 A letter may lie there for weeks while the exchange is away. Meanwhile consent is taken back, terms and agreements end,
 envelopes expire, and partners withdraw keys. So before each further try the gate is asked as if it were said again
 (``domain/leaving.py``). What has lost its words, or is sealed in vain, is sealed anew under the number that the first
-had, so that the partner misses none. What has no words leaves as it is, also while the key of its case is away.
+had, so that the partner misses none. What has no words leaves as it is, also while the key of its case is away. Where
+no agreement lets anything leave, all of it waits for one.
 
 What must never happen: sealed words leave that the person does not allow any more, or to a key that somebody else may
 have; one letter holds up the others.
@@ -135,10 +136,16 @@ class OutgoingMail:
     async def _replace(
         self, connection: Connection, letter: Letter, event: ReferralEvent, at: datetime, *, emptied: bool
     ) -> Letter | None:
-        """Seal ``event`` in the place of ``letter``, under its number; where that cannot be done, nothing leaves."""
+        """Seal ``event`` in the place of ``letter``, under its number; where that cannot be done, nothing leaves.
+
+        To a partner with whom no agreement lets anything be said any more, it waits for one.
+        """
         to = OrganisationId(letter.routing_key)
         if reason := self._sealer.hindrance(to, at, (type_of(type(event)),)):
             log.warning("envelope.unsealed", recipient=to, reason=reason)
+            heard_until = self._recipients.directory.book.heard_until(to)
+            if heard_until is None or at >= heard_until:
+                await outbox.awaits_agreement(connection, letter.id)
             return None
         new = self._sealer.seal_in_place(Outgoing(to, event), parse(letter.body).header.sequence, at)
         digest = Delivery(new.body, {}, "").digest()

@@ -15,6 +15,7 @@ from shared.contracts.event_data import AcceptedData
 from shared.contracts.exchange import ReferralEvent, ReferralOffered
 from shared.contracts.packet import NOTHING_DISCLOSED
 from shared.messaging.publisher import RabbitPublisher
+from shared.sealing.agreement import CONCLUDED_WITHIN
 from shared.sealing.envelope import Envelope
 from tests.support.desk import DeskAtWork, Partner, further, meeting
 from tests.support.referrals import CANARY
@@ -212,3 +213,23 @@ async def test_what_lies_in_the_outbox_waits_for_an_agreement_and_leaves_in_a_fr
         envelope, event = await desk.partner.told(referral, Step.DISCLOSED)
     assert has_words(event)
     assert envelope.header.expires > datetime.now(UTC) + ended
+
+
+async def test_what_may_not_wait_waits_for_an_agreement_as_well_where_nothing_may_be_said_without_one(
+    desk: DeskAtWork,
+) -> None:
+    """Or the alarm of a broker that confirms nothing would ring for ever."""
+    case, given, referral = await accepted(desk)
+    ended = timedelta(days=31) + CONCLUDED_WITHIN
+    with brokers_away():
+        assert (await desk.post(f"/cases/{case}/grants/{given}/withdraw")).status_code == 204
+        desk.move_clock(timedelta(minutes=1))
+        await another_try(desk, referral, 1)
+    desk.move_clock(ended)
+    await another_try(desk, referral, 2)
+    assert await desk.owner.fetchval(UNAGREED, referral) == 1
+    async with agreed_otherwise(desk, {"ends": timedelta(days=400)}):
+        desk.move_clock(ended + timedelta(minutes=10))
+        envelope, _ = await desk.partner.told(referral, Step.CONSENT_WITHDRAWN)
+    assert envelope.header.expires > datetime.now(UTC) + ended
+    assert not await desk.owner.fetchval(UNAGREED, referral)
