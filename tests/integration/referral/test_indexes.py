@@ -57,7 +57,7 @@ WALKS: tuple[tuple[str, str, tuple[object, ...]], ...] = (
     ("held_reason", held.WAKE_FOR, ("referral", ["agreement-none"], NOW, True)),
     ("held_reason", held.WAKE_FOR, ("referral", ["key-unknown"], NOW, False)),
     ("held_turn", held.WAKE, (IDS, [1], NOW)),
-    ("outbox_due", outbox.CLAIM, (NOW, 100, outbox.PAUSES)),
+    ("outbox_due", outbox.CLAIM, (NOW, 100, outbox.PAUSES, "node")),
     ("paper_place", papers.ABOUT, (ID, ID)),
     ("referral_case", referrals.OF_CASES, (IDS,)),
     ("referral_due", referrals.DUE, (NOW, IDS, 100)),
