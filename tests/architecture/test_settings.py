@@ -1,4 +1,4 @@
-"""Every setting is read, and has its line and default in docs/operate/settings.md; no document names any other."""
+"""Every setting is read, and docs/operate/settings.md gives its default and bounds; no document names any other."""
 
 import ast
 import re
@@ -16,6 +16,10 @@ from tests.architecture.tree import REPOSITORY, files, sources, write
 
 PAGE = REPOSITORY / "docs" / "operate" / "settings.md"
 ROW = re.compile(r"^\| `(RELAIS_[A-Z_]+)` \|([^|]*)\|[^|]*\|$", re.MULTILINE)
+DEFAULT = re.compile(r"`([^`]+)`(?:, (.+))?")
+NOTHING = {"none", "nowhere"}
+LIMITS = ("gt", "ge", "lt", "le")
+UNIT = re.compile(r"_(SECONDS|A_SECOND|A_MINUTE|PORT|RATIO|CONNECTIONS)$")
 VARIABLE = re.compile(r"\bRELAIS_[A-Z][A-Z_]*[A-Z]\b")
 
 
@@ -27,24 +31,49 @@ def fields() -> dict[str, FieldInfo]:
     return {f"RELAIS_{name.upper()}": field for kind in kinds for name, field in kind.model_fields.items()}
 
 
-def wrong_defaults(page: str, known: Mapping[str, FieldInfo]) -> list[str]:
-    """Return every variable whose default the page gives otherwise than the settings; words are let be."""
-    given = {name: default.strip() for name, default in ROW.findall(page)}
-    return [name for name, field in known.items() if not _is_default(given.get(name, ""), field)]
+def wrong_rows(page: str, known: Mapping[str, FieldInfo]) -> list[str]:
+    """Return every variable whose default or bounds the page gives otherwise than the settings."""
+    given = {name: cell.strip() for name, cell in ROW.findall(page)}
+    return [name for name, field in known.items() if not _is_right(given.get(name, ""), field)]
 
 
-def _is_default(cell: str, field: FieldInfo) -> bool:
-    if not cell or field.is_required():
-        return not cell and field.is_required()
-    if not cell.startswith("`"):
-        return True
+def _is_right(cell: str, field: FieldInfo) -> bool:
+    if field.is_required():
+        return not cell
+    if field.default is None:
+        return cell in NOTHING
+    written = DEFAULT.fullmatch(cell)
+    return written is not None and _is_default(written[1], field) and (written[2] or "") == bounds(field)
+
+
+def _is_default(text: str, field: FieldInfo) -> bool:
     reader: TypeAdapter[object] = TypeAdapter(field.annotation or object)
-    text = cell.strip("`")
     try:
         read = reader.validate_json(text) if text.startswith("[") else reader.validate_python(text)
     except ValidationError:
         return False
     return bool(read == field.default)
+
+
+def bounds(field: FieldInfo) -> str:
+    """Return between which numbers a setting lies, as the page says it; empty where it is no number."""
+    limits = [(name, getattr(each, name)) for each in field.metadata for name in LIMITS if hasattr(each, name)]
+    match sorted(limits):
+        case []:
+            return ""
+        case [("gt", least)]:
+            return f"more than {least:g}"
+        case [("ge", least)]:
+            return f"{least:g} or more"
+        case [("ge", least), ("le", most)]:
+            return f"{least:g} to {most:g}"
+        case others:
+            pytest.fail(f"say here how the page gives such bounds: {others}")
+
+
+def without_unit(known: Mapping[str, FieldInfo]) -> list[str]:
+    """Return every number whose name does not end with what it counts: there the page and the code say its unit."""
+    return [name for name, field in known.items() if field.annotation in {int, float} and not UNIT.search(name)]
 
 
 def in_code() -> set[str]:
@@ -91,16 +120,22 @@ def test_a_setting_that_nobody_reads_is_found(tmp_path: Path) -> None:
     assert unread(tmp_path, known) == ["RELAIS_FORMS", "RELAIS_PORT"]
 
 
-def test_every_default_on_the_page_is_the_default() -> None:
-    wrong = wrong_defaults(PAGE.read_text(encoding="utf-8"), fields())
-    assert not wrong, "docs/operate/settings.md gives another default, or another than none"
+def test_every_default_on_the_page_is_the_default_with_its_bounds() -> None:
+    wrong = wrong_rows(PAGE.read_text(encoding="utf-8"), fields())
+    assert not wrong, "docs/operate/settings.md gives another default or other bounds, or another than none"
 
 
-@pytest.mark.parametrize("cell", ["`8002`", "", "`[]`", "`8001 `, or any"])
-def test_a_wrong_default_is_found(cell: str) -> None:
-    known = {name: field for name, field in fields().items() if name in ("RELAIS_INTAKE_PORT", "RELAIS_FOLDER")}
-    page = f"| `RELAIS_INTAKE_PORT` | {cell} | |\n| `RELAIS_FOLDER` | `/` | |\n"
-    assert wrong_defaults(page, known) == ["RELAIS_FOLDER", "RELAIS_INTAKE_PORT"]
+@pytest.mark.parametrize("cell", ["`8002`, 0 to 65535", "", "`[]`", "`8001`", "`8001`, 1 to 65535", "none", "8001"])
+def test_a_wrong_row_is_found(cell: str) -> None:
+    names = ("RELAIS_FOLDER", "RELAIS_OTLP_ENDPOINT", "RELAIS_INTAKE_PORT")
+    known = {name: fields()[name] for name in names}
+    page = f"| `RELAIS_INTAKE_PORT` | {cell} | |\n| `RELAIS_FOLDER` | `/` | |\n| `RELAIS_OTLP_ENDPOINT` | `here` | |\n"
+    assert wrong_rows(page, known) == list(names)
+
+
+def test_the_name_of_every_number_says_what_it_counts() -> None:
+    assert without_unit(fields()) == []
+    assert without_unit({"RELAIS_PAUSE": FieldInfo(annotation=int)}) == ["RELAIS_PAUSE"]
 
 
 def test_no_document_names_a_setting_that_is_not_there() -> None:
