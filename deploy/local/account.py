@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
+from uuid import UUID
 
 import asyncpg
 import httpx
@@ -17,7 +18,7 @@ from deploy.local.network import ABRI, CCEM, NODES, Network, Node
 from deploy.local.staff import LOOK_SECONDS
 from deploy.local.story import Leg
 from deploy.local.telltale import found_in, readable, telltales
-from shared.contracts.ids import OrganisationId
+from shared.contracts.ids import OrganisationId, public_number
 
 PATIENCE_SECONDS: Final = 30.0
 
@@ -28,6 +29,8 @@ STANDS: Final = "SELECT id, status, responsible FROM referral.referral WHERE id 
 PROOFS: Final = "SELECT count(*) FROM referral.proof"
 NOTIFIED: Final = "SELECT count(*) FROM notify.notification"
 TEXTS: Final = "SELECT notification::text AS line FROM notify.notification"
+TABLES: Final = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'notify'"
+ROWS: Final = "SELECT line::text AS line FROM notify.{table} AS line"
 WAITING: Final = """
 SELECT (SELECT count(*) FROM {schema}.outbox) + (SELECT count(*) FROM {schema}.audit_pending)
     + (SELECT count(*) FROM {schema}.held)
@@ -54,6 +57,7 @@ async def account(network: Network, legs: Sequence[Leg], files: Sequence[Path], 
         "notifications": sum(told.values()),
         "mails": len(network.mail.letters()),
         "personal_in_notifications": await _personal_words_told(network, files),
+        "exchange_ids_at_notify": await _exchange_ids_told(network, legs),
         "audit": audits,
         **await _traces(network, legs),
         "seconds": round(seconds, 3),
@@ -72,6 +76,7 @@ def _is_ok(found: Mapping[str, Any], told: Mapping[OrganisationId, int], persons
         and found["receipts"] > 0
         and _shows_the_path(found)
         and found["personal_in_notifications"] == 0
+        and found["exchange_ids_at_notify"] == 0
     )
 
 
@@ -117,6 +122,20 @@ async def _personal_words_told(network: Network, files: Sequence[Path]) -> int:
     for node in network.nodes.values():
         told += "\n".join(row["line"] for row in await _fetch(node, TEXTS))
     return sum(found_in(told, telltales(json.loads(path.read_text(encoding="utf-8")))) for path in files)
+
+
+async def _exchange_ids_told(network: Network, legs: Sequence[Leg]) -> int:
+    """Count the ids, and the numbers cut from them, by which a partner knows a referral too, and which stand in a mail.
+
+    Or anywhere in the store of notify, which hexadecimal lets be searched as bytes: there must be none.
+    """
+    told = "\n".join(readable(path.read_bytes()) for path in network.mail.letters())
+    for node in network.nodes.values():
+        for table in await _fetch(node, TABLES):
+            told += "\n".join(row["line"] for row in await _fetch(node, ROWS.format(table=table["table_name"])))
+    ids = {UUID(leg.referral) for leg in legs}
+    names = {name for each in ids for name in (str(each), str(each).encode().hex(), each.hex, public_number(each))}
+    return sum(name in told for name in names)
 
 
 async def _traces(network: Network, legs: Sequence[Leg]) -> dict[str, int]:

@@ -31,6 +31,7 @@ class Worker:
             trust_env=False,
             timeout=PATIENCE_SECONDS,
         )
+        self._paths: dict[str, str] = {}
 
     async def __aenter__(self) -> Self:
         """Keep connections open until the block ends."""
@@ -55,8 +56,12 @@ class Worker:
         _answer(await self._client.put(path, json=body))
 
     async def step(self, referral: str, step: str, body: object = None) -> Any:  # noqa: ANN401
-        """Say one step of a referral's life."""
-        return await self.post(f"/referrals/{referral}/{step}", body)
+        """Say one step of a referral's life; both organisations call the ``referral`` so."""
+        return await self.post(f"{await self._path(referral)}/{step}", body)
+
+    async def papers(self, referral: str) -> Any:  # noqa: ANN401
+        """Read what was disclosed and said about a referral."""
+        return await self.get(f"{await self._path(referral)}/papers")
 
     async def sees(self, referral: str, status: str) -> Any:  # noqa: ANN401
         """Wait until the own store says that a referral stands at ``status``, and return it.
@@ -67,14 +72,23 @@ class Worker:
         deadline = time.monotonic() + PATIENCE_SECONDS
         seen = "nothing"
         while time.monotonic() < deadline:
-            answer = await self._client.get(f"/referrals/{referral}")
-            if answer.status_code == httpx.codes.OK:
-                seen = answer.json()["status"]
+            if path := await self._path(referral):
+                found = await self.get(path)
+                seen = found["status"]
                 if seen == status:
-                    return answer.json()
+                    return found
             await asyncio.sleep(LOOK_SECONDS)
         message = f"{self.organisation} waits for {status} and sees {seen}: {referral}"
         raise DemoError(message)
+
+    async def _path(self, referral: str) -> str:
+        """Return where the node shows a referral: under its own alias; empty where it has none of that name yet."""
+        if referral not in self._paths:
+            answer = await self._client.post("/referrals/find", json={"exchange_id": referral})
+            if answer.status_code == httpx.codes.NOT_FOUND:
+                return ""
+            self._paths[referral] = f"/referrals/{_answer(answer)['id']}"
+        return self._paths[referral]
 
 
 def _answer(answer: httpx.Response) -> Any:  # noqa: ANN401

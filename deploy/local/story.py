@@ -34,7 +34,7 @@ FIRST_MEETING: Final = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Leg:
-    """One referral of a hand-over, and of which kind it is."""
+    """One referral of a hand-over, as both organisations call it, and of which kind it is."""
 
     referral: str
     sender: str
@@ -120,8 +120,8 @@ class Story:
         self.legs.append(Leg(first, ACCUEIL, CCEM, arrived["kind"]))
         file = await self._write_file(arrived, ccem)
         offered = await self._offer(arrived, file, ccem)
-        self.legs.append(Leg(offered["id"], CCEM, ABRI, offered["kind"]))
-        await self._pass_on(offered["id"], sorted(file), ccem, abri)
+        self.legs.append(Leg(offered["exchange_id"], CCEM, ABRI, offered["kind"]))
+        await self._pass_on(offered["exchange_id"], sorted(file), ccem, abri)
 
     async def _take_in(self, referral: str, ccem: Worker) -> Any:  # noqa: ANN401
         step = _Steps(self.tell, referral)
@@ -139,8 +139,8 @@ class Story:
 
     async def _write_file(self, arrived: Any, ccem: Worker) -> dict[str, Any]:  # noqa: ANN401
         """Open what the day centre has disclosed, and write it into CCEM's own file on the person."""
-        step = _Steps(self.tell, arrived["id"])
-        papers = await ccem.get(f"/referrals/{arrived['id']}/papers")
+        step = _Steps(self.tell, arrived["exchange_id"])
+        papers = await ccem.papers(arrived["exchange_id"])
         file = {paper["name"]: paper["content"] for paper in papers if paper["name"] in CATEGORIES}
         for category, content in file.items():
             await ccem.put(f"/cases/{arrived['case']}/parts/{category}", content)
@@ -153,7 +153,7 @@ class Story:
         Only who answers for a person hands them over: where the day centre still does, the shelter is asked for what
         CCEM was asked for.
         """
-        step = _Steps(self.tell, arrived["id"])
+        step = _Steps(self.tell, arrived["exchange_id"])
         child = file["summary"]["age_band"] in CHILD
         await ccem.post(
             f"/cases/{arrived['case']}/grants",
@@ -187,7 +187,7 @@ class Story:
         await ccem.sees(referral, "received")
         step("ccem.receipted")
         await abri.step(referral, "open")
-        await abri.get(f"/referrals/{referral}/papers")
+        await abri.papers(referral)
         step("abri.opened")
         await abri.step(referral, "ask", {"question": "Quand la personne peut-elle venir ?"})
         await ccem.sees(referral, "asked")

@@ -11,7 +11,7 @@ from services.referral.domain.casefile import CaseFile
 from services.referral.domain.retelling import Papers
 from services.referral.domain.ruling import Ruling, Tell
 from shared.contracts.facts import Fact
-from shared.contracts.ids import CaseId, MessageId, ReferralId
+from shared.contracts.ids import Alias, CaseId, MessageId, ReferralId
 from shared.messaging.decision import Decision
 from shared.storage.vault import CaseCipher, WrappedKey
 from shared.values import dataclass
@@ -82,6 +82,7 @@ class Newer:
     """A referral that this version of Relais cannot read, because a newer one has written it: what finds it is left."""
 
     id: ReferralId
+    alias: Alias
     case: CaseId
     offered_at: datetime
 

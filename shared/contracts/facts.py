@@ -63,7 +63,7 @@ class Fact(Frozen):
     id: FactId
     code: FactCode
     subject: UUID
-    """The referral, report or message that the fact is about: an opaque id."""
+    """What the fact is about: the alias of a referral, or the id of a report or of a message that is held."""
     urgency: Urgency
     audience: Audience
     assignee: Staff | None = None

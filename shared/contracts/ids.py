@@ -23,6 +23,11 @@ ReportId = NewType("ReportId", UUID)
 CaseId = NewType("CaseId", UUID)
 GrantId = NewType("GrantId", UUID)
 ReferralId = NewType("ReferralId", UUID)
+"""What both organisations call a referral; the sender chooses it."""
+
+Alias = NewType("Alias", UUID)
+"""What one organisation's own people call a referral: random, and told to no other organisation."""
+
 ConversationId = NewType("ConversationId", UUID)
 
 Organisation = Annotated[OrganisationId, StringConstraints(pattern=ORGANISATION_PATTERN, max_length=40)]
@@ -32,10 +37,10 @@ Staff = Annotated[StaffId, StringConstraints(pattern=r"^[a-z0-9]+([.-][a-z0-9]+)
 """A member of staff, by the name they sign in with."""
 
 
-def public_number(referral: ReferralId) -> str:
-    """Return the short number that people say on the telephone, such as ``R-4F7A-91C2``.
+def public_number(subject: UUID) -> str:
+    """Return the short number that people of one organisation say on the telephone, such as ``R-4F7A-91C2``.
 
-    It is cut from a random id, so that it says nothing about the person, the day or how many came before.
+    It is cut from a random id of our own, so that it says nothing about the person, the day or how many came before.
     """
-    digits = referral.hex[:8].upper()
+    digits = subject.hex[:8].upper()
     return f"R-{digits[:4]}-{digits[4:]}"

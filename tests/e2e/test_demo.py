@@ -73,6 +73,7 @@ async def test_a_person_is_handed_over_and_both_stores_say_so(tmp_path: Path, ho
     assert found["receipts"] >= 8
     assert found["notifications"] >= 8
     assert found["personal_in_notifications"] == 0
+    assert found["exchange_ids_at_notify"] == 0
     assert all(found["audit"][name]["verified"] and found["audit"][name]["entries"] for name in found["audit"])
     assert found["traces"] > 5
     assert found["services_in_one_trace"] == 3
@@ -92,6 +93,7 @@ async def test_every_person_of_the_examples_is_handed_over(tmp_path: Path) -> No
     assert found["states"] == {"ccem-fr": "arrived", "abri-be": "arrived"}
     assert found["responsible"]["ccem-fr"] == found["responsible"]["abri-be"] == "abri-be ccem-fr"
     assert found["personal_in_notifications"] == 0
+    assert found["exchange_ids_at_notify"] == 0
 
 
 @pytest.mark.timeout(60)

@@ -84,10 +84,10 @@ async def test_what_the_exchange_lost_is_said_again_and_answered_with_a_receipt(
         return (await other.story()).get(referral, ("",))[0] == status
 
     await until(lambda: stands_at_other("received"), seconds=20)
-    assert (await other.post(f"/referrals/{referral}/open")).status_code == 200
+    assert (await other.do(referral, "open")).status_code == 200
     await nodes.lose(2)  # the receipt for the offer, and that it was opened
     async with intake_of(nodes.pair, one.organisation, one.database):
-        declined = await other.post(f"/referrals/{referral}/decline", {"reason": "no_capacity", "by": "provider"})
+        declined = await other.do(referral, "decline", {"reason": "no_capacity", "by": "provider"})
         assert declined.status_code == 200
 
         async def waits() -> bool:

@@ -1,5 +1,6 @@
 """A desk at work: the referral service with its own database and broker users, and partners whose part a test plays."""
 
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -174,14 +175,27 @@ class DeskAtWork:
 
         return await until(look, seconds=10, what="the envelope held")
 
+    async def addressed(self, path: str) -> str:
+        """Return a path that names a referral by its exchange id, as partners do, with the alias that the API takes."""
+        named = re.match("/referrals/([0-9a-f-]{36})", path)
+        alias = await self.alias_of(UUID(named[1])) if named else None
+        return path if named is None or alias is None else path.replace(named[1], str(alias))
+
+    async def alias_of(self, referral: UUID) -> UUID | None:
+        """Return what the desk's own people call a referral that is there."""
+        alias: UUID | None = await self.owner.fetchval("SELECT alias FROM referral WHERE id = $1", referral)
+        return alias
+
     async def get(self, path: str, by: str = "noor") -> httpx.Response:
         """Ask for something."""
-        return await self.client.get(path, headers=self.signed_in(by))
+        return await self.client.get(await self.addressed(path), headers=self.signed_in(by))
 
     async def post(self, path: str, body: object = None, by: str = "noor", **headers: str) -> httpx.Response:
         """Ask that something be done."""
         content = body.model_dump(mode="json", exclude_none=True) if isinstance(body, BaseModel) else body
-        return await self.client.post(path, json=content, headers={**self.signed_in(by), **headers})
+        return await self.client.post(
+            await self.addressed(path), json=content, headers={**self.signed_in(by), **headers}
+        )
 
     def signed_in(self, by: str) -> dict[str, str]:
         """Return the header with which a member of staff is known."""
@@ -248,7 +262,7 @@ class DeskAtWork:
         await self.grant(case)
         answer = await self.offer(case, None, **changes)
         assert answer.status_code == 201, answer.text
-        return UUID(answer.json()["id"])
+        return UUID(answer.json()["exchange_id"])
 
     async def was_offered(self, **changes: object) -> ReferralOffered:
         """Let the partner offer somebody to us, and wait until the desk has it."""
@@ -266,12 +280,17 @@ class DeskAtWork:
         return not await self.owner.fetchval(query, referral)
 
     async def told_staff(self, subject: UUID, code: str) -> Fact:
-        """Wait until staff are told ``code`` about ``subject``."""
+        """Wait until staff are told ``code`` about ``subject``, by its exchange id where it is a referral."""
 
-        def look() -> Fact | None:
-            return next((fact for fact in self.facts if fact.subject == subject and fact.code.value == code), None)
+        async def look() -> Fact | None:
+            return next((fact for fact in await self.facts_about(subject) if fact.code.value == code), None)
 
         return await until(look, seconds=10, what=f"the fact {code}")
+
+    async def facts_about(self, subject: UUID) -> list[Fact]:
+        """Return what staff were told about ``subject``, by its exchange id where it is a referral."""
+        alias = await self.alias_of(subject)
+        return [fact for fact in self.facts if fact.subject == (alias or subject)]
 
     async def knows(self, partner: Partner, serial: int) -> None:
         """Wait until the desk has a partner's key document of this serial."""

@@ -47,7 +47,7 @@ def test_an_offer_opens_a_case_and_keeps_its_papers_under_its_key() -> None:
     assert isinstance(offer, ReferralOffered)
     case = CaseId(next(FRESH))
     heard = hearing.hear_offer(offer, SENDER, RECEIVER, act(), case=case, hours=BRUSSELS, kinds=EVERY_KIND)
-    assert heard.opens == Case(case, NOON, SENDER, offer.referral)
+    assert heard.opens == Case(case, NOON, SENDER, state(heard).alias)
     assert {paper.name for paper in heard.papers} == {Category.SUMMARY, Category.RISK}
     assert {(paper.case, paper.about, paper.side, paper.n) for paper in heard.papers} == {
         (case, offer.referral, Side.SENDER, 1)

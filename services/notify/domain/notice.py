@@ -14,7 +14,7 @@ from uuid import UUID
 
 from shared.contracts.codes import Urgency
 from shared.contracts.facts import FactCode
-from shared.contracts.ids import ReferralId, public_number
+from shared.contracts.ids import public_number
 from shared.values import dataclass
 
 _NUMBER: Final = re.compile(r"R-[0-9A-F]{4}-[0-9A-F]{4}")
@@ -84,4 +84,4 @@ class Notice:
 def notice(subject: UUID, urgency: Urgency, matter: Matter, site: str) -> Notice:
     """Return the notice about ``subject``; ``site`` is the node's own address, with or without a slash at its end."""
     link = f"{site.rstrip('/')}/{matter.place}/{subject}"
-    return Notice(public_number(ReferralId(subject)), urgency, link, matter)
+    return Notice(public_number(subject), urgency, link, matter)

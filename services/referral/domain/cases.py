@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
 from shared.contracts.entries import Entry, EntryCode
-from shared.contracts.ids import CaseId, OrganisationId, ReferralId, ReportId, StaffId
+from shared.contracts.ids import Alias, CaseId, OrganisationId, ReportId, StaffId
 from shared.values import dataclass
 
 CLOCK: Final = "clock"
@@ -23,8 +23,8 @@ class Case:
     id: CaseId
     opened_at: datetime
     opened_by: Actor
-    opened_for: ReferralId | ReportId | None = None
-    """The referral or report that gave rise to it, if one did."""
+    opened_for: Alias | ReportId | None = None
+    """The referral, by its alias, or the report that gave rise to it, if one did."""
 
 
 def opened(case: Case) -> Entry:

@@ -1,6 +1,7 @@
 """The facts that staff are told of a referral, and its lines in the audit trail.
 
-A fact says that something happened and where to look. The loser of a race is always told; a person who did not come,
+A fact says that something happened and where to look, by the alias: what leaves for people never has the id that the
+partner has too. The loser of a race is always told; a person who did not come,
 and consent taken back, reach the coordinator besides whoever follows the referral.
 """
 
@@ -33,7 +34,7 @@ def fact(
     return Fact(
         id=FactId(next(ids)),
         code=code,
-        subject=referral.id,
+        subject=referral.alias,
         urgency=urgency or referral.urgency,
         audience=audience,
         assignee=referral.assignee if audience is Audience.ASSIGNEE else None,
@@ -88,6 +89,12 @@ def _most_urgent(urgencies: Iterable[Urgency]) -> Urgency:
 def entry(referral: Referral, code: EntryCode, act: Act, **detail: str) -> Entry:
     """Return the audit trail's line about ``referral``."""
     return Entry(code, act.by, referral.id, act.at, detail, referral.case)
+
+
+def offer_entry(referral: Referral, act: Act, **detail: str) -> Entry:
+    """Return the line about the offer: it alone says by which alias this organisation's people are told of it."""
+    said = {"kind": referral.kind.value, "alias": str(referral.alias), **detail}
+    return entry(referral, EntryCode.REFERRAL_OFFERED, act, **said)
 
 
 def newly_superseded(before: Referral, after: Referral) -> tuple[int, ...]:

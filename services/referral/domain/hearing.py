@@ -16,7 +16,7 @@ from typing import Final
 from services.referral.domain.cases import Case, opened
 from services.referral.domain.clocks import Hours, deadlines
 from services.referral.domain.expected import likely
-from services.referral.domain.facts import alarm, conflict, entry, fact, step_facts
+from services.referral.domain.facts import alarm, conflict, entry, fact, offer_entry, step_facts
 from services.referral.domain.handover import withdraw_elsewhere
 from services.referral.domain.lanes import Lane, Lanes
 from services.referral.domain.life import ENDS_ACCESS, SAID_BY, Side, after
@@ -32,7 +32,7 @@ from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.event_data import DisclosedData
 from shared.contracts.exchange import ReferralEvent, ReferralOffered
 from shared.contracts.facts import Fact, FactCode
-from shared.contracts.ids import CaseId, OrganisationId
+from shared.contracts.ids import Alias, CaseId, OrganisationId
 from shared.messaging.decision import Early, Refusal
 
 AHEAD: Final = timedelta(hours=1)
@@ -66,6 +66,7 @@ def hear_offer(
     until = deadlines(event.data.urgency, min(event.at, act.at), hours)
     referral = Referral(
         id=event.referral,
+        alias=Alias(next(act.ids)),
         conversation=event.conversation,
         case=case,
         side=Side.RECEIVER,
@@ -79,11 +80,11 @@ def hear_offer(
         receipt_at=act.at,
     )
     by_partner = Act(speaker, act.at, act.ids)
-    file = Case(case, act.at, speaker, event.referral)
+    file = Case(case, act.at, speaker, referral.alias)
     return Ruling(
         state=referral,
         says=step_facts(referral, Step.OFFERED, act),
-        entries=(opened(file), entry(referral, EntryCode.REFERRAL_OFFERED, by_partner, kind=referral.kind.value)),
+        entries=(opened(file), offer_entry(referral, by_partner)),
         papers=papers_of(event, case),
         opens=file,
     )

@@ -14,7 +14,7 @@ from services.referral.domain.life import OPEN, Side
 from services.referral.domain.standing import Course, Standing
 from shared.contracts.codes import ReferralKind, Status, Step, Urgency
 from shared.contracts.event_data import Terms
-from shared.contracts.ids import CaseId, ConversationId, OrganisationId, ReferralId, StaffId
+from shared.contracts.ids import Alias, CaseId, ConversationId, OrganisationId, ReferralId, StaffId
 from shared.values import dataclass
 
 
@@ -53,6 +53,8 @@ class Referral:
     """A referral as the organisation on ``side`` knows it."""
 
     id: ReferralId
+    alias: Alias
+    """What our own people call it: in links, numbers and the paths of the API, where the id never stands."""
     conversation: ConversationId
     case: CaseId
     """The organisation's own case, under whose key everything personal of the referral is encrypted."""

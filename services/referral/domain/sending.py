@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from services.referral.domain.casefile import CaseFile
 from services.referral.domain.clocks import arrival_by, deadlines
-from services.referral.domain.facts import entry
+from services.referral.domain.facts import offer_entry
 from services.referral.domain.handover import (
     not_handed_over,
     not_identified,
@@ -38,7 +38,6 @@ from services.referral.domain.saying import refusal_of, say
 from services.referral.domain.standing import Course
 from services.referral.domain.terms import ended, granted, narrowest, within
 from shared.contracts.codes import Category, Purpose, ReferralKind, Step, Urgency, WithdrawReason
-from shared.contracts.entries import EntryCode
 from shared.contracts.event import EventId
 from shared.contracts.event_data import (
     AnsweredData,
@@ -58,7 +57,7 @@ from shared.contracts.exchange import (
     ReferralRescheduled,
     ReferralWithdrawn,
 )
-from shared.contracts.ids import CaseId, ConversationId, Organisation, OrganisationId, ReferralId, StaffId
+from shared.contracts.ids import Alias, CaseId, ConversationId, Organisation, OrganisationId, ReferralId, StaffId
 from shared.contracts.personal import Moment, Personal, Text
 from shared.values import dataclass
 
@@ -298,6 +297,7 @@ def _offered(
     )
     referral = Referral(
         id=leg.referral,
+        alias=Alias(next(act.ids)),
         conversation=event.conversation,
         case=leg.case,
         side=Side.SENDER,
@@ -313,11 +313,7 @@ def _offered(
     return Ruling(
         state=once_said(referral, event.n, act.at),
         says=(Tell(to.organisation, event),),
-        entries=(
-            entry(
-                referral, EntryCode.REFERRAL_OFFERED, act, receiver=to.organisation, kind=data.kind.value, **released
-            ),
-        ),
+        entries=(offer_entry(referral, act, receiver=to.organisation, **released),),
         papers=papers_of(event, leg.case),
     )
 

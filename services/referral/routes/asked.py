@@ -10,7 +10,7 @@ from pydantic import Field
 from services.referral.domain.grants import Grant
 from shared.contracts.codes import Category, GrantedBy, GrantForm, Purpose, Reorientation, WithdrawReason
 from shared.contracts.event_data import Meeting
-from shared.contracts.ids import CaseId, GrantId, Organisation, StaffId
+from shared.contracts.ids import CaseId, GrantId, Organisation, ReferralId, StaffId
 from shared.contracts.personal import Language, Moment, Personal
 
 
@@ -60,6 +60,12 @@ class WithdrawAsked(Personal):
     """Why a referral is taken back."""
 
     reason: WithdrawReason
+
+
+class FindAsked(Personal):
+    """A referral, as both organisations call it; in a body, because addresses are written down everywhere."""
+
+    exchange_id: ReferralId
 
 
 class RepeatAsked(Personal):

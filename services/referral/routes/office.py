@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Annotated, TypeVar
 from uuid import UUID
 
-from fastapi import Depends, Header, Query, Request, Response
+from fastapi import Depends, Header, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 
 from services.referral.commands import Command, NewCase
@@ -25,9 +25,9 @@ from services.referral.recipients import Recipients
 from services.referral.routes.shown import NewerShown, ReferralShown
 from services.referral.store import papers
 from services.referral.store.papers import KeptPaper
-from services.referral.store.referrals import Referrals
+from services.referral.store.referrals import Referrals, of_alias
 from shared.clock import Clock
-from shared.contracts.ids import OrganisationId, ReferralId
+from shared.contracts.ids import Alias, OrganisationId, ReferralId
 from shared.contracts.personal import Moment
 from shared.contracts.problem import ProblemCode
 from shared.messaging.decision import Refusal
@@ -281,7 +281,7 @@ class Office:
     ) -> list[ReferralShown | NewerShown]:
         """Show what was ``found``, in its order; ``say`` finds the words for what cannot be read."""
         shown = {each.id: each for each in await self.shown([each for each in found if isinstance(each, Referral)])}
-        return [NewerShown.of(each, say) if isinstance(each, Newer) else shown[each.id] for each in found]
+        return [NewerShown.of(each, say) if isinstance(each, Newer) else shown[each.alias] for each in found]
 
     async def shown(self, referrals: Sequence[Referral]) -> list[ReferralShown]:
         """Show ``referrals``, each beside the others of its case."""
@@ -339,3 +339,16 @@ async def words(request: Request) -> Callable[[str], str]:
 
 
 TheWords = Annotated[Callable[[str], str], Depends(words)]
+
+
+async def named(office: TheOffice, referral: Annotated[Alias, Path()]) -> ReferralId:
+    """Return which referral the alias in the path names.
+
+    Raises:
+        Problem: 404.
+    """
+    return await office.read(lambda connection: of_alias(connection, referral))
+
+
+TheReferral = Annotated[ReferralId, Depends(named)]
+"""A referral, which a path names by its alias: nothing that a partner chose stands in an address of ours."""

@@ -30,6 +30,7 @@ from shared.contracts.codes import (
     Verdict,
 )
 from shared.contracts.ids import (
+    Alias,
     CaseId,
     ConversationId,
     GrantId,
@@ -49,9 +50,11 @@ class Shown(BaseModel):
 class ReferralShown(Shown):
     """Where a referral stands: codes, ids and times."""
 
-    id: ReferralId
+    id: Alias
     number: str
-    """What people say on the telephone."""
+    """What our people say on the telephone to one another: the partner's have a number of their own."""
+    exchange_id: ReferralId
+    """What both organisations call it, to be said to the partner; it stands in no address and no notification."""
     conversation: ConversationId
     case: CaseId
     side: Side
@@ -76,8 +79,9 @@ class ReferralShown(Shown):
         """Show ``referral`` as it stands at ``at``, beside the other ``legs`` of its case, if all can be read."""
         standing = referral.standing
         return cls(
-            id=referral.id,
-            number=public_number(referral.id),
+            id=referral.alias,
+            number=public_number(referral.alias),
+            exchange_id=referral.id,
             conversation=referral.conversation,
             case=referral.case,
             side=referral.side,
@@ -100,8 +104,9 @@ class ReferralShown(Shown):
 class NewerShown(Shown):
     """A referral of a list that this version of Relais cannot read, because a newer one has written it."""
 
-    id: ReferralId
+    id: Alias
     number: str
+    exchange_id: ReferralId
     case: CaseId
     offered_at: datetime
     code: str
@@ -112,8 +117,9 @@ class NewerShown(Shown):
     def of(cls, newer: Newer, say: Callable[[str], str]) -> "NewerShown":
         """Show ``newer``; ``say`` finds the words."""
         return cls(
-            id=newer.id,
-            number=public_number(newer.id),
+            id=newer.alias,
+            number=public_number(newer.alias),
+            exchange_id=newer.id,
             case=newer.case,
             offered_at=newer.offered_at,
             code=Refused.NEWER,
@@ -121,10 +127,22 @@ class NewerShown(Shown):
         )
 
 
+class FoundShown(Shown):
+    """A referral that is there, as our people call it."""
+
+    id: Alias
+    number: str
+
+    @classmethod
+    def of(cls, alias: Alias) -> "FoundShown":
+        """Show ``alias``."""
+        return cls(id=alias, number=public_number(alias))
+
+
 class LeftShown(Shown):
     """A referral about which nothing was done."""
 
-    referral: ReferralId
+    referral: Alias
     code: str
     """Why, as a problem has it: of one that is in the way for now, the same request may be made again."""
 
@@ -137,10 +155,10 @@ class RepeatShown(Shown):
     left: list[LeftShown]
 
     @classmethod
-    def of(cls, found: int, left: Mapping[ReferralId, str]) -> "RepeatShown":
+    def of(cls, found: Mapping[ReferralId, Alias], left: Mapping[ReferralId, str]) -> "RepeatShown":
         """Show what was done about those that were ``found``, but for those that are ``left``, each with its code."""
-        why = [LeftShown(referral=referral, code=code) for referral, code in left.items()]
-        return cls(referrals=found - len(left), left=why)
+        why = [LeftShown(referral=found[referral], code=code) for referral, code in left.items()]
+        return cls(referrals=len(found) - len(left), left=why)
 
 
 class PaperShown(Shown):

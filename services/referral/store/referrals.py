@@ -19,7 +19,7 @@ from services.referral.known import Erased, Known, Newer
 from services.referral.store import folders
 from services.referral.store.rows import UNKNOWN, ReferralRow, from_row, to_row
 from shared.contracts.codes import Status
-from shared.contracts.ids import CaseId, OrganisationId, ReferralId
+from shared.contracts.ids import Alias, CaseId, OrganisationId, ReferralId
 from shared.messaging import places
 from shared.messaging.delivery import Later
 from shared.storage.pool import Connection, ContendedError
@@ -66,7 +66,7 @@ PAGE: Final = f"""
 SELECT {COLUMNS} FROM referral
 WHERE {HAS_KEY}
     AND ($1::text IS NULL OR status = $1)
-    AND ($2::timestamptz IS NULL OR (offered_at, id) < ($2, $3::uuid))
+    AND ($2::timestamptz IS NULL OR (offered_at, id) < ($2, (SELECT id FROM referral WHERE alias = $3)))
 ORDER BY offered_at DESC, id DESC LIMIT $4
 """
 
@@ -77,7 +77,11 @@ SELECT id FROM referral WHERE due_at <= $1 AND id <> ALL($2::uuid[]) AND {HAS_KE
 """
 """A clock rings for nobody whose case was erased."""
 
-OF_PARTNER: Final = "SELECT id FROM referral WHERE partner = $1 ORDER BY id"
+OF_PARTNER: Final = "SELECT id, alias FROM referral WHERE partner = $1 ORDER BY id"
+
+OF_ALIAS: Final = "SELECT id FROM referral WHERE alias = $1"
+
+ALIAS_OF: Final = "SELECT alias FROM referral WHERE id = $1"
 
 REPEATING_TO: Final = "SELECT DISTINCT partner FROM referral WHERE repeat_at <= $1"
 
@@ -116,9 +120,21 @@ async def due(connection: Connection, at: datetime, but: Collection[UUID], limit
     return [ReferralId(row["id"]) for row in await connection.fetch(DUE, at, list(but), limit)]
 
 
-async def of_partner(connection: Connection, partner: OrganisationId) -> list[ReferralId]:
-    """Return the referrals with ``partner``."""
-    return [ReferralId(row["id"]) for row in await connection.fetch(OF_PARTNER, partner)]
+async def of_partner(connection: Connection, partner: OrganisationId) -> dict[ReferralId, Alias]:
+    """Return the referrals with ``partner``, each with its alias."""
+    return {ReferralId(row["id"]): Alias(row["alias"]) for row in await connection.fetch(OF_PARTNER, partner)}
+
+
+async def of_alias(connection: Connection, alias: Alias) -> ReferralId | None:
+    """Return which referral ``alias`` names, also where its case was erased."""
+    found: ReferralId | None = await connection.fetchval(OF_ALIAS, alias)
+    return found
+
+
+async def alias_of(connection: Connection, referral: ReferralId) -> Alias | None:
+    """Return by what our people call a referral that is there, also where its case was erased."""
+    found: Alias | None = await connection.fetchval(ALIAS_OF, referral)
+    return found
 
 
 async def repeating_to(connection: Connection, at: datetime) -> list[OrganisationId]:
@@ -221,7 +237,7 @@ class Referrals:
             return from_row(row, self._us)
         except UNKNOWN as error:
             self._tell(row.id, error)
-            return Newer(ReferralId(row.id), CaseId(row.case_id), row.offered_at)
+            return Newer(ReferralId(row.id), Alias(row.alias), CaseId(row.case_id), row.offered_at)
 
     def _tell(self, referral: UUID, why: Exception) -> None:
         """Tell whoever runs the node, once, that this version cannot read a referral."""

@@ -21,7 +21,7 @@ from services.referral.domain.standing import Course
 from shared.contracts.codes import ReferralKind, Step, Urgency
 from shared.contracts.event import EventId
 from shared.contracts.event_data import Terms
-from shared.contracts.ids import CaseId, ConversationId, OrganisationId, ReferralId, StaffId
+from shared.contracts.ids import Alias, CaseId, ConversationId, OrganisationId, ReferralId, StaffId
 
 UNKNOWN: Final = (ValueError, LookupError, TypeError, AttributeError, LanesTangledError)
 """What a row ends in that holds what this version does not know: a step, a code, a form."""
@@ -54,6 +54,7 @@ class ReferralRow(NamedTuple):
     version: int
     repeat_at: datetime | None
     """When something of ours must be said again."""
+    alias: UUID
 
 
 def to_row(referral: Referral) -> ReferralRow:
@@ -78,6 +79,7 @@ def to_row(referral: Referral) -> ReferralRow:
         course=_course(referral),
         version=referral.version,
         repeat_at=min((repeat.at for repeat in referral.repeats.values()), default=None),
+        alias=referral.alias,
     )
 
 
@@ -99,6 +101,7 @@ def from_row(row: ReferralRow, me: OrganisationId) -> Referral:
     first_read, decision = map(_moment, course["deadlines"][-2:])
     return Referral(
         id=ReferralId(row.id),
+        alias=Alias(row.alias),
         conversation=ConversationId(row.conversation),
         case=CaseId(row.case_id),
         side=side,

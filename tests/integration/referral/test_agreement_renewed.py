@@ -40,7 +40,7 @@ async def offered(desk: DeskAtWork) -> tuple[UUID, UUID, ReferralEvent]:
     """Offer somebody; return the case, the grant, and the offer as the partner has it."""
     case = await desk.new_case()
     given = await desk.grant(case)
-    referral = UUID((await desk.offer(case)).json()["id"])
+    referral = UUID((await desk.offer(case)).json()["exchange_id"])
     return case, given, (await desk.partner.told(referral, Step.OFFERED))[1]
 
 

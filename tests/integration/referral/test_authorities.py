@@ -46,7 +46,7 @@ async def test_what_was_granted_for_the_authority_goes_for_that_purpose_alone(
     assert as_support.json()["detail"] == {"summary": "authority-not-granted"}
     offered = await desk.offer(case, purpose=purpose)
     assert offered.status_code == 201
-    referral = UUID(offered.json()["id"])
+    referral = UUID(offered.json()["exchange_id"])
     offer = (await desk.partner.told(referral, Step.OFFERED))[1]
     await desk.hear(further(offer, AcceptedData(meeting=meeting()), 1, 1))
     await desk.stands(referral, Status.ACCEPTED)

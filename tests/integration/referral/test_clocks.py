@@ -21,14 +21,19 @@ from tests.support.referrals import BY_STEP, CANARY, packet
 from tests.support.wait import until
 
 
-def overdue(desk: DeskAtWork, referral: UUID) -> list[str]:
+async def overdue(desk: DeskAtWork, referral: UUID) -> list[str]:
     """Return who was told that something is overdue."""
     codes = ("referral.overdue", "receipt.missing")
     return sorted(
         f"{fact.code.value} {fact.audience.value}"
-        for fact in desk.facts
-        if fact.subject == referral and fact.code.value in codes
+        for fact in await desk.facts_about(referral)
+        if fact.code.value in codes
     )
+
+
+async def rang(desk: DeskAtWork, referral: UUID, times: int) -> bool:
+    """Whether staff were told so often that something is overdue."""
+    return len(await overdue(desk, referral)) == times
 
 
 async def looked_at(desk: DeskAtWork, referral: UUID) -> bool:
@@ -43,11 +48,11 @@ async def test_what_is_overdue_is_said_once_by_however_many_services(desk: DeskA
     async with AsyncExitStack() as stack:
         await run(desk.settings, stack)
         desk.move_clock(timedelta(minutes=6))
-        await until(lambda: len(overdue(desk, referral)) == 2, seconds=10, what="the receipt that is missing")
+        await until(lambda: rang(desk, referral, 2), seconds=10, what="the receipt that is missing")
         desk.move_clock(timedelta(hours=5))
-        await until(lambda: len(overdue(desk, referral)) == 4, seconds=10, what="the read and the decision overdue")
+        await until(lambda: rang(desk, referral, 4), seconds=10, what="the read and the decision overdue")
         await until(lambda: looked_at(desk, referral))
-    assert overdue(desk, referral) == [
+    assert await overdue(desk, referral) == [
         "receipt.missing assignee",
         "receipt.missing operator",
         "referral.overdue assignee",
@@ -71,11 +76,11 @@ async def test_a_referral_that_somebody_has_locked_holds_up_no_other_clock(
 
     monkeypatch.setattr(Shell, "act", act)
     desk.move_clock(timedelta(minutes=6))
-    await until(lambda: len(overdue(desk, other)) == 2, seconds=10, what="the other's receipt that is missing")
-    assert overdue(desk, locked) == []
+    await until(lambda: rang(desk, other, 2), seconds=10, what="the other's receipt that is missing")
+    assert await overdue(desk, locked) == []
     monkeypatch.setattr(Shell, "act", original)
     desk.move_clock(timedelta(minutes=6, seconds=10))
-    await until(lambda: len(overdue(desk, locked)) == 2, seconds=10, what="its own, soon after the lock is gone")
+    await until(lambda: rang(desk, locked, 2), seconds=10, what="its own, soon after the lock is gone")
 
 
 def missing() -> float:
@@ -95,13 +100,13 @@ async def test_a_withdrawal_that_was_swallowed_is_noticed_once_and_its_late_rece
     async with AsyncExitStack() as stack:
         await run(desk.settings, stack)
         desk.move_clock(timedelta(minutes=6))
-        await until(lambda: len(overdue(desk, offer.referral)) == 2, seconds=10, what="the receipt that is missing")
+        await until(lambda: rang(desk, offer.referral, 2), seconds=10, what="the receipt that is missing")
         desk.move_clock(timedelta(minutes=12))
         await until(lambda: looked_at(desk, offer.referral))
     async with AsyncExitStack() as stack:
         await run(desk.settings, stack)
         assert await looked_at(desk, offer.referral), "a service that starts anew knows what has rung"
-    assert overdue(desk, offer.referral) == ["receipt.missing caseworkers", "receipt.missing operator"]
+    assert await overdue(desk, offer.referral) == ["receipt.missing caseworkers", "receipt.missing operator"]
     assert missing() >= before + 1  # others' events, of tests before, may be missed by now as well
     assert (await desk.get(f"/referrals/{offer.referral}")).json()["overdue"] is True
     await desk.take_receipt(envelope)
@@ -125,8 +130,8 @@ async def test_a_referral_that_cannot_be_moved_holds_up_no_other(
     await desk.owner.execute("UPDATE referral SET course = '[]' WHERE id = ANY($1::uuid[])", broken)
     try:
         desk.move_clock(timedelta(minutes=6))
-        await until(lambda: len(overdue(desk, whole)) == 2, seconds=10, what="the clock of the referral that is whole")
-        assert [overdue(desk, each) for each in broken] == [[]] * 3
+        await until(lambda: rang(desk, whole, 2), seconds=10, what="the clock of the referral that is whole")
+        assert [await overdue(desk, each) for each in broken] == [[]] * 3
     finally:
         for row in kept:
             await desk.owner.execute("UPDATE referral SET course = $2 WHERE id = $1", row["id"], row["course"])

@@ -15,7 +15,7 @@ WHO = {"categories": ["identity"]}
 async def accepted(desk: DeskAtWork, case: UUID, by: Partner) -> ReferralEvent:
     """Offer the person of ``case`` to a partner, let it accept, and return the offer."""
     await desk.grant(case, by)
-    referral = UUID((await desk.offer(case, by)).json()["id"])
+    referral = UUID((await desk.offer(case, by)).json()["exchange_id"])
     _, offer = await by.told(referral, Step.OFFERED)
     await desk.hear(further(offer, AcceptedData(meeting=meeting()), 1, 1), by.voice)
     await desk.stands(referral, Status.ACCEPTED)
@@ -33,8 +33,8 @@ async def withdrawn_on_the_way(desk: DeskAtWork, case: UUID) -> ReferralEvent:
 async def told_at_once(desk: DeskAtWork, referral: UUID, code: str) -> None:
     """Wait until whoever follows a referral and the coordinator are told ``code``, both immediately."""
 
-    def both() -> bool:
-        facts = [fact for fact in desk.facts if (fact.subject, fact.code.value) == (referral, code)]
+    async def both() -> bool:
+        facts = [fact for fact in await desk.facts_about(referral) if fact.code.value == code]
         urgent = {fact.audience for fact in facts if fact.urgency is Urgency.IMMEDIATE}
         return urgent == {Audience.ASSIGNEE, Audience.COORDINATOR}
 

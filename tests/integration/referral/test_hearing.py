@@ -19,7 +19,7 @@ from shared.contracts.event_data import (
     OpenedData,
     WithdrawnData,
 )
-from shared.contracts.facts import Audience, Fact, FactCode
+from shared.contracts.facts import Audience, FactCode
 from shared.contracts.ids import MessageId, ReferralId, ReportId
 from shared.contracts.receipt import ReceiptGivenData
 from shared.contracts.report import ReportTaken, ReportTakenData, Screening
@@ -228,9 +228,6 @@ async def test_a_partner_that_breaks_a_rule_changes_nothing(desk: DeskAtWork) ->
 async def test_consent_taken_back_that_is_refused_shuts_the_packet_and_tells_staff_once(
     desk: DeskAtWork,
 ) -> None:
-    def about(subject: UUID) -> list[Fact]:
-        return [fact for fact in desk.facts if fact.subject == subject]
-
     offer = await desk.was_offered()
     assert (await desk.get(f"/referrals/{offer.referral}/papers")).status_code == 200
     taken_back = further(offer, ConsentWithdrawnData(), 2, 9)
@@ -241,8 +238,13 @@ async def test_consent_taken_back_that_is_refused_shuts_the_packet_and_tells_sta
     lot = await desk.owner.fetchval("SELECT id FROM held WHERE body = $1", sealed.envelope)
     async with desk.owner.acquire() as connection:
         assert await held.replay(connection, lot, datetime.now(UTC))
-    await until(lambda: len(about(lot)) > 1, seconds=10, what="an operator told again")
-    told = [fact.audience for fact in about(offer.referral) if fact.code is FactCode.CONSENT_WITHDRAWN]
+
+    async def again() -> bool:
+        return len(await desk.facts_about(lot)) > 1
+
+    await until(again, seconds=10, what="an operator told again")
+    about = await desk.facts_about(offer.referral)
+    told = [fact.audience for fact in about if fact.code is FactCode.CONSENT_WITHDRAWN]
     assert told == [Audience.ASSIGNEE, Audience.COORDINATOR]
 
 
@@ -270,7 +272,7 @@ async def test_what_comes_twice_counts_once(desk: DeskAtWork) -> None:
     await desk.hear(later)
     await desk.stands(offer.referral, Status.WITHDRAWN)
     await desk.told_staff(offer.referral, "referral.withdrawn")
-    told = [fact.code.value for fact in desk.facts if fact.subject == offer.referral]
+    told = [fact.code.value for fact in await desk.facts_about(offer.referral)]
     assert told == ["referral.received", "referral.withdrawn"]
     other = desk.partner.voice.seal(
         further(offer, BY_STEP[Step.DISCLOSED], 3, 0).model_dump_json().encode(), id_=sealed.id

@@ -71,7 +71,7 @@ async def accepted(desk: DeskAtWork, to: Partner | None = None) -> tuple[UUID, U
     """Let a partner accept somebody; return the case, the grant and the referral."""
     case, partner = await desk.new_case(), to or desk.partner
     given = await desk.grant(case, partner)
-    referral = UUID((await desk.offer(case, partner)).json()["id"])
+    referral = UUID((await desk.offer(case, partner)).json()["exchange_id"])
     offer = (await partner.told(referral, Step.OFFERED))[1]
     await desk.hear(further(offer, AcceptedData(meeting=meeting()), 1, 1), partner.voice)
     await desk.stands(referral, Status.ACCEPTED)

@@ -136,7 +136,7 @@ async def test_an_arrival_and_what_is_said_elsewhere_in_the_case_may_come_at_onc
     legs = []
     for partner in (desk.partner, desk.other):
         await desk.grant(case, partner)
-        referral = UUID((await desk.offer(case, partner)).json()["id"])
+        referral = UUID((await desk.offer(case, partner)).json()["exchange_id"])
         _, offer = await partner.told(referral, Step.OFFERED)
         await desk.hear(further(offer, AcceptedData(meeting=meeting()), 1, 1), partner.voice)
         await desk.stands(referral, Status.ACCEPTED)
@@ -169,7 +169,7 @@ async def the_accepted(desk: DeskAtWork) -> tuple[UUID, list[UUID]]:
     """Return a case, and services to its person that the other partner has accepted: all may be disclosed to."""
     case = await desk.new_case()
     await desk.grant(case, desk.other)
-    legs = [UUID((await desk.offer(case, desk.other, kind="service")).json()["id"]) for _ in range(4)]
+    legs = [UUID((await desk.offer(case, desk.other, kind="service")).json()["exchange_id"]) for _ in range(4)]
     for leg in legs:
         _, offer = await desk.other.told(leg, Step.OFFERED)
         await desk.hear(further(offer, AcceptedData(meeting=meeting()), 1, 1), desk.other.voice)
@@ -181,8 +181,8 @@ async def test_new_referrals_are_written_in_the_order_of_their_ids(desk: DeskAtW
     """Another worker hears of the same two: it has written the first, and can write the second while we wait."""
     heard, voice = await desk.was_offered(), desk.partner.voice
     first, second = sorted((an_offer(), an_offer()), key=lambda offer: offer.referral)
-    others = ", ".join(ReferralRow._fields[1:])
-    write = f"INSERT INTO referral SELECT $2::uuid, {others} FROM referral WHERE id = $1"  # noqa: S608 - our columns
+    others = ", ".join(field for field in ReferralRow._fields if field not in ("id", "alias"))
+    write = f"INSERT INTO referral (id, {others}) SELECT $2::uuid, {others} FROM referral WHERE id = $1"  # noqa: S608 - our columns
     waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND $1 = ANY(pg_blocking_pids(pid))"
     async with counting(desk) as batch, desk.owner.acquire() as other:
         writing = other.transaction()

@@ -68,21 +68,22 @@ async def test_a_list_shows_what_can_be_read_and_says_what_a_newer_version_is_ne
     async with newer(desk, first):
         page = (await desk.client.get("/referrals", params={"limit": LONGEST_PAGE}, headers=headers)).json()
         in_case = (await desk.client.get(f"/cases/{case}/referrals", headers=headers)).json()
-    found = {UUID(each["id"]): each for each in page}
+    found = {UUID(each["exchange_id"]): each for each in page}
     assert list(found)[:2] == [second, first]
     assert found[second]["status"] == Status.OFFERED
     assert found[first]["code"] == NEEDED
     assert words in found[first]["title"]
     assert in_case == [found[first]]
-    assert found[first].keys() == {"id", "number", "case", "offered_at", "code", "title"}
+    assert UUID(found[first]["id"]) == await desk.alias_of(first)
+    assert found[first].keys() == {"id", "number", "exchange_id", "case", "offered_at", "code", "title"}
 
 
 async def test_nothing_is_decided_about_it_or_from_it_and_all_else_goes_on(desk: DeskAtWork) -> None:
     case = await desk.new_case()
     given = await desk.grant(case)
     await desk.grant(case, desk.other)
-    referral = UUID((await desk.offer(case)).json()["id"])
-    beside = UUID((await desk.offer(case, desk.other)).json()["id"])
+    referral = UUID((await desk.offer(case)).json()["exchange_id"])
+    beside = UUID((await desk.offer(case, desk.other)).json()["exchange_id"])
     elsewhere = await desk.offered()
     async with newer(desk, referral):
         before = await row(desk, referral)
@@ -99,7 +100,7 @@ async def test_nothing_is_decided_about_it_or_from_it_and_all_else_goes_on(desk:
         assert await row(desk, referral) == before
         assert await desk.owner.fetchval("SELECT withdrawn_at FROM consent WHERE id = $1", given) is None
         again = (await desk.post("/referrals/repeat", {"partner": desk.partner.id})).json()
-        assert again["left"] == [{"referral": str(referral), "code": NEEDED}]
+        assert again["left"] == [{"referral": str(await desk.alias_of(referral)), "code": NEEDED}]
         assert (await desk.do(beside, "withdraw-consent"))["status"] == Status.WITHDRAWN
         assert (await desk.do(elsewhere, "withdraw", {"reason": "unsafe"}))["status"] == Status.WITHDRAWN
     assert (await desk.post(f"/cases/{case}/grants/{given}/withdraw")).status_code == 204

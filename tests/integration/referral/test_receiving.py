@@ -162,7 +162,9 @@ async def test_whoever_does_not_answer_for_the_person_yet_hands_them_to_nobody(d
     for kind in ("transfer", "brokered"):
         refused = await desk.offer(case, desk.other, kind=kind)
         assert (refused.status_code, refused.json()["code"]) == (409, "not-ours-to-hand-over")
-    assert [each["id"] for each in (await desk.get(f"/cases/{case}/referrals")).json()] == [str(offer.referral)]
+    assert [each["exchange_id"] for each in (await desk.get(f"/cases/{case}/referrals")).json()] == [
+        str(offer.referral)
+    ]
     assert (await desk.offer(case, desk.other, kind="service")).status_code == 201
     await desk.do(offer.referral, "arrive")
     assert (await desk.offer(case, desk.other)).status_code == 201
@@ -210,7 +212,7 @@ async def test_lists_come_in_pages_newest_first(desk: DeskAtWork) -> None:
     )
     whole = (await desk.get("/referrals?limit=200")).json()
     assert [*first, *rest.json()] == whole[:4]
-    ids, times = [each["id"] for each in whole], [datetime.fromisoformat(each["offered_at"]) for each in whole]
+    ids, times = [each["exchange_id"] for each in whole], [datetime.fromisoformat(each["offered_at"]) for each in whole]
     assert times == sorted(times, reverse=True)
     assert sorted(made, key=lambda referral: ids.index(str(referral)), reverse=True) == made
     opened = (await desk.get("/referrals?status=opened&limit=200")).json()

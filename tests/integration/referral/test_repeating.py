@@ -83,7 +83,7 @@ async def test_when_consent_is_taken_back_nothing_personal_goes_again(desk: Desk
     assert own_clock is None
     case = await desk.new_case()
     given = await desk.grant(case)
-    referral = UUID((await desk.offer(case)).json()["id"])
+    referral = UUID((await desk.offer(case)).json()["exchange_id"])
     await desk.partner.told(referral, Step.OFFERED)
     assert (await desk.post(f"/cases/{case}/grants/{given}/withdraw")).status_code == 204
     desk.move_clock(timedelta(minutes=3))
@@ -137,7 +137,7 @@ async def test_a_partner_that_has_lost_everything_is_told_everything(desk: DeskA
     await desk.do(told[1], "open")
     case = await desk.new_case()
     await desk.grant(case, desk.other)
-    elsewhere = UUID((await desk.offer(case, desk.other)).json()["id"])
+    elsewhere = UUID((await desk.offer(case, desk.other)).json()["exchange_id"])
     for referral, partner in ((told[0], desk.partner), (told[1], desk.partner), (elsewhere, desk.other)):
         await until(lambda: len(partner.heard(referral)) == 1, seconds=10)  # noqa: B023 - awaited here
     assert (await desk.post("/referrals/repeat", {"partner": desk.partner.id}, by="otto")).status_code == 404
@@ -146,7 +146,7 @@ async def test_a_partner_that_has_lost_everything_is_told_everything(desk: DeskA
         answer = await desk.post("/referrals/repeat", {"partner": desk.partner.id}, **once)
     assert answer.status_code == 200
     assert answer.json()["referrals"] >= 1
-    assert answer.json()["left"] == [{"referral": str(told[0]), "code": "keyring-key-missing"}]
+    assert answer.json()["left"] == [{"referral": str(await desk.alias_of(told[0])), "code": "keyring-key-missing"}]
     await told_again(desk.partner, told[1], Step.OPENED, 2)
     answer = await desk.post("/referrals/repeat", {"partner": desk.partner.id}, **once)
     assert (answer.status_code, answer.json()["left"]) == (200, [])

@@ -92,7 +92,7 @@ async def test_every_reading_is_written_down_before_anything_is_shown(desk: Desk
     for path in read:
         for _ in range(2):
             headers = {**desk.signed_in("coralie"), "Idempotency-Key": "the same"}
-            assert (await desk.client.get(path, headers=headers)).status_code == 200
+            assert (await desk.client.get(await desk.addressed(path), headers=headers)).status_code == 200
     assert (await desk.get(f"/referrals/{received}/papers", by="coralie")).status_code == 409
     entries = [entry for entry in await the_entries(desk) if entry["actor"] == "coralie"]
     ids = {path.split("/")[2] for path in read}

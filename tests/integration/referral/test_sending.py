@@ -92,7 +92,7 @@ async def test_what_was_written_last_is_disclosed_also_when_the_clock_was_set_ba
     shown = [paper for paper in (await desk.get(f"/cases/{case}/papers")).json() if paper["name"] == "summary"]
     assert shown[-1]["content"]["age_band"] == newer.age_band
     await desk.grant(case)
-    offer = await the_offer(desk, UUID((await desk.offer(case)).json()["id"]))
+    offer = await the_offer(desk, UUID((await desk.offer(case)).json()["exchange_id"]))
     assert isinstance(offer.data, OfferedData)
     assert offer.data.packet.summary == newer
 
@@ -162,7 +162,7 @@ async def test_who_it_is_stays_until_the_partner_has_accepted(desk: DeskAtWork) 
     assert early.json()["detail"] == {"identity": "identity-before-acceptance"}
     stated = await desk.offer(case, categories=["summary", "identity"], identity_reason=CANARY)
     assert stated.status_code == 201
-    referral = UUID(stated.json()["id"])
+    referral = UUID(stated.json()["exchange_id"])
     disclosed = await desk.post(f"/referrals/{referral}/disclose", {"categories": EVERYTHING})
     assert (disclosed.status_code, disclosed.json()["code"]) == (409, "transition-not-in-table")
 
@@ -236,7 +236,7 @@ async def test_nothing_that_went_outlives_its_grant(desk: DeskAtWork) -> None:
     await desk.grant(case, categories=["summary", "risk"], until=soon.isoformat())
     await desk.grant(case, categories=["identity"], until=(soon + timedelta(days=90)).isoformat())
     await desk.grant(case, categories=["health"], until=(soon - timedelta(days=1)).isoformat())
-    referral = UUID((await desk.offer(case)).json()["id"])
+    referral = UUID((await desk.offer(case)).json()["exchange_id"])
     offer = await the_offer(desk, referral)
     await desk.hear(further(offer, AskedData(question=CANARY), 1, 1))
     await desk.stands(referral, Status.ASKED)
@@ -304,24 +304,24 @@ async def test_the_other_candidates_are_withdrawn_with_the_disclosure(desk: Desk
     passed_over = (await desk.offer(case, desk.other)).json()
     assert passed_over["conversation"] == chosen["conversation"]
     legal_aid = (await desk.offer(case, desk.other, conversation=chosen["conversation"], kind="service")).json()
-    offer = await the_offer(desk, UUID(chosen["id"]))
+    offer = await the_offer(desk, UUID(chosen["exchange_id"]))
     await desk.hear(further(offer, AcceptedData(meeting=meeting()), 1, 1))
-    await desk.stands(UUID(chosen["id"]), Status.ACCEPTED)
-    await desk.do(UUID(chosen["id"]), "disclose", {"categories": EVERYTHING})
-    assert await desk.status(UUID(passed_over["id"])) is Status.WITHDRAWN
-    assert await desk.status(UUID(legal_aid["id"])) is Status.OFFERED
-    withdrawn = (await desk.other.told(UUID(passed_over["id"]), Step.WITHDRAWN))[1]
+    await desk.stands(UUID(chosen["exchange_id"]), Status.ACCEPTED)
+    await desk.do(UUID(chosen["exchange_id"]), "disclose", {"categories": EVERYTHING})
+    assert await desk.status(UUID(passed_over["exchange_id"])) is Status.WITHDRAWN
+    assert await desk.status(UUID(legal_aid["exchange_id"])) is Status.OFFERED
+    withdrawn = (await desk.other.told(UUID(passed_over["exchange_id"]), Step.WITHDRAWN))[1]
     assert withdrawn.data.model_dump(mode="json") == {"reason": "no_longer_needed"}
     assert desk.partner.id not in withdrawn.model_dump_json()
     who = await desk.offer(case, desk.other, categories=["summary", "identity"], identity_reason=CANARY)
     assert (who.status_code, who.json()["code"]) == (409, "another-organisation-chosen")
     late = (await desk.offer(case, desk.other)).json()
     accepted = further(
-        (await desk.other.told(UUID(late["id"]), Step.OFFERED))[1], AcceptedData(meeting=meeting()), 1, 1
+        (await desk.other.told(UUID(late["exchange_id"]), Step.OFFERED))[1], AcceptedData(meeting=meeting()), 1, 1
     )
     await desk.hear(accepted, desk.other.voice)
-    await desk.stands(UUID(late["id"]), Status.ACCEPTED)
-    refused = await desk.post(f"/referrals/{late['id']}/disclose", {"categories": EVERYTHING})
+    await desk.stands(UUID(late["exchange_id"]), Status.ACCEPTED)
+    refused = await desk.post(f"/referrals/{late['exchange_id']}/disclose", {"categories": EVERYTHING})
     assert (refused.status_code, refused.json()["code"]) == (409, "another-organisation-chosen")
 
 
@@ -340,10 +340,10 @@ async def test_a_grant_that_is_taken_back_reaches_whoever_holds_something(desk: 
     told, spared = (await desk.offer(case)).json(), (await desk.offer(case, desk.other)).json()
     for _ in range(2):
         assert (await desk.post(f"/cases/{case}/grants/{given}/withdraw")).status_code == 204
-    await desk.partner.told(UUID(told["id"]), Step.CONSENT_WITHDRAWN)
-    assert await desk.status(UUID(told["id"])) is Status.WITHDRAWN
-    assert await desk.status(UUID(spared["id"])) is Status.OFFERED
-    steps = [event.step for _, event in desk.partner.heard(UUID(told["id"]))]
+    await desk.partner.told(UUID(told["exchange_id"]), Step.CONSENT_WITHDRAWN)
+    assert await desk.status(UUID(told["exchange_id"])) is Status.WITHDRAWN
+    assert await desk.status(UUID(spared["exchange_id"])) is Status.OFFERED
+    steps = [event.step for _, event in desk.partner.heard(UUID(told["exchange_id"]))]
     assert steps == [Step.OFFERED, Step.CONSENT_WITHDRAWN]
     (shown,) = [g for g in (await desk.get(f"/cases/{case}/grants")).json() if g["id"] == str(given)]
     assert shown["withdrawn_at"] is not None

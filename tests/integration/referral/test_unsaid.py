@@ -41,7 +41,7 @@ async def test_consent_that_is_taken_back_is_said_once_when_the_partner_can_be_t
     assert own_clock is None
     case = await desk.new_case()
     grant = await desk.grant(case, desk.other)
-    referral = UUID((await desk.offer(case, desk.other)).json()["id"])
+    referral = UUID((await desk.offer(case, desk.other)).json()["exchange_id"])
     envelope, offer = await desk.other.told(referral, Step.OFFERED)
     proof = receipt(desk.other, desk, envelope.header.id, sha256(raw_of(desk.other, envelope)).digest())
     await desk.hear(given(desk.other, proof), desk.other.door)  # an offer that is not proved is said again, emptied
@@ -90,8 +90,8 @@ async def test_a_candidate_that_cannot_be_told_is_withdrawn_all_the_same(desk: D
     await desk.grant(case)
     await desk.grant(case, desk.other)
     chosen = (await desk.offer(case)).json()
-    passed_over = UUID((await desk.offer(case, desk.other, conversation=chosen["conversation"])).json()["id"])
-    _, offer = await desk.partner.told(UUID(chosen["id"]), Step.OFFERED)
+    passed_over = UUID((await desk.offer(case, desk.other, conversation=chosen["conversation"])).json()["exchange_id"])
+    _, offer = await desk.partner.told(UUID(chosen["exchange_id"]), Step.OFFERED)
     await desk.hear(further(offer, AcceptedData(meeting=meeting()), 1, 1))
     await desk.stands(offer.referral, Status.ACCEPTED)
     async with without_a_key(desk, desk.other):
