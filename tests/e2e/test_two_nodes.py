@@ -11,9 +11,11 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import httpx
@@ -27,6 +29,7 @@ from services.intake.app import create_app as create_intake
 from services.intake.settings import IntakeSettings
 from services.referral.app import create_app as create_referral
 from shared.audit.verify import verify
+from shared.contracts.codes import Status, Step
 from shared.contracts.ids import OrganisationId
 from shared.contracts.services import API
 from shared.sealing.documents import note_verifier
@@ -56,6 +59,27 @@ COMMANDS: dict[str, Any] = {
     "withdraw": {"reason": "no_longer_needed"},
     "withdraw-consent": None,
 }
+SENDERS = {"answer", "disclose", "reschedule", "withdraw", "withdraw-consent"}
+"""What the sender says; the rest is the receiver's."""
+WALKS: list[list[tuple[str, Step, Status]]] = [
+    [
+        ("open", Step.OPENED, Status.OPENED),
+        ("ask", Step.ASKED, Status.ASKED),
+        ("answer", Step.ANSWERED, Status.OPENED),
+        ("accept", Step.ACCEPTED, Status.ACCEPTED),
+        ("disclose", Step.DISCLOSED, Status.DISCLOSED),
+        ("miss", Step.MISSED, Status.MISSED),
+        ("reschedule", Step.RESCHEDULED, Status.DISCLOSED),
+        ("arrive", Step.ARRIVED, Status.ARRIVED),
+        ("progress", Step.PROGRESSED, Status.ARRIVED),
+        ("close", Step.CLOSED, Status.CLOSED),
+    ],
+    [("decline", Step.DECLINED, Status.DECLINED)],
+    [("redirect", Step.REDIRECTED, Status.REDIRECTED)],
+    [("withdraw", Step.WITHDRAWN, Status.WITHDRAWN)],
+    [("withdraw-consent", Step.CONSENT_WITHDRAWN, Status.WITHDRAWN)],
+]
+"""Ways on which each command is said once: what it says, and where the referral stands then."""
 RARE = {"decline", "redirect", "withdraw", "withdraw-consent"}
 """What ends a referral is tried less often, so that some get far."""
 
@@ -111,6 +135,15 @@ class Node:
         """Return where every referral stands and who answers for the person."""
         rows = await self.owner.fetch("SELECT id, status, responsible FROM referral.referral")
         return {str(row["id"]): (row["status"], row["responsible"]) for row in rows}
+
+    async def lanes(self, referral: str) -> tuple[str, set[str]] | None:
+        """Return where a referral stands, and what both sides have said; ``None`` where it has not come yet."""
+        query = "SELECT status, course FROM referral.referral WHERE id = $1"
+        row = await self.owner.fetchrow(query, UUID(referral))
+        if row is None:
+            return None
+        course = json.loads(row["course"])
+        return row["status"], {move[0] for move in course["sender"] + course["receiver"]}
 
     async def aliases(self) -> dict[str, str]:
         """Return what its people call each referral."""
@@ -239,3 +272,21 @@ async def test_whatever_staff_do_both_stores_agree_and_both_logs_verify(nodes: t
     for node in nodes:
         await until(node.all_proved, seconds=10, what=f"a receipt for everything that was said ({seed=})")
         assert await node.audits() == [True, True]
+
+
+async def test_each_command_is_said_and_heard(nodes: tuple[Node, Node]) -> None:
+    sender, receiver = nodes
+    assert {command for walk in WALKS for command, _, _ in walk} == COMMANDS.keys()
+    for walk in WALKS:
+        referral = await sender.offer(receiver.organisation.id)
+        said = {Step.OFFERED.value}
+
+        async def both_stand_at(where: tuple[str, set[str]], referral: str = referral) -> bool:
+            return all([await node.lanes(referral) == where for node in nodes])
+
+        await until(partial(both_stand_at, (Status.RECEIVED.value, said)), seconds=20, what="the offer at both")
+        for command, step, status in walk:
+            answer = await (sender if command in SENDERS else receiver).do(referral, command, COMMANDS[command])
+            assert answer.status_code == 200, f"{command}: {answer.text}"
+            said |= {step.value}
+            await until(partial(both_stand_at, (status.value, said)), seconds=20, what=f"{step} at both")
