@@ -4,9 +4,8 @@ Each side numbers what it says about a referral: its lane. Each store ends with 
 did, so everything about a referral is worked out from them, and nothing else about its course is kept.
 
 The order is causal: a move stands after everything that its author had seen. Of two moves that did not know of one
-another, what has happened in the world comes first (the offer was read, the person came, did not come, is helped, has
-left); then the sender, who answers for the person until arrival and may always take a referral back; then the receiver,
-who asks, accepts, declines or redirects.
+another, what has happened in the world (``HAPPENED`` in ``life.py``) comes first; then the sender, who answers for the
+person until arrival and may always take a referral back; then the receiver.
 
 A move that the table does not allow at its turn is *superseded*: it stays in its lane and has no effect. No other rule
 may decide between two sides, and none may look at a clock: clocks differ.

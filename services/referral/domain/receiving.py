@@ -1,7 +1,7 @@
-"""What the receiver of a referral can do: read it, ask, accept, decline, redirect, confirm arrival, report, close.
+"""What the receiver of a referral can do: a function for each step that it can say (``STEPS`` in ``life.py``).
 
-When the person's grant runs out while the receiver still decides, reading and deciding wait for a new one; what
-protects the person (to decline, to confirm arrival, to report a miss, to close) never waits.
+When the person's grant runs out while the receiver still decides, what rests on it (``IN_TERMS``) waits for a new one;
+what protects the person never waits.
 
 Until the person has arrived, the sender answers for them and has told the receiver what it knows: words go back to it
 with every step, with a decline or a miss most of all. How they are afterwards goes back only where they allow it.

@@ -1,4 +1,4 @@
-"""What the sender of a referral can do: offer, answer, disclose, reschedule, withdraw, withdraw consent.
+"""What the sender of a referral can do: a function for each step that it can say (``STEPS`` in ``life.py``).
 
 Whatever discloses goes through the gate, whole or not at all: a packet with one category that nothing covers is refused
 with the reason for each, so that nobody believes to have sent what stayed behind. Words disclose as well: they go to
