@@ -49,7 +49,10 @@ def unkept(ruling: Ruling[Any]) -> Decision[Files]:
 
 
 class CrossedError(Exception):
-    """Two messages of a batch change one referral, and neither has seen what the other did: apart, each does."""
+    """Two messages of a batch change one referral, and neither has seen what the other did: apart, each does.
+
+    So it is where one of them does it to another leg of its case (``also``), which the shell has under another key.
+    """
 
 
 async def keep(

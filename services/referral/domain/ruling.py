@@ -90,7 +90,12 @@ class Ruling(Decision[State], Generic[State]):
     grant: Grant | None = None
     """A grant to record, or to mark as taken back."""
     also: tuple["Ruling[Referral]", ...] = ()
-    """What follows for other referrals of the case, in the same transaction."""
+    """What follows for other referrals of the case, in the same transaction.
+
+    What is decided behind it in one batch does not see this yet: what changes one of them too is decided again, apart
+    (``CrossedError`` in ``keeping.py``), and what changes nothing is answered by what its author knew, so that it
+    would be answered alike.
+    """
 
     @property
     def tells(self) -> tuple[Tell, ...]:
