@@ -181,6 +181,8 @@ class Sealed:
         """Step 9: not expired, and not from the future."""
         if at >= self.header.expires:
             raise Refused("envelope-expired")
+        if self.header.time > at + moments.A_DAY:
+            raise Refused("envelope-misdated")
         if self.header.time > at + moments.TEN_MINUTES:
             raise Refused("envelope-postdated")
 

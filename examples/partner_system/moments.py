@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 TEN_MINUTES = timedelta(minutes=10)
+A_DAY = timedelta(days=1)
 SPELLING = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z", re.ASCII)
 
 

@@ -37,7 +37,9 @@ class EnvelopeCode(StrEnum):
     EXPIRED = "envelope-expired"
     """Its expiry has passed."""
     POSTDATED = "envelope-postdated"
-    """It claims to have been sealed in the future, by more than clocks may differ."""
+    """It claims to have been sealed in the future, by more than clocks may differ and a day at most: it may wait."""
+    MISDATED = "envelope-misdated"
+    """It claims to have been sealed more than a day in the future: no clock that is merely ahead says so."""
     MISLABELLED = "envelope-mislabelled"
     """The ``ce-`` headers beside it do not say what the signed header says."""
 

@@ -12,6 +12,8 @@ ROUNDED_PATTERN: Final = r"[0-9]{4}-[01][0-9]-[0-3][0-9]T(?:[01][0-9]|2[0-3]):[0
 STEP_SECONDS: Final = 600
 CLOCK_SKEW: Final = timedelta(minutes=10)
 """How far a sender's clock may be ahead of the reader's (docs/protocol/envelope.md)."""
+FARTHEST_AHEAD: Final = timedelta(days=1)
+"""How far ahead what is sealed may be dated for a reader to wait for its time; what is dated later is refused."""
 
 _TIME: Final = re.compile(PATTERN)
 

@@ -29,7 +29,7 @@ from shared.sealing.key_document import KeyDocument, open_key_document
 from shared.sealing.keys import InboxKey, SigningKey, VerifyKey, enrol
 from shared.sealing.receipts import verify_receipt
 from shared.sealing.suites import KIND_OF, KeyKind, Suite
-from shared.sealing.timestamp import CLOCK_SKEW
+from shared.sealing.timestamp import CLOCK_SKEW, FARTHEST_AHEAD
 from tests.support import stranger
 from tests.support.vectors import VECTORS, key_vectors, receipt_vectors, spelled
 
@@ -63,6 +63,8 @@ def check_time(header: Header, at: datetime) -> None:
     """Refuse what is too old at ``at``, or comes from the future."""
     if at >= header.expires:
         raise EnvelopeError(EnvelopeCode.EXPIRED)
+    if header.time > at + FARTHEST_AHEAD:
+        raise EnvelopeError(EnvelopeCode.MISDATED)
     if header.time > at + CLOCK_SKEW:
         raise EnvelopeError(EnvelopeCode.POSTDATED)
 

@@ -152,6 +152,7 @@ def _wrongly_made(pair: Pair, honest: Parts) -> list[Vector]:
         ("for-another-organisation", "envelope-not-for-us", relabelled('"abri-be"', '"refuge-be"')),
         ("expired", "envelope-expired", _dated(relabelled, "2026-11-17T10:20:00Z", "2026-11-24T10:20:00Z")),
         ("postdated", "envelope-postdated", _dated(relabelled, "2026-11-24T10:40:00Z", "2026-12-01T10:30:00Z")),
+        ("misdated", "envelope-misdated", _dated(relabelled, "2026-11-25T10:40:00Z", "2026-12-01T10:30:00Z")),
         ("signed-by-another-key", "envelope-altered", honest.but(signing=OTHER_INBOX)),
         (
             "names-another-signing-key",

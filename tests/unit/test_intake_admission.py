@@ -74,6 +74,7 @@ def test_a_receipt_is_never_answered_with_a_receipt() -> None:
         (replace(ARRIVAL, heard_until=None), "agreement-none"),
         (replace(ARRIVAL, heard_until=NOW), "agreement-expired"),
         (replace(ARRIVAL, expires=NOW), "envelope-expired"),
+        (replace(ARRIVAL, sealed_at=NOW + DAY + timedelta(seconds=1)), "envelope-misdated"),
         (replace(ARRIVAL, opens_until=None), "envelope-unknown-key"),
         (replace(ARRIVAL, opens_until=NOW), "envelope-unknown-key"),
     ],
@@ -97,7 +98,8 @@ def test_a_clock_may_be_a_little_ahead_and_one_that_is_far_ahead_is_waited_for()
 def test_what_is_refused_in_any_case_does_not_wait_for_its_time() -> None:
     ahead = replace(ARRIVAL, sealed_at=NOW + DAY)
     assert postdated(ahead, US, NOW)
-    for wrong in (replace(ahead, key_holds=Period(NOW - DAY, NOW)), replace(ahead, heard_until=None)):
+    farther = replace(ahead, sealed_at=NOW + DAY + timedelta(seconds=1))
+    for wrong in (replace(ahead, key_holds=Period(NOW - DAY, NOW)), replace(ahead, heard_until=None), farther):
         assert not postdated(wrong, US, NOW)
         assert admitted(wrong).refusal is not None
 

@@ -22,7 +22,7 @@ from shared.contracts.entries import Entry, EntryCode
 from shared.contracts.ids import KeyId, MessageId, OrganisationId
 from shared.messaging.decision import Decision, Refusal
 from shared.sealing.codes import DirectoryCode, EnvelopeCode
-from shared.sealing.timestamp import CLOCK_SKEW
+from shared.sealing.timestamp import CLOCK_SKEW, FARTHEST_AHEAD
 from shared.values import dataclass
 
 
@@ -173,6 +173,7 @@ def _fault(arrival: Arrival, us: OrganisationId, at: datetime) -> str | None:
         (DirectoryCode.AGREEMENT_NONE, until is None),
         (DirectoryCode.AGREEMENT_EXPIRED, until is not None and at >= until),
         (EnvelopeCode.EXPIRED, at >= arrival.expires),
+        (EnvelopeCode.MISDATED, arrival.sealed_at > at + FARTHEST_AHEAD),
         (EnvelopeCode.UNKNOWN_KEY, arrival.opens_until is None or at >= arrival.opens_until),
     )
     return next((code for code, holds in faults if holds), None)

@@ -120,7 +120,8 @@ REFUSED: dict[str, tuple[int, str, Callable[[Sender, Knocking], Sealed]]] = {
         "envelope-unknown-key",
         lambda sender, them: sender.seal(inbox=them.partner.inbox_key(them.partner.id)),
     ),
-    "ahead": (503, "envelope-postdated", lambda sender, _: sender.seal(at=datetime.now(UTC) + DAY)),
+    "ahead": (503, "envelope-postdated", lambda sender, _: sender.seal(at=datetime.now(UTC) + DAY / 2)),
+    "days ahead": (400, "envelope-misdated", lambda sender, _: sender.seal(at=datetime.now(UTC) + 2 * DAY)),
 }
 
 
