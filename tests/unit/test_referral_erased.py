@@ -18,24 +18,24 @@ from services.referral.domain.repeating import repeat_lane, say_again
 from services.referral.domain.ruling import Ruling
 from services.referral.domain.saying import say
 from services.referral.domain.sending import withdraw_consent
-from shared.contracts.codes import Category, DeclinedBy, DeclineReason, MissReason, Outcome, Status, Step
-from shared.contracts.event_data import ClosedData, DeclinedData, EventData, MissedData, RedirectedData
+from shared.contracts.codes import Category, Status, Step
+from shared.contracts.event_data import EventData
 from shared.contracts.exchange import EVENTS
-from shared.contracts.ids import OrganisationId
 from tests.support.referral_pairs import at_status, words_for
-from tests.support.referrals import BY_STEP, NOON, act, released
+from tests.support.referrals import NOON, act, released
+from tests.unit.test_referral_agreed import IN_CODES
 
 ERASED = Ruling[Referral].refused(Refused.ERASED)
 
-IN_CODES: dict[Step, EventData] = {
-    Step.ARRIVED: BY_STEP[Step.ARRIVED],
-    Step.CLOSED: ClosedData(outcome=Outcome.GOT_HELP),
-    Step.CONSENT_WITHDRAWN: BY_STEP[Step.CONSENT_WITHDRAWN],
-    Step.DECLINED: DeclinedData(reason=DeclineReason.NO_CAPACITY, by=DeclinedBy.PROVIDER),
-    Step.MISSED: MissedData(reason=MissReason.TIME_PASSED),
-    Step.REDIRECTED: RedirectedData(to=OrganisationId("autre-fr"), reason=DeclineReason.NO_CAPACITY),
-    Step.WITHDRAWN: BY_STEP[Step.WITHDRAWN],
-}
+CODES_ALONE = (
+    Step.ARRIVED,
+    Step.CLOSED,
+    Step.CONSENT_WITHDRAWN,
+    Step.DECLINED,
+    Step.MISSED,
+    Step.REDIRECTED,
+    Step.WITHDRAWN,
+)
 """What can be said without a word, and without having read anything."""
 
 
@@ -48,7 +48,7 @@ def said(step: Step, data: EventData) -> Ruling[Referral]:
     return ruling
 
 
-@pytest.mark.parametrize("step", IN_CODES)
+@pytest.mark.parametrize("step", CODES_ALONE)
 def test_what_is_owed_goes_in_codes_under_no_case(step: Step) -> None:
     ruling = said(step, IN_CODES[step])
     goes = in_codes(ruling)
@@ -58,7 +58,7 @@ def test_what_is_owed_goes_in_codes_under_no_case(step: Step) -> None:
     assert goes.papers == ()
 
 
-@pytest.mark.parametrize("step", [step for step in EVENTS if step is not Step.OFFERED and step not in IN_CODES])
+@pytest.mark.parametrize("step", [step for step in EVENTS if step is not Step.OFFERED and step not in CODES_ALONE])
 def test_what_discloses_asks_or_was_read_does_not(step: Step) -> None:
     assert in_codes(said(step, words_for(at_status(Status.ARRIVED).receiver, step))) == ERASED
 

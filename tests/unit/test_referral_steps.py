@@ -9,6 +9,7 @@ import pytest
 
 from examples.partner_system import event_data as example_data
 from examples.partner_system import lanes as example
+from examples.partner_system.emptied import emptied
 from services.referral.domain.life import ONLY_HEARD, STEPS, TABLE, Side
 from services.referral.domain.moves import codes_of, contents, has_words
 from services.referral.domain.retelling import RETOLD
@@ -80,6 +81,18 @@ def known(rule: Callable[[EventData], object]) -> set[Step]:
         with suppress(AssertionError):
             rule(data)
             found.add(step)
+    return found
+
+
+def without_words() -> set[Step]:
+    """Return the steps of which the example leaves, without words, what an event may say, and every code."""
+    found = set()
+    for step, data in BY_STEP.items():
+        with suppress(ValueError):
+            theirs_ = emptied(example.Step(type_of(EVENTS[step])), data.model_dump(mode="json", exclude_none=True))
+            left = type(data).model_validate(theirs_)
+            if codes_of(left) == codes_of(data):
+                found.add(step)
     return found
 
 
@@ -157,7 +170,8 @@ OF_WHAT_A_RECEIVER_SAYS: Places = {
     },
 }
 OF_WHAT_A_SENDER_SAYS: Places = {
-    f"if a sender says it: its place in SENDERS, {THEIRS}/lanes.py": theirs(example.SENDERS)
+    f"if a sender says it: its place in SENDERS, {THEIRS}/lanes.py": theirs(example.SENDERS),
+    f"if a sender says it: its codes in KEPT, its words in INSTEAD, {THEIRS}/emptied.py": without_words(),
 }
 OF_WHAT_HAPPENED: Places = {
     f"if it happened: its name in rule 3 of section 5, {PAGE}": happened(),
