@@ -12,10 +12,11 @@ import pytest
 
 from services.referral.routes.office import LONGEST_PAGE
 from shared.contracts.codes import Status, Step
-from shared.contracts.event_data import WithdrawnData
+from shared.contracts.event_data import AcceptedData, ArrivedData, WithdrawnData
 from shared.messaging import places
 from shared.telemetry import metrics
-from tests.support.desk import DeskAtWork, NewDesk, an_offer, further
+from tests.integration.referral.test_leaving import brokers_away
+from tests.support.desk import DeskAtWork, NewDesk, an_offer, further, meeting
 from tests.support.wait import until
 
 NEEDED = "newer-version-needed"
@@ -121,6 +122,39 @@ async def test_what_a_partner_says_about_it_waits_whole_and_counts_when_the_newe
         await desk.stands(other.referral, Status.RECEIVED)
     await desk.stands(offer.referral, Status.WITHDRAWN)
     assert not await desk.owner.fetchval("SELECT count(*) FROM held WHERE body = $1", first.envelope)
+
+
+async def test_an_arrival_elsewhere_in_its_case_waits_because_it_may_end_the_one_that_nobody_can_read(
+    desk: DeskAtWork,
+) -> None:
+    case = await desk.new_case()
+    for partner in (desk.partner, desk.other):
+        await desk.grant(case, partner)
+    beside = UUID((await desk.offer(case, desk.other)).json()["exchange_id"])
+    voice, (_, offer) = desk.other.voice, await desk.other.told(beside, Step.OFFERED)
+    await desk.hear(further(offer, AcceptedData(meeting=meeting()), 1, 1), voice)
+    await desk.stands(beside, Status.ACCEPTED)
+    await desk.do(beside, "disclose", {"categories": ["summary"]})
+    referral = UUID((await desk.offer(case, kind="service")).json()["exchange_id"])
+    async with newer(desk, referral):
+        arrived = await desk.hear(further(offer, ArrivedData(), 2, 2), voice)
+        assert await desk.waits(arrived) == NEEDED
+        assert await desk.status(beside) is Status.DISCLOSED
+    await desk.stands(beside, Status.ARRIVED)
+
+
+@pytest.mark.usefixtures("own_clock")
+async def test_a_letter_about_it_stays_and_the_others_leave(desk: DeskAtWork) -> None:
+    with brokers_away():
+        referral, other = await desk.offered(), await desk.offered()
+    left = "SELECT attempts FROM outbox JOIN said ON said.message = outbox.id WHERE said.referral = $1"
+    async with newer(desk, referral):
+        desk.move_clock(timedelta(minutes=1))
+        await desk.partner.told(other, Step.OFFERED)
+        await until(lambda: desk.owner.fetchval(left, referral), seconds=10, what="a try of the letter")
+        assert desk.partner.heard(referral) == []
+    desk.move_clock(timedelta(minutes=2))
+    await desk.partner.told(referral, Step.OFFERED)
 
 
 async def test_clocks_and_what_is_said_again_pass_it_by_and_it_is_told_of_once(
