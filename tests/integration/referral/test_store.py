@@ -38,7 +38,7 @@ GIVES: dict[ModuleType, dict[str, list[str]]] = {
     },
     referrals: {
         "LOCK": [*ROW, "epoch", "wrapped"],
-        "LOOK_AT": [*ROW, "epoch", "wrapped"],
+        "LOOK_AT": ROW,
         "CHANGE": [],
         "FIND": [*ROW, "erased"],
         "PAGE": ROW,
