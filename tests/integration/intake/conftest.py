@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
-from io import StringIO
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -31,7 +30,6 @@ from shared.sealing.agreement import CONCLUDED_WITHIN
 from shared.sealing.header import CONTENT_TYPE
 from shared.staff import Role, StaffBook, StaffMember, new_token, token_digest
 from shared.storage.migrate import migrate
-from shared.telemetry import logs
 from tests.support.partners import DAY, PASSPHRASE, Organisation, Sealed
 from tests.support.servers import BrokerPair, FreshDatabase
 from tests.support.wait import until
@@ -190,15 +188,6 @@ def move_clock(moved_clock: Path) -> Iterator[MoveClock]:
 
     yield forward
     forward(timedelta())
-
-
-@pytest.fixture
-def lines() -> Iterator[StringIO]:
-    """Give what this process logs during a test."""
-    stream = StringIO()
-    logs.configure("debug", "json", stream)
-    yield stream
-    logs.restore()
 
 
 async def bring_up_to_date(database: NodeDatabase) -> None:

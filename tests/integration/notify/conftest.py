@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from io import StringIO
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,6 @@ from shared.sealing.enrol import Choices, make_organisation
 from shared.sealing.keyring import Cost, Holder
 from shared.staff import STAFF_FILE, Role, StaffBook, StaffMember, new_token, token_digest
 from shared.storage.migrate import migrate
-from shared.telemetry import logs
 from shared.web import opened
 from tests.support.feed import FeedReader, follow
 from tests.support.mailbox import Mailbox
@@ -279,15 +277,6 @@ def quick_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look for mail and number the audit log more often than a node does, so that a test waits less."""
     monkeypatch.setattr(app, "MAIL_SECONDS", 0.1)
     monkeypatch.setattr(opened, "SEQUENCER_SECONDS", 0.1)
-
-
-@pytest.fixture
-def lines() -> Iterator[StringIO]:
-    """Give what this process logs."""
-    stream = StringIO()
-    logs.configure("debug", "json", stream)
-    yield stream
-    logs.restore()
 
 
 @pytest.fixture

@@ -7,12 +7,10 @@ due.
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from io import StringIO
 
 import pytest
 
 from shared.contracts.codes import RecipientKind
-from shared.telemetry import logs
 from tests.support.desk import DeskAtWork, NewDesk, desk_at_work
 from tests.support.servers import FreshDatabase, Rabbit, make_broker_pair
 
@@ -43,12 +41,3 @@ def own_clock(desk: DeskAtWork) -> Iterator[None]:
     """Put the desk's clock right again after a test that has moved it."""
     yield
     desk.move_clock(timedelta())
-
-
-@pytest.fixture
-def lines() -> Iterator[StringIO]:
-    """Give what this process logs during a test."""
-    stream = StringIO()
-    logs.configure("debug", "json", stream)
-    yield stream
-    logs.restore()
