@@ -9,12 +9,14 @@ from typing import Final
 from fastapi import FastAPI
 
 from services.intake.awaited_keys import AwaitedKeys
+from services.intake.domain.retention import KEEP_RECEIPTS
 from services.intake.gaps import GapWatch
 from services.intake.hears import Door
 from services.intake.report_desk import ReportDesk
 from services.intake.routes import events, quarantine, reports
 from services.intake.routes.entrance import Entrance, Paces
 from services.intake.settings import IntakeSettings
+from services.intake.store import receipts
 from services.intake.store.schema import MIGRATIONS
 from shared.contracts.report import Report
 from shared.contracts.services import Service
@@ -27,6 +29,8 @@ from shared.messaging.rabbit import make_broker
 from shared.messaging.runtime import Connected
 from shared.messaging.sealer import Sealer
 from shared.sealing.keys import KeyPurpose
+from shared.storage.pool import Pool
+from shared.telemetry.logs import get_logger
 from shared.telemetry.metrics import Dependency
 from shared.web.documented import describe
 from shared.web.opened import opened
@@ -37,6 +41,9 @@ LOCALE: Final = Path(__file__).parent / "locale"
 
 AWAITED_KEYS_SECONDS: Final = 5.0
 GAPS_SECONDS: Final = 10.0
+FORGET_SECONDS: Final = 600.0
+
+log = get_logger(__name__)
 
 
 def create_app(settings: IntakeSettings) -> FastAPI:
@@ -83,6 +90,7 @@ async def build(settings: IntakeSettings) -> AsyncIterator[Parts]:
             rounds=[
                 Round("awaited-keys", AwaitedKeys(directory, heard, base.pool, base.clock).step, AWAITED_KEYS_SECONDS),
                 Round("gaps", GapWatch(base.pool, base.clock).step, GAPS_SECONDS),
+                Round("receipts", partial(forget, base.pool), FORGET_SECONDS),
                 Round("quarantine", QuarantineWatch(base.pool, base.clock, door.name).step, LOOK_SECONDS),
             ],
         )
@@ -94,3 +102,12 @@ async def build(settings: IntakeSettings) -> AsyncIterator[Parts]:
         )
         entrance = Entrance(base.pool, base.clock, heard, taken, settings.remit, paces)
         yield Parts(base.staff, runtime, {"entrance": entrance})
+
+
+async def forget(pool: Pool) -> bool:
+    """Delete receipts whose envelopes have long expired, and tell whether there may be more of them."""
+    async with pool.acquire() as connection:
+        count = await receipts.forget(connection, KEEP_RECEIPTS)
+    if count:
+        log.info("receipts.forgotten", count=count)
+    return count == receipts.AT_ONCE

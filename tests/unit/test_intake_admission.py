@@ -20,7 +20,9 @@ from services.intake.domain.admission import (
     postdated,
     refuse,
 )
+from services.intake.domain.retention import KEEP_RECEIPTS
 from shared.contracts.ids import KeyId, MessageId, OrganisationId
+from shared.sealing.header import MAX_LIFETIME
 from shared.sealing.timestamp import CLOCK_SKEW
 
 US, THEM = OrganisationId("abri-be"), OrganisationId("ccem-fr")
@@ -102,6 +104,10 @@ def test_what_is_refused_in_any_case_does_not_wait_for_its_time() -> None:
     for wrong in (replace(ahead, key_holds=Period(NOW - DAY, NOW)), replace(ahead, heard_until=None), farther):
         assert not postdated(wrong, US, NOW)
         assert admitted(wrong).refusal is not None
+
+
+def test_a_receipt_is_kept_for_longer_than_an_envelope_lives() -> None:
+    assert KEEP_RECEIPTS > MAX_LIFETIME + CLOCK_SKEW
 
 
 def test_what_is_refused_has_arrived_all_the_same() -> None:

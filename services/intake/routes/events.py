@@ -10,6 +10,7 @@ counted: it would wear out our operators.
 
 import asyncio
 from dataclasses import replace
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -115,7 +116,7 @@ async def bring(request: Request, here: Annotated[Entrance, Depends(entrance)]) 
             raise _refused(decision.refusal.code)
         async with here.pool.acquire() as connection:
             given = (await receipts.find(connection, [heard.key])).get(heard.key)
-    return _answer(heard, decision, given)
+    return _answer(heard, decision, given, here.clock.now())
 
 
 def _beside(request: Request) -> dict[str, str]:
@@ -123,10 +124,12 @@ def _beside(request: Request) -> dict[str, str]:
     return {name: value for name, value in request.headers.items() if name.startswith("ce-")}
 
 
-def _answer(heard: Heard[Arrival], decision: Decision[Given], given: Given | None) -> Response:
+def _answer(heard: Heard[Arrival], decision: Decision[Given], given: Given | None, at: datetime) -> Response:
     if given is None:
         if heard.what.speaker is Speaker.INTAKE:
             return Response(status_code=204)
+        if at >= heard.what.expires:
+            raise _refused(EnvelopeCode.EXPIRED)
         raise Problem(409, NOT_TAKEN)
     fresh = any(isinstance(each, GiveReceipt) for each in decision.says)
     return Response(given.note, 202 if fresh else 200, media_type=RECEIPT_TYPE)

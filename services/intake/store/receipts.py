@@ -1,16 +1,26 @@
-"""The receipts that were given, kept for ever: the same message gets the same receipt, also a year later."""
+"""The receipts that were given: the same message gets the same receipt, for as long as its envelope may be taken."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Final
 from uuid import UUID
 
 from services.intake.domain.admission import Given
 from shared.storage.pool import Connection
+
+AT_ONCE: Final = 1_000
+"""Receipts that are forgotten in one statement, so that it holds nobody up."""
 
 FIND = "SELECT message, event, at, note FROM receipt WHERE message = ANY($1::uuid[])"
 
 KEEP = """
 INSERT INTO receipt (message, event, at, note)
 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[])
+"""
+
+
+FORGET = """
+DELETE FROM receipt WHERE message IN (SELECT message FROM receipt WHERE at < now() - $1::interval ORDER BY at LIMIT $2)
 """
 
 
@@ -31,3 +41,8 @@ async def keep(connection: Connection, given: Mapping[UUID, Given]) -> None:
             [receipt.at for receipt in receipts],
             [receipt.note for receipt in receipts],
         )
+
+
+async def forget(connection: Connection, kept: timedelta) -> int:
+    """Delete receipts that were given longer ago than ``kept``, so many at once, and return how many went."""
+    return int((await connection.execute(FORGET, kept, AT_ONCE)).removeprefix("DELETE "))

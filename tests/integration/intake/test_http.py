@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from os import urandom
 from typing import Any
@@ -12,14 +12,18 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from services.intake.app import forget
+from services.intake.domain.retention import KEEP_RECEIPTS
 from shared.contracts.ids import KeyId
 from shared.messaging import inbox, shell
+from shared.messaging.delivery import inbox_id
 from shared.sealing.envelope import Envelope, parse
+from shared.sealing.header import MAX_LIFETIME
 from shared.sealing.keys import KeyPurpose, SigningKey, VerifyKey
 from shared.sealing.receipts import verify_receipt
 from shared.staff import Role
 from shared.storage.pool import Connection
-from tests.integration.intake.conftest import AtWork, Knocking, is_problem
+from tests.integration.intake.conftest import AtWork, Knocking, MoveClock, is_problem
 from tests.support.partners import DAY, Sealed, Sender
 from tests.support.wait import until
 
@@ -212,6 +216,23 @@ async def test_what_was_refused_before_has_no_receipt(door: AtWork, knocking: Kn
     sealed = Sender.of(knocking.former, knocking.us).seal()
     assert is_problem(await door.post(sealed), 403, "agreement-expired")
     assert is_problem(await door.post(sealed), 409, "message-not-taken")
+
+
+async def test_a_receipt_is_kept_for_as_long_as_its_envelope_may_be_taken_and_then_goes(
+    door: AtWork, sender: Sender, move_clock: MoveClock
+) -> None:
+    young, old = sender.seal(), sender.seal()
+    given = [await door.post(sealed) for sealed in (young, old)]
+    assert [answer.status_code for answer in given] == [202, 202]
+    aged = "UPDATE receipt SET at = now() - $2::interval WHERE message = $1"
+    for sealed, age in ((young, MAX_LIFETIME), (old, KEEP_RECEIPTS + timedelta(minutes=1))):
+        await door.owner.execute(aged, inbox_id(sender.organisation.id, sealed.id), age)
+    await forget(door.app.state.entrance.pool)
+    again = await door.post(young)
+    assert (again.status_code, again.content) == (200, given[0].content)
+    move_clock(2 * DAY)
+    assert is_problem(await door.post(old), 400, "envelope-expired")
+    assert len(door.handed_on(old)) == 1, "it has had its effect, and has no other"
 
 
 async def test_a_body_of_another_type_is_not_read(door: AtWork, sender: Sender) -> None:
