@@ -8,9 +8,9 @@ user               virtual host     reads                       writes
 ``x.intake``       ``x``            nothing                     ``from.intake``
 ``x.referral``     ``x``            referral.in, its parked     ``from.referral``
 ``x.notify``       ``x``            notify.in, its parked       nothing
-``x.intake``       ``exchange``     ``to.x``, ``parked.x``      ``from.x``
+``x.intake``       ``exchange``     ``to.x.from.*``, its parked ``from.x``
 ``x.referral``     ``exchange``     nothing                     ``from.x``
-``x.partner``      ``exchange``     ``to.x``, ``parked.x``      ``from.x``
+``x.partner``      ``exchange``     ``to.x.from.*``, its parked ``from.x``
 =================  ===============  ==========================  ======================
 
 ``x.partner`` is there instead of the others for an organisation without a node of its own. Nobody may configure
@@ -18,6 +18,9 @@ anything.
 
 On a node intake speaks to referral and notify, referral to notify, and notify to nobody (`SPOKEN_TO`). Each has an
 exchange of its own, so that whoever hears a message knows from the broker who said it.
+
+Each pair that has an agreement has a queue in each direction, ``to.y.from.x``, with a bound of its own: however much x
+sends, what others send to y goes its way, and the queue says who brought a message (docs/decisions/0016).
 
 What must never happen: a binding without an agreement. ``from.x`` is a direct exchange, so that its bindings, and
 they alone, say whom x can reach; a message to anybody else comes back as unroutable. RabbitMQ consults topic
@@ -56,12 +59,21 @@ from deploy.broker.definitions import (
 from shared.contracts.coded import Coded
 from shared.contracts.ids import ORGANISATION_PATTERN, OrganisationId
 from shared.contracts.services import Service
-from shared.messaging.places import PARKED_EXCHANGE, from_exchange, node_exchange, node_queue, parked_queue, to_queue
+from shared.messaging.places import (
+    PARKED_EXCHANGE,
+    from_exchange,
+    node_exchange,
+    node_queue,
+    parked_queue,
+    to_queue,
+    to_queues,
+)
 
 EXCHANGE_HOST: Final = VirtualHost("exchange")
 """Where organisations meet. No organisation can have this name: theirs end in a country."""
 NOTHING: Final = "^$"
 LONGEST_ORGANISATION: Final = 40
+ANY_ORGANISATION: Final = ORGANISATION_PATTERN.strip("^$")
 NEVER_GIVEN_UP: Final = 1_000_000_000
 """The delivery limit of parked queues, into which an operator may look as often as they like; RabbitMQ 4 has 20."""
 
@@ -184,7 +196,9 @@ def render(
             _add_node(definitions, member.organisation, limits)
     for pair in sorted(sorted(pair) for pair in pairs):
         for sender, receiver in (pair, pair[::-1]):
-            _bind(definitions, exchange_host, from_exchange(sender), to_queue(receiver), receiver)
+            queue = to_queue(receiver, sender)
+            _add_queue(definitions, exchange_host, queue, parked_queue(receiver), limits)
+            _bind(definitions, exchange_host, from_exchange(sender), queue, receiver)
     return definitions
 
 
@@ -226,15 +240,16 @@ def _add_users(definitions: Definitions, member: Member, passwords: Mapping[User
 
 
 def _add_to_exchange(definitions: Definitions, host: VirtualHost, member: Member, limits: Limits) -> None:
-    """Give the organisation its way out, its way in and its parked queue."""
+    """Give the organisation its way out, its parked queue, and leave to read whatever queue leads to it."""
     organisation = member.organisation
-    out, queue, parked = from_exchange(organisation), to_queue(organisation), parked_queue(organisation)
+    out, parked = from_exchange(organisation), parked_queue(organisation)
     _add_exchange(definitions, host, out)
-    _add_queue(definitions, host, queue, parked, limits)
+    _add_parked(definitions, host, parked, limits)
     reader = BrokerRole.INTAKE if member.has_node else BrokerRole.PARTNER
-    _allow(definitions, host, user_name(organisation, reader), reads=[queue, parked], writes=[out])
+    reads = _one_of(re.escape(parked), rf"{re.escape(to_queues(organisation))}\.from\.{ANY_ORGANISATION}")
+    _allow(definitions, host, user_name(organisation, reader), reads=reads, writes=_exactly(out))
     if member.has_node:
-        _allow(definitions, host, user_name(organisation, BrokerRole.REFERRAL), reads=[], writes=[out])
+        _allow(definitions, host, user_name(organisation, BrokerRole.REFERRAL), writes=_exactly(out))
 
 
 def _add_node(definitions: Definitions, organisation: OrganisationId, limits: Limits) -> None:
@@ -242,6 +257,7 @@ def _add_node(definitions: Definitions, organisation: OrganisationId, limits: Li
     host = node_host(organisation)
     _add_host(definitions, host)
     for role in (BrokerRole.REFERRAL, BrokerRole.NOTIFY):
+        _add_parked(definitions, host, parked_queue(role), limits)
         _add_queue(definitions, host, node_queue(role), parked_queue(role), limits)
     for role, others in SPOKEN_TO.items():
         out = [node_exchange(role)] if others else []
@@ -250,7 +266,7 @@ def _add_node(definitions: Definitions, organisation: OrganisationId, limits: Li
         for other in others:
             _bind(definitions, host, node_exchange(role), node_queue(other), other)
         own = [] if role is BrokerRole.INTAKE else [node_queue(role), parked_queue(role)]
-        _allow(definitions, host, user_name(organisation, role), reads=own, writes=out)
+        _allow(definitions, host, user_name(organisation, role), reads=_exactly(*own), writes=_exactly(*out))
 
 
 def _add_exchange(definitions: Definitions, host: VirtualHost, name: str) -> None:
@@ -260,24 +276,33 @@ def _add_exchange(definitions: Definitions, host: VirtualHost, name: str) -> Non
 
 
 def _add_queue(definitions: Definitions, host: VirtualHost, name: str, parked: str, limits: Limits) -> None:
-    """Add a queue, and the parked queue to which it gives what it gives up."""
-    bounds: dict[str, str | int] = {
-        "x-queue-type": "quorum",
-        "x-overflow": "reject-publish",
-        "x-max-length": limits.messages,
-        "x-max-length-bytes": limits.octets,
-    }
+    """Add a queue that gives what it gives up to the queue ``parked``."""
     to_parked: dict[str, str | int] = {
         "x-delivery-limit": limits.deliveries,
         "x-dead-letter-exchange": PARKED_EXCHANGE,
         "x-dead-letter-routing-key": parked,
         "x-dead-letter-strategy": "at-least-once",
     }
-    for each, more in ((name, to_parked), (parked, {"x-delivery-limit": NEVER_GIVEN_UP})):
-        definitions["queues"].append(
-            Queue(name=each, vhost=host, durable=True, auto_delete=False, arguments={**bounds, **more})
-        )
-    _bind(definitions, host, PARKED_EXCHANGE, parked, parked)
+    _declare(definitions, host, name, {**_bounds(limits), **to_parked})
+
+
+def _add_parked(definitions: Definitions, host: VirtualHost, name: str, limits: Limits) -> None:
+    """Add a queue for what others give up; itself it never does."""
+    _declare(definitions, host, name, {**_bounds(limits), "x-delivery-limit": NEVER_GIVEN_UP})
+    _bind(definitions, host, PARKED_EXCHANGE, name, name)
+
+
+def _bounds(limits: Limits) -> dict[str, str | int]:
+    return {
+        "x-queue-type": "quorum",
+        "x-overflow": "reject-publish",
+        "x-max-length": limits.messages,
+        "x-max-length-bytes": limits.octets,
+    }
+
+
+def _declare(definitions: Definitions, host: VirtualHost, name: str, arguments: dict[str, str | int]) -> None:
+    definitions["queues"].append(Queue(name=name, vhost=host, durable=True, auto_delete=False, arguments=arguments))
 
 
 def _bind(definitions: Definitions, host: VirtualHost, source: str, queue: str, key: str) -> None:
@@ -286,15 +311,20 @@ def _bind(definitions: Definitions, host: VirtualHost, source: str, queue: str, 
     )
 
 
-def _allow(definitions: Definitions, host: VirtualHost, user: UserName, *, reads: list[str], writes: list[str]) -> None:
-    definitions["permissions"].append(
-        Permission(user=user, vhost=host, configure=NOTHING, write=_exactly(writes), read=_exactly(reads))
-    )
+def _allow(
+    definitions: Definitions, host: VirtualHost, user: UserName, *, reads: str = NOTHING, writes: str = NOTHING
+) -> None:
+    definitions["permissions"].append(Permission(user=user, vhost=host, configure=NOTHING, write=writes, read=reads))
     definitions["topic_permissions"].append(
         TopicPermission(user=user, vhost=host, exchange="amq.topic", write=NOTHING, read=NOTHING)
     )
 
 
-def _exactly(names: list[str]) -> str:
-    """Return a regular expression for these names and no other; RabbitMQ takes a part of a name for a match."""
-    return f"^(?:{'|'.join(re.escape(name) for name in names)})$" if names else NOTHING
+def _exactly(*names: str) -> str:
+    """Return a regular expression for these names and no other."""
+    return _one_of(*map(re.escape, names))
+
+
+def _one_of(*patterns: str) -> str:
+    """Return a regular expression for what is wholly one of these; RabbitMQ takes a part of a name for a match."""
+    return f"^(?:{'|'.join(patterns)})$" if patterns else NOTHING

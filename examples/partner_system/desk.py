@@ -32,6 +32,7 @@ class Desk:
         clock: Callable[[], datetime] = moments.now,
     ) -> None:
         self.own = keychain.organisation
+        self.partners = tuple(partners.known)
         self._partners = partners
         self._store = store
         self._clock = clock

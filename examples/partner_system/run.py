@@ -115,7 +115,9 @@ class Run:
                 way: BrokerLink | WebLink | None = None
                 tasks = []
                 if self.ways.broker:
-                    way = broker = await stack.enter_async_context(amqp.connected(self.ways.broker, self.desk.own))
+                    way = broker = await stack.enter_async_context(
+                        amqp.connected(self.ways.broker, self.desk.own, self.desk.partners)
+                    )
                     tasks.append(group.create_task(self._listen(broker)))
                 if self.ways.http:
                     way = await stack.enter_async_context(web.reached(self.ways.http))

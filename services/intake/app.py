@@ -28,6 +28,7 @@ from shared.messaging.quarantine import LOOK_SECONDS, QuarantineWatch
 from shared.messaging.rabbit import make_broker
 from shared.messaging.runtime import Connected
 from shared.messaging.sealer import Sealer
+from shared.sealing.directory import Directory
 from shared.sealing.keys import KeyPurpose
 from shared.storage.pool import Pool
 from shared.telemetry.logs import get_logger
@@ -76,16 +77,16 @@ async def build(settings: IntakeSettings) -> AsyncIterator[Parts]:
         sealer = Sealer(us, base.keyring, directory, KeyPurpose.RECEIPT)
         door = Door(us, directory, base.keyring, sealer, base.clock)
         heard, taken = base.shell(door, post), base.shell(ReportDesk(us, sealer), post)
-        queue, parked = places.to_queue(us), places.parked_queue(us)
+        parked = places.parked_queue(us)
         runtime = base.runtime(
             connections={
                 Dependency.NODE: Connected(node, exchanges=[places.node_exchange(SERVICE)]),
-                Dependency.EXCHANGE: Connected(exchange, queues=[queue, parked], exchanges=[places.from_exchange(us)]),
+                Dependency.EXCHANGE: Connected(exchange, queues=[parked], exchanges=[places.from_exchange(us)]),
             },
             post=post,
             consumers=[
-                Consumer(exchange, queue, heard, description="Envelopes from partners, and their receipts"),
-                Consumer(exchange, parked, heard, description="Envelopes that the broker gave up on", parked=True),
+                Consumer(exchange, places.to_queues(us), heard, queues=partial(partners_queues, directory)),
+                Consumer(exchange, parked, heard, parked=True),
             ],
             rounds=[
                 Round("awaited-keys", AwaitedKeys(directory, heard, base.pool, base.clock).step, AWAITED_KEYS_SECONDS),
@@ -111,3 +112,10 @@ async def forget(pool: Pool) -> bool:
     if count:
         log.info("receipts.forgotten", count=count)
     return count == receipts.AT_ONCE
+
+
+def partners_queues(directory: Directory) -> list[str]:
+    """Return the queue of each partner that the directory has now; one whose agreement has ended is a partner still."""
+    directory.refresh()
+    book = directory.book
+    return [places.to_queue(book.us, partner) for partner in book.agreements]

@@ -1,4 +1,4 @@
-"""What intake hears: sealed envelopes from partners, on ``to.<us>`` of the exchange and over HTTP alike.
+"""What intake hears: sealed envelopes from partners, on the queue of each on the exchange and over HTTP alike.
 
 Intake sees who speaks and to whom, checks the signature over every byte, and hands the bytes on. What they say is
 sealed for the referral service, and nothing here could open it.

@@ -40,7 +40,6 @@ SERVICE: Final = Service.NOTIFY
 QUEUE: Final = places.node_queue(SERVICE)
 PARKED: Final = places.parked_queue(SERVICE)
 
-FACTS: Final = "Facts, a JSON object on each line: that something happened, and somebody must know"
 
 MAIL_SECONDS: Final = 1.0
 """How often mail is looked for that no bell announced: what was put off, or left by a process that died."""
@@ -91,10 +90,8 @@ async def build(settings: NotifySettings) -> AsyncIterator[Parts]:
             connections={Dependency.NODE: Connected(broker, queues=[QUEUE, PARKED])},
             post=post,
             consumers=[
-                Consumer(broker, QUEUE, shell, description=FACTS, split=lines_of),
-                Consumer(
-                    broker, PARKED, shell, description="Facts that the broker gave up on", split=lines_of, parked=True
-                ),
+                Consumer(broker, QUEUE, shell, split=lines_of),
+                Consumer(broker, PARKED, shell, split=lines_of, parked=True),
             ],
             rounds=[
                 Round("bell", bell.listen, BELL_SECONDS),

@@ -85,8 +85,8 @@ async def build(settings: ReferralSettings) -> AsyncIterator[Parts]:
             },
             post=post,
             consumers=[
-                Consumer(node, QUEUE, shell, description="Sealed envelopes that intake has let in"),
-                Consumer(node, PARKED, shell, description="Envelopes that the broker gave up on", parked=True),
+                Consumer(node, QUEUE, shell),
+                Consumer(node, PARKED, shell, parked=True),
             ],
             rounds=[
                 Round("quarantine", QuarantineWatch(base.pool, base.clock, desk.name).step, LOOK_SECONDS),

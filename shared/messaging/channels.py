@@ -1,62 +1,64 @@
-"""A broker whose queues hand over what is delivered as it came, in one task and without a copy.
+"""Channels that hand over what is delivered as it came, in one task and without a copy.
 
 FastStream has a chain of parsers, decoders and middlewares for every message, aio-pika makes an object of its own and a
 second task for each, and aiormq a first one. They serve handlers that take one message at a time; we take batches, and
-have no handler. What that costs is in docs/decisions/0007. Connecting, subscribing and coming back after an accident
-stay theirs.
+have no handler. What that costs is in docs/decisions/0007. Connecting, and coming back after an accident, stay theirs.
 """
 
 import asyncio
 from collections.abc import Callable
 from functools import cached_property
-from typing import TypeAlias, cast
+from typing import Final, TypeAlias, cast
 
 import aiormq
-from aio_pika import RobustChannel, RobustConnection, RobustQueue
-from aio_pika.abc import TimeoutType
+from aio_pika import RobustConnection
 from aiormq import spec
-from aiormq.abc import ArgumentsType, DeliveredMessage
+from aiormq.abc import DeliveredMessage
 from faststream.rabbit import RabbitBroker
 from pamqp.header import ContentHeader
+
+OPEN_SECONDS: Final = 10.0
 
 Take: TypeAlias = Callable[[DeliveredMessage], None]
 
 
-class StraightQueue(RobustQueue):
-    """A queue whose consumer takes deliveries straight from the channel, also on the channel that replaces it."""
+async def open_channel(broker: RabbitBroker) -> aiormq.Channel:
+    """Return a channel of its own, without confirms, that nobody opens again once it is closed.
 
-    async def consume(  # type: ignore[override]  # what is handed over is another message than aio-pika's
-        self,
-        callback: Take,
-        *,
-        no_ack: bool = False,
-        exclusive: bool = False,
-        arguments: ArgumentsType | None = None,
-        consumer_tag: str | None = None,
-        timeout: TimeoutType = None,  # noqa: ASYNC109 - aio-pika's signature, as FastStream and a restored channel use it
-        robust: bool = True,
-    ) -> str:
-        """Let ``callback`` have every delivery on the queue's channel, and return the consumer's tag."""
-        channel = cast("aiormq.Channel", await self.channel.get_underlay_channel())
-        _hand_over(channel, callback)
-        begun = await channel.basic_consume(
-            self.name,
-            _unused,
-            no_ack=no_ack,
-            exclusive=exclusive,
-            arguments=arguments,
-            consumer_tag=consumer_tag,
-            timeout=timeout,
-        )
-        tag = str(begun.consumer_tag)
-        if robust:
-            self._consumers[tag] = {
-                "callback": callback,
-                "no_ack": no_ack,
-                "exclusive": exclusive,
-                "arguments": arguments,
-            }
-        return tag
+    A connection that is lost is waited for, until the client library has brought it back.
+
+    Raises:
+        OSError, AMQPError, TimeoutError: the broker is away after all.
+    """
+    connection = await broker.connect()
+    await connection.ready()
+    if connection.transport is None or connection.transport.connection.is_closed:
+        raise ConnectionError
+    async with asyncio.timeout(OPEN_SECONDS):
+        return cast("aiormq.Channel", await connection.transport.connection.channel(publisher_confirms=False))
+
+
+def hand_over(channel: aiormq.Channel, take: Take) -> None:
+    """Let ``take`` have what is delivered on ``channel``, to any of its consumers, in the channel's own task."""
+
+    async def deliver(method: spec.Basic.Deliver) -> None:
+        header = cast("ContentHeader", await channel._get_frame())  # noqa: SLF001 - no public way
+        take(await channel._read_content(method, header))  # noqa: SLF001
+
+    channel._on_deliver_frame = deliver  # type: ignore[method-assign, assignment]  # noqa: SLF001
+
+
+async def consume(channel: aiormq.Channel, queue: str, prefetch: int) -> None:
+    """Let ``queue`` deliver on ``channel``, at most ``prefetch`` that are not acknowledged; its name is the tag.
+
+    The limit is the consumer's own, though the channel is asked for it (RabbitMQ, "Consumer Prefetch").
+    """
+    await channel.basic_qos(prefetch_count=prefetch)
+    await channel.basic_consume(queue, _unused, consumer_tag=queue)
+
+
+async def _unused(_message: DeliveredMessage) -> None:
+    """Stand for the consumer, so that its tag is known as one."""
 
 
 def read_any_properties() -> None:
@@ -80,28 +82,8 @@ def read_any_properties() -> None:
         ContentHeader.unmarshal = tolerant  # type: ignore[method-assign, assignment]
 
 
-def _hand_over(channel: aiormq.Channel, take: Take) -> None:
-    """Let ``take`` have what is delivered on ``channel``, which has one consumer, in the channel's own task."""
-
-    async def deliver(method: spec.Basic.Deliver) -> None:
-        header = cast("ContentHeader", await channel._get_frame())  # noqa: SLF001 - no public way
-        take(await channel._read_content(method, header))  # noqa: SLF001
-
-    channel._on_deliver_frame = deliver  # type: ignore[method-assign, assignment]  # noqa: SLF001
-
-
-async def _unused(_message: DeliveredMessage) -> None:
-    """Stand for the consumer, so that its tag is known as one."""
-
-
-class StraightChannel(RobustChannel):
-    """A channel with such queues."""
-
-    QUEUE_CLASS = StraightQueue
-
-
-class StraightBroker(RabbitBroker):
-    """FastStream's broker on such channels, with one connection, whoever asks for it at the same time.
+class SingleBroker(RabbitBroker):
+    """FastStream's broker with one connection, whoever asks for it at the same time.
 
     FastStream would make one for each, keep the last and forget the others, which then come back for ever.
     """
@@ -117,6 +99,4 @@ class StraightBroker(RabbitBroker):
 
     async def _connect(self) -> RobustConnection:
         read_any_properties()
-        connection = await super()._connect()
-        connection.CHANNEL_CLASS = StraightChannel
-        return connection
+        return await super()._connect()

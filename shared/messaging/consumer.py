@@ -1,11 +1,11 @@
 """Takes what has arrived on a queue, up to a limit, waiting for nobody, and acknowledges a whole batch with one frame.
 
-FastStream has no batches on RabbitMQ: it connects, subscribes and limits; the batch is ours.
+FastStream has no batches on RabbitMQ: it connects; subscribing and the batch are ours.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -15,8 +15,9 @@ from faststream.rabbit import RabbitBroker
 from shared.messaging.delivery import Delivery, Read, Unreadable
 from shared.messaging.frontier import Frontier
 from shared.messaging.holding import GIVEN_UP
-from shared.messaging.rabbit import Subscription, headers_of
+from shared.messaging.rabbit import headers_of
 from shared.messaging.shell import Shell
+from shared.messaging.subscription import Subscription
 from shared.telemetry import metrics
 from shared.telemetry.logs import get_logger
 from shared.values import dataclass
@@ -52,7 +53,7 @@ class Arrived:
 
 
 class Consumer(Generic[What, State]):
-    """One queue, heard in batches by one shell."""
+    """One queue, or several that come and go, heard in batches by one shell."""
 
     def __init__(
         self,
@@ -60,13 +61,14 @@ class Consumer(Generic[What, State]):
         queue: str,
         shell: Shell[What, State],
         *,
-        description: str,
+        queues: Callable[[], Collection[str]] | None = None,
         largest_batch: int = LARGEST_BATCH,
         parked: bool = False,
         split: Callable[[bytes], Sequence[bytes]] = lambda body: (body,),
     ) -> None:
-        """Subscribe to ``queue``; nothing comes before the broker starts.
+        """Take what is heard; nothing comes before the subscription is renewed.
 
+        Where ``queues`` says which there are now, ``queue`` is what they are called together, in metrics and logs.
         A ``parked`` queue holds what the broker has given up on, unopened: it goes to the parking lot as it is.
         ``split`` returns the messages that one body brings, in order; each is dealt with by itself.
         """
@@ -82,14 +84,7 @@ class Consumer(Generic[What, State]):
         self._stopping = False
         self._unfinished: list[Arrived] = []
         self._frontiers: WeakKeyDictionary[AbstractChannel, Frontier] = WeakKeyDictionary()
-        self.subscription = Subscription(
-            broker,
-            queue,
-            prefetch=2 * largest_batch,
-            title=queue,
-            description=description,
-            put=self._put,
-        )
+        self.subscription = Subscription(broker, queues or (lambda: (queue,)), in_hand=2 * largest_batch, put=self._put)
 
     async def run(self) -> None:
         """Work until stopped. What is not committed by then is not acknowledged, and the broker gives it out again.
@@ -118,11 +113,12 @@ class Consumer(Generic[What, State]):
         if self._arrived and self._arrived[-1].channel is not message.channel:
             self._arrived = deque(arrived for arrived in self._arrived if not arrived.channel.is_closed)
         headers, origin = headers_of(message), message.exchange or ""
+        source = message.consumer_tag or self.queue
         *before, last = self._split(message.body)
         for body in before:
-            delivery = Delivery(body, headers, self.queue, origin=origin)
+            delivery = Delivery(body, headers, source, origin=origin)
             self._unread.append(Unread(delivery, message.channel, None))
-        delivery = Delivery(last, headers, self.queue, origin=origin)
+        delivery = Delivery(last, headers, source, origin=origin)
         self._unread.append(Unread(delivery, message.channel, message.delivery_tag))
 
     def _read_together(self) -> None:

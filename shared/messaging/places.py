@@ -39,9 +39,14 @@ def from_exchange(organisation: OrganisationId) -> str:
     return f"from.{organisation}"
 
 
-def to_queue(organisation: OrganisationId) -> str:
-    """Return the queue that only ``organisation`` reads."""
+def to_queues(organisation: OrganisationId) -> str:
+    """Return what the queues that only ``organisation`` reads are called together: their names begin with it."""
     return f"to.{organisation}"
+
+
+def to_queue(organisation: OrganisationId, sender: OrganisationId) -> str:
+    """Return the queue that only ``organisation`` reads and only ``sender`` reaches."""
+    return f"{to_queues(organisation)}.from.{sender}"
 
 
 def node_exchange(service: str) -> str:

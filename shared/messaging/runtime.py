@@ -19,7 +19,7 @@ from shared.messaging.consumer import LARGEST_BATCH, Consumer
 from shared.messaging.loops import Round, come_round
 from shared.messaging.post import PostOffice
 from shared.messaging.rabbit import check_topology, connect
-from shared.messaging.watch import LOOK_SECONDS, SubscriptionWatch, is_heard, keep_working
+from shared.messaging.watch import LOOK_SECONDS, SubscriptionWatch, keep_working
 from shared.storage.pool import Pool
 from shared.telemetry import metrics
 from shared.telemetry.logs import get_logger
@@ -72,6 +72,8 @@ class Runtime:
         self._come_round(self._every_round())
         for connected in self.connections.values():
             await connected.broker.start()
+        for consumer in self.consumers:
+            await consumer.subscription.renew()
         self._come_round(
             Round("subscription", SubscriptionWatch(consumer).step, LOOK_SECONDS) for consumer in self.consumers
         )
@@ -95,8 +97,8 @@ class Runtime:
 
     async def ready(self) -> dict[str, bool]:
         """Say whether the database and each broker answer now, every queue is heard, and our own keys hold."""
-        heard = await asyncio.gather(*(is_heard(consumer) for consumer in self.consumers))
-        hears = len(self._working) == len(heard) and all(heard) and not any(task.done() for task in self._working)
+        heard = all(consumer.subscription.is_open() for consumer in self.consumers)
+        hears = heard and len(self._working) == len(self.consumers) and not any(task.done() for task in self._working)
         return {**await self._answering(), "consumers": hears, "keys": self.can_sign()}
 
     async def _answering(self) -> dict[str, bool]:

@@ -11,10 +11,6 @@ from shared.pauses import pause
 from shared.telemetry.logs import get_logger
 
 LOOK_SECONDS: Final = 1.0
-ANSWER_SECONDS: Final = 2.0
-RENEW_SECONDS: Final = 10.0
-GRACE: Final = 2
-"""How many looks the client library has to take a subscription up by itself, which it does after most accidents."""
 
 log = get_logger(__name__)
 
@@ -33,17 +29,8 @@ async def keep_working(consumer: Consumer[Any, Any]) -> None:
             return
 
 
-async def is_heard(consumer: Consumer[Any, Any]) -> bool:
-    """Say whether the queue of ``consumer`` is heard now; what does not answer in time is not."""
-    try:
-        async with asyncio.timeout(ANSWER_SECONDS):
-            return await consumer.subscription.is_open()
-    except Exception:  # noqa: BLE001 - whatever it is, nothing comes
-        return False
-
-
 class SubscriptionWatch:
-    """Looks whether one consumer's queue is heard, and subscribes again where nobody else does."""
+    """Looks whether what one consumer should hear is heard, and subscribes to what is not."""
 
     def __init__(self, consumer: Consumer[Any, Any]) -> None:
         """Take the ``consumer`` to look after."""
@@ -56,11 +43,9 @@ class SubscriptionWatch:
         Raises:
             OSError, AMQPError, TimeoutError: subscribing again did not work; the next look tries again.
         """
-        if await is_heard(self._consumer):
+        if self._consumer.subscription.is_open():
             self._silent = 0
-            return
-        self._silent += 1
-        log.warning("subscription.lost", queue=self._consumer.queue, attempt=self._silent)
-        if self._silent > GRACE:
-            async with asyncio.timeout(RENEW_SECONDS):
-                await self._consumer.subscription.renew()
+        else:
+            self._silent += 1
+            log.warning("subscription.lost", queue=self._consumer.queue, attempt=self._silent)
+        await self._consumer.subscription.renew()

@@ -29,6 +29,8 @@ class Kind(StrEnum):
     """A random UUID, an organisation id, or 8, 16 or 32 bytes in lower-case hexadecimal."""
     CODE = "code"
     """A word of the program, in lower case: ``envelope-altered``, ``referral.accepted.v1``, ``no_capacity``."""
+    QUEUE = "queue"
+    """A queue, which is a code, or that of a pair of organisations: ``to.abri-be.from.ccem-fr``."""
     COUNT = "count"
     """An integer from 0 to 99,999,999: too short for a telephone number with its country."""
     DURATION = "duration"
@@ -70,7 +72,7 @@ ALLOWED: Final[Mapping[str, Kind]] = MappingProxyType(
         "verdict": Kind.CODE,
         "urgency": Kind.CODE,
         "channel": Kind.CODE,
-        "queue": Kind.CODE,
+        "queue": Kind.QUEUE,
         "exchange": Kind.CODE,
         "dependency": Kind.CODE,
         "component": Kind.CODE,
@@ -199,6 +201,14 @@ def _code(value: object) -> str | None:
     return str(text) if _CODE.fullmatch(text) and not _LONG_NUMBER.search(text) else None
 
 
+def _queue(value: object) -> str | None:
+    text = _text(value)
+    reader, pair, sender = (text or "").removeprefix("to.").partition(".from.")
+    if pair and _ORGANISATION.fullmatch(reader) and _ORGANISATION.fullmatch(sender):
+        return f"to.{reader}.from.{sender}"
+    return _code(value)
+
+
 def _count(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int):
         return None
@@ -259,6 +269,7 @@ _EXCEPTIONS: Final = _LoadedExceptions()
 _SHAPES: Final = {
     Kind.ID: _id,
     Kind.CODE: _code,
+    Kind.QUEUE: _queue,
     Kind.COUNT: _count,
     Kind.DURATION: _duration,
     Kind.ERROR: _error,

@@ -16,6 +16,7 @@ from tests.support.described import assert_current, asyncapi, openapi
 from tests.support.reports import SILENT
 
 US = OrganisationId("abri-be")
+PARTNER = OrganisationId("ccem-fr")
 
 
 class SealedEnvelope(RootModel[Annotated[bytes, Field(min_length=SIZES[0], max_length=SIZES[-1])]]):
@@ -44,7 +45,7 @@ def test_the_openapi_description_is_current() -> None:
 
 
 def test_the_asyncapi_description_is_current() -> None:
-    heard = {to_queue(US): ("Sealed envelopes from partners, their receipts among them", SealedEnvelope)}
+    heard = {to_queue(US, PARTNER): ("Sealed envelopes from partners, their receipts among them", SealedEnvelope)}
     assert_current("asyncapi", "intake", asyncapi("intake", heard))
 
 

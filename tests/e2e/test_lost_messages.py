@@ -37,7 +37,9 @@ class TwoNodes:
         connection = await aio_pika.connect(self.pair.exchange_url(self.one.organisation.id, BrokerRole.INTAKE))
         async with connection:
             channel = await connection.channel()
-            queue = await channel.get_queue(places.to_queue(self.one.organisation.id), ensure=False)
+            queue = await channel.get_queue(
+                places.to_queue(self.one.organisation.id, self.other.organisation.id), ensure=False
+            )
             for _ in range(messages):
                 async with asyncio.timeout(20), queue.iterator() as coming:
                     async for message in coming:

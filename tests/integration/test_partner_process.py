@@ -99,7 +99,7 @@ async def staffed(pair: BrokerPair, house: House) -> AsyncIterator[Staffed]:
     ):
         exchange = await (await speaking.channel()).get_exchange(places.from_exchange(pair.ccem), ensure=False)
         at_work = Staffed(house, exchange, pair.accueil)
-        queue = await (await hearing.channel()).get_queue(places.to_queue(pair.ccem), ensure=False)
+        queue = await (await hearing.channel()).get_queue(places.to_queue(pair.ccem, pair.accueil), ensure=False)
         tag = await queue.consume(at_work.take)
         yield at_work
         await queue.cancel(tag)

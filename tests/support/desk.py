@@ -388,7 +388,7 @@ async def desk_at_work(
         )
         for each in partners:
             url = pair.exchange_url(each.id, BrokerRole.INTAKE if each.id == abri.id else BrokerRole.PARTNER)
-            await collect(url, places.to_queue(each.id), each.came.append, stack)
+            await collect(url, places.to_queue(each.id, us.id), each.came.append, stack)
         await collect(pair.url(us.id, BrokerRole.NOTIFY), places.node_queue(places.NOTIFY), desk.take_fact, stack)
         yield desk
 

@@ -18,7 +18,7 @@ from shared.sealing.keys import KeyPurpose, SigningKey, VerifyKey
 from tests.support.partners import Organisation, Sealed, Sender
 
 CODES = {*map(str, EnvelopeCode), *map(str, DirectoryCode)}
-QUEUE = "to.abri-be"
+QUEUE = "to.abri-be.from.ccem-fr"
 
 
 @dataclass(frozen=True)

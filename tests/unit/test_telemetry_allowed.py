@@ -27,6 +27,7 @@ ANYTHING = st.one_of(
     st.just(ValueError),
     st.just(object()),
 )
+LONG = "the-house-with-the-longest-of-all-ids-fr"
 NO_WORD_OF_A_PROGRAM = re.compile(r"[A-Z\s@,;'\"+/<>()]|[^\x00-\x7f]")
 
 
@@ -83,6 +84,7 @@ def test_an_unknown_key_says_nothing(key: str, value: object) -> None:
         ("code", "referral.accepted.v1", "referral.accepted.v1"),
         ("code", Colour.DARK_BLUE, "dark_blue"),
         ("queue", "to.abri-be", "to.abri-be"),
+        ("queue", f"to.{LONG}.from.{LONG}", f"to.{LONG}.from.{LONG}"),
         ("count", 0, 0),
         ("size", 262_144, 262_144),
         ("seconds", timedelta(milliseconds=1500), 1.5),
@@ -117,6 +119,8 @@ def test_what_the_services_say_gets_through(key: str, value: object, said: objec
         ("code", "a" * 65),
         ("code", "-".join("abcdefghij")),
         ("organisation", "ccem"),
+        ("queue", "to.abri-be.from.aminata diallo-fr"),
+        ("queue", f"to.{LONG}.from.x{LONG}"),
         ("message_id", "1234"),
         ("code", ["envelope-altered"]),
     ],

@@ -3,7 +3,7 @@
 The table is written out here, not rendered: it is what exchange.md promises, and the topology has to keep it.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -20,10 +20,11 @@ from aiormq.exceptions import (
 )
 
 from deploy.broker.definitions import VirtualHost
+from deploy.broker.management import Management
 from deploy.broker.topology import BrokerRole, node_host, user_name
 from shared.contracts.ids import OrganisationId
 from tests.support.amqp import acknowledge, arrived, connected, publish, take
-from tests.support.servers import BrokerPair
+from tests.support.servers import BrokerPair, Rabbit, make_broker_pair
 
 INTAKE, REFERRAL, NOTIFY, PARTNER = BrokerRole
 BORN_WITH = ("amq.direct", "amq.fanout", "amq.headers", "amq.match", "amq.topic")
@@ -45,7 +46,7 @@ def table(pair: BrokerPair) -> list[Place]:
     """Return every user on every virtual host that it may enter."""
     places = []
     for x in (pair.ccem, pair.abri):
-        out, own = frozenset({f"from.{x}"}), frozenset({f"to.{x}", f"parked.{x}"})
+        out, own = frozenset({f"from.{x}"}), own_queues(pair, x)
         desk, voice = frozenset({"referral.in", "parked.referral"}), frozenset({"notify.in", "parked.notify"})
         places += [
             Place(x, INTAKE, pair.exchange, own, out),
@@ -57,14 +58,24 @@ def table(pair: BrokerPair) -> list[Place]:
     x = pair.accueil
     return [
         *places,
-        Place(x, PARTNER, pair.exchange, frozenset({f"to.{x}", f"parked.{x}"}), frozenset({f"from.{x}"})),
+        Place(x, PARTNER, pair.exchange, own_queues(pair, x), frozenset({f"from.{x}"})),
     ]
+
+
+def agreed(pair: BrokerPair) -> list[tuple[OrganisationId, OrganisationId]]:
+    """Return who hears whom: the first is the one that hears."""
+    return [(pair.ccem, pair.abri), (pair.abri, pair.ccem), (pair.abri, pair.accueil), (pair.accueil, pair.abri)]
+
+
+def own_queues(pair: BrokerPair, x: OrganisationId) -> frozenset[str]:
+    """Return what x reads on the exchange."""
+    return frozenset({f"parked.{x}", *(f"to.{hears}.from.{says}" for hears, says in agreed(pair) if hears == x)})
 
 
 def queues(pair: BrokerPair, host: VirtualHost) -> list[str]:
     """Return every queue of a virtual host."""
     if host == pair.exchange:
-        return [f"{kind}.{x}" for x in (pair.ccem, pair.abri, pair.accueil) for kind in ("to", "parked")]
+        return sorted(queue for x in (pair.ccem, pair.abri, pair.accueil) for queue in own_queues(pair, x))
     return ["referral.in", "notify.in", "parked.referral", "parked.notify"]
 
 
@@ -92,6 +103,19 @@ class Visitor:
             pass  # allowed to speak; nobody listens there
         await channel.close()
         return True
+
+    async def close(self) -> None:
+        """Leave."""
+        await self._connection.close()
+
+
+@pytest.fixture(scope="module")
+def broker_pair(rabbitmq: Rabbit) -> Iterator[BrokerPair]:
+    """Give three organisations, of which abri hears both others, and they do not hear one another."""
+    pair = make_broker_pair(rabbitmq)
+    pair.agree((pair.ccem, pair.abri), (pair.abri, pair.accueil))
+    yield pair
+    pair.remove()
 
 
 Visitors: TypeAlias = list[tuple[Place, Visitor]]
@@ -137,7 +161,7 @@ async def test_nobody_purges_what_is_not_their_own(broker_pair: BrokerPair, visi
 
 async def test_nobody_makes_anything(visitors: Visitors) -> None:
     for place, visitor in visitors:
-        for name in ("", "mine", "to.evil-fr"):
+        for name in ("", "mine", "to.evil-fr.from.other-fr"):
             assert not await visitor.may("queue_declare", name, exclusive=True), (place.role, name)
         for kind in ("direct", "topic", "fanout"):
             assert not await visitor.may("exchange_declare", "mine", exchange_type=kind), (place.role, kind)
@@ -207,7 +231,7 @@ async def test_without_an_agreement_a_message_comes_back(broker_pair: BrokerPair
 
 async def test_with_an_agreement_it_arrives_both_ways(broker_pair: BrokerPair) -> None:
     pair = broker_pair
-    for sender, receiver in ((pair.ccem, pair.abri), (pair.abri, pair.ccem)):
+    for receiver, sender in agreed(pair)[:2]:
         for role in (REFERRAL, INTAKE):
             async with (
                 connected(pair.exchange_url(sender, role)) as speaker,
@@ -215,9 +239,50 @@ async def test_with_an_agreement_it_arrives_both_ways(broker_pair: BrokerPair) -
             ):
                 await publish(await speaker.channel(), f"from.{sender}", receiver, b"hello")
                 channel = await listener.channel()
-                message = await arrived(channel, f"to.{receiver}")
+                message = await arrived(channel, f"to.{receiver}.from.{sender}")
                 assert message.body == b"hello"
                 await acknowledge(channel, message)
+
+
+async def test_each_reaches_its_own_queue_of_another_and_no_other(broker_pair: BrokerPair) -> None:
+    """Ccem and accueil both speak to abri, whatever queue's name or other key they try."""
+    pair = broker_pair
+    keys = [*queues(pair, pair.exchange), pair.ccem, pair.accueil, pair.abri, "", "#", "*", f"{pair.abri}.from.x"]
+    for sender, role, other in ((pair.ccem, INTAKE, pair.accueil), (pair.accueil, PARTNER, pair.ccem)):
+        own, others = (f"to.{pair.abri}.from.{each}" for each in (sender, other))
+        async with (
+            connected(pair.exchange_url(sender, role)) as speaker,
+            connected(pair.exchange_url(pair.abri, INTAKE)) as listener,
+        ):
+            came_back = 0
+            for key in keys:
+                try:
+                    await publish(await speaker.channel(), f"from.{sender}", key, b"hello")
+                except PublishError:
+                    came_back += 1
+            channel = await listener.channel()
+            await acknowledge(channel, await arrived(channel, own))
+            assert came_back == len(keys) - 1
+            assert await take(channel, own) is None
+            assert await take(channel, others) is None
+
+
+async def test_on_brokers_before_4_2_6_whoever_is_on_the_exchange_may_ask_whether_a_pair_has_a_queue(
+    broker_pair: BrokerPair,
+) -> None:
+    """It cannot be prevented there (docs/decisions/0016); here stands what is asked without leave, and no more."""
+    visitor = Visitor(await aiormq.connect(broker_pair.exchange_url(broker_pair.accueil, PARTNER)))
+    queue = f"to.{broker_pair.abri}.from.{broker_pair.ccem}"
+    asked = await visitor.may("queue_declare", queue, passive=True)
+    assert asked == (version(broker_pair) < (4, 2, 6))
+    assert not await visitor.may("basic_get", queue)
+    await visitor.close()
+
+
+def version(pair: BrokerPair) -> tuple[int, ...]:
+    """Return the broker's version."""
+    with Management(pair.server.admin_url) as broker:
+        return tuple(int(part) for part in broker.get("overview")["rabbitmq_version"].split(".")[:3])
 
 
 async def test_within_a_node_intake_speaks_to_referral_and_both_to_notify(broker_pair: BrokerPair) -> None:

@@ -33,8 +33,8 @@ async def test_an_agreement_that_ends_unbinds_and_keeps_what_had_arrived(pair: B
             await publish(await speaker.channel(), f"from.{pair.ccem}", pair.abri, b"after")
     async with connected(pair.exchange_url(pair.abri, INTAKE)) as listener:
         channel = await listener.channel()
-        assert (await arrived(channel, f"to.{pair.abri}")).body == b"before"
-        assert await take(channel, f"to.{pair.abri}") is None
+        assert (await arrived(channel, f"to.{pair.abri}.from.{pair.ccem}")).body == b"before"
+        assert await take(channel, f"to.{pair.abri}.from.{pair.ccem}") is None
 
 
 async def test_an_agreement_that_begins_binds_those_two_alone(pair: BrokerPair) -> None:
@@ -54,7 +54,10 @@ async def test_what_an_administrator_slipped_in_is_taken_out(pair: BrokerPair) -
     everything = {"configure": "", "write": "", "read": ".*"}
     with Management(pair.server.admin_url) as broker:
         broker.put("permissions", pair.ccem, spy, body=everything)
-        bindings = (("e", f"from.{pair.ccem}", "q", f"to.{pair.accueil}"), ("e", "amq.fanout", "e", "parked"))
+        bindings = (
+            ("e", f"from.{pair.accueil}", "q", f"to.{pair.abri}.from.{pair.ccem}"),
+            ("e", "amq.fanout", "e", "parked"),
+        )
         for kind, source, other, destination in bindings:
             broker.post("bindings", pair.exchange, kind, source, other, destination, body={"routing_key": pair.abri})
     assert pair.agree((pair.ccem, pair.abri)) == Removed(bindings=2, permissions=1)
@@ -68,7 +71,7 @@ async def test_widened_permissions_are_narrowed_again(pair: BrokerPair) -> None:
     pair.agree((pair.ccem, pair.abri))
     async with connected(pair.exchange_url(pair.ccem, INTAKE)) as connection:
         with pytest.raises(ChannelAccessRefused):
-            await take(await connection.channel(), f"to.{pair.abri}")
+            await take(await connection.channel(), f"to.{pair.abri}.from.{pair.ccem}")
 
 
 async def test_a_full_queue_refuses_and_keeps_what_it_has(pair: BrokerPair) -> None:
@@ -82,7 +85,7 @@ async def test_a_full_queue_refuses_and_keeps_what_it_has(pair: BrokerPair) -> N
     assert SMALL.messages <= len(kept) < 20
     async with connected(pair.exchange_url(pair.abri, INTAKE)) as listener:
         channel = await listener.channel()
-        assert [(await arrived(channel, f"to.{pair.abri}")).body for _ in kept] == kept
+        assert [(await arrived(channel, f"to.{pair.abri}.from.{pair.ccem}")).body for _ in kept] == kept
 
 
 async def test_what_is_given_up_on_is_parked_with_its_content(pair: BrokerPair) -> None:
@@ -91,10 +94,10 @@ async def test_what_is_given_up_on_is_parked_with_its_content(pair: BrokerPair) 
     async with connected(pair.exchange_url(pair.abri, INTAKE)) as listener:
         channel = await listener.channel()
         for _ in range(SMALL.deliveries + 1):
-            await give_back(channel, await arrived(channel, f"to.{pair.abri}"))
+            await give_back(channel, await arrived(channel, f"to.{pair.abri}.from.{pair.ccem}"))
         parked = await arrived(channel, f"parked.{pair.abri}")
         assert parked.body == b"poison"
-        assert await take(channel, f"to.{pair.abri}") is None
+        assert await take(channel, f"to.{pair.abri}.from.{pair.ccem}") is None
         await acknowledge(channel, parked)
 
 
@@ -151,7 +154,7 @@ def test_a_broker_that_is_away_is_said_to_be_away(pair: BrokerPair) -> None:
     assert "secret-word" not in str(away.value)
 
 
-async def test_an_organisation_that_leaves_is_locked_out_and_its_queue_kept(pair: BrokerPair) -> None:
+async def test_an_organisation_that_leaves_is_locked_out_and_its_queues_kept(pair: BrokerPair) -> None:
     pair.agree((pair.accueil, pair.abri))
     async with connected(pair.exchange_url(pair.abri, REFERRAL)) as speaker:
         await publish(await speaker.channel(), f"from.{pair.abri}", pair.accueil, b"too late")
@@ -162,4 +165,4 @@ async def test_an_organisation_that_leaves_is_locked_out_and_its_queue_kept(pair
         await aiormq.connect(pair.exchange_url(pair.accueil, PARTNER))
     pair.agree()
     async with connected(pair.exchange_url(pair.accueil, PARTNER)) as listener:
-        assert (await arrived(await listener.channel(), f"to.{pair.accueil}")).body == b"too late"
+        assert (await arrived(await listener.channel(), f"to.{pair.accueil}.from.{pair.abri}")).body == b"too late"

@@ -248,7 +248,7 @@ async def listen(door: AtWork, pair: BrokerPair, stack: AsyncExitStack) -> None:
         lambda message: door.facts.extend(map(Fact.model_validate_json, lines_of(message.body))),
     )
     partner = pair.exchange_url(door.partner, BrokerRole.INTAKE)
-    await collect(partner, places.to_queue(door.partner), door.receipts.append)
+    await collect(partner, places.to_queue(door.partner, door.us), door.receipts.append)
 
 
 def is_problem(answer: httpx.Response, status: int, code: str) -> bool:

@@ -115,7 +115,8 @@ async def test_receipts_are_numbered_without_a_gap_whoever_gives_them(
 ) -> None:
     messages = [sender.seal() for _ in range(24)]
     shell = door.app.state.entrance.events
-    read = shell.read([Delivery(each.envelope, each.headers, places.to_queue(door.us)) for each in messages])
+    queue = places.to_queue(door.us, door.partner)
+    read = shell.read([Delivery(each.envelope, each.headers, queue) for each in messages])
     await asyncio.gather(*(shell.take(read[start : start + 6]) for start in range(0, 24, 6)))
     for sealed in messages:
         await receipts_for(door, knocking, sealed)

@@ -279,7 +279,7 @@ async def test_an_operator_sees_why_and_never_what(door: AtWork, sender: Sender)
     bad = Sealed(signed.id, signed.envelope, {**signed.headers, "ce-subject": "x"})
     await door.bring(bad)
     assert await kept_back(door, bad) == {
-        "source": f"to.{door.us}",
+        "source": f"to.{door.us}.from.{door.partner}",
         "origin": f"from.{door.partner}",
         "reason": "envelope-mislabelled",
         "attempts": 1,
@@ -297,7 +297,7 @@ async def test_of_what_nobody_signed_an_operator_sees_how_many_and_of_the_last_h
     first, last = (Sealed(sender.seal().id, urandom(size), headers) for size in (300_000, 262_145))
     await door.bring(first, last)
     assert await kept_back(door, last) == {
-        "source": f"to.{door.us}",
+        "source": f"to.{door.us}.from.{door.partner}",
         "origin": f"from.{door.partner}",
         "reason": "envelope-oversized",
         "attempts": 1,

@@ -142,7 +142,7 @@ async def test_the_door_takes_an_offer_over_the_exchange_and_sends_its_receipt(
 ) -> None:
     made = offer(centre, knocking.us)
     url = broker_pair.exchange_url(broker_pair.accueil, BrokerRole.PARTNER)
-    async with amqp.connected(url, broker_pair.accueil) as link:
+    async with amqp.connected(url, broker_pair.accueil, [knocking.us.id]) as link:
         assert await link.send(made) == Confirmed()
         async for delivery in link.deliveries():
             happened = centre.desk.take(delivery.body, delivery.headers)
@@ -159,7 +159,7 @@ async def test_without_an_agreement_the_exchange_gives_it_back(rabbitmq: Rabbit,
     two = acquaint(tmp_path, Kind.X25519, KeyKind.X25519, pair.accueil, pair.ccem)
     two.centre.desk.offer(prepared(), pair.ccem)
     (made,) = two.centre.desk.to_send()
-    async with amqp.connected(pair.exchange_url(pair.accueil, BrokerRole.PARTNER), pair.accueil) as link:
+    async with amqp.connected(pair.exchange_url(pair.accueil, BrokerRole.PARTNER), pair.accueil, [pair.ccem]) as link:
         outcome = await link.send(made)
         assert isinstance(outcome, Later)
         assert outcome.code == "agreement-none"

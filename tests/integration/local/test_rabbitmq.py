@@ -47,7 +47,7 @@ async def hear(pair: BrokerPair) -> bytes:
     """Return what waits for abri, and leave it there."""
     async with connected(pair.exchange_url(pair.abri, BrokerRole.INTAKE)) as connection:
         channel = await connection.channel()
-        message = await arrived(channel, f"to.{pair.abri}")
+        message = await arrived(channel, f"to.{pair.abri}.from.{pair.ccem}")
         await give_back(channel, message)
         return message.body
 
@@ -66,6 +66,7 @@ async def test_one_life(tmp_path: Path) -> None:
         assert "starting RabbitMQ …" in said
         pair = make_broker_pair(broker)
         await speak(pair, b"keep me")
+        await until(lambda: is_on_disk(tmp_path, f"to.{pair.abri}.from.{pair.ccem}"), what="the broker knows its queue")
         pair.agree()
         where, below = broker.ports, descendants(broker.pid or 0)
         assert below
@@ -78,6 +79,11 @@ async def test_one_life(tmp_path: Path) -> None:
         with pytest.raises(PublishError):  # the agreement that ended has not come back with the broker
             await speak(pair, b"no longer")
         assert loopback_only(broker)
+
+
+def is_on_disk(folder: Path, queue: str) -> bool:
+    """Say whether the broker would know ``queue`` again: it writes a quorum queue down a moment after it makes it."""
+    return any(queue.encode() in names.read_bytes() for names in folder.rglob("names.dets"))
 
 
 def name_of(pid: int) -> str:

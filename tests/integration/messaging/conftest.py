@@ -110,8 +110,8 @@ async def make_bench(
     desk = ParcelDesk()
     shell = Shell(desk, pool=pool, post=post, clock=clock, service="referral")
     consumers = [
-        Consumer(broker, QUEUE, shell, description="parcels", largest_batch=largest_batch, split=lines_of),
-        Consumer(broker, places.parked_queue(places.REFERRAL), shell, description="given up", parked=True),
+        Consumer(broker, QUEUE, shell, largest_batch=largest_batch, split=lines_of),
+        Consumer(broker, places.parked_queue(places.REFERRAL), shell, parked=True),
     ]
     connected = Connected(broker, queues=[QUEUE], exchanges=[OURS])
     runtime = Runtime("referral", pool, {"node": connected}, post, consumers)

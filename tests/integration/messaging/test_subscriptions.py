@@ -5,6 +5,7 @@ from io import StringIO
 from typing import Any
 from uuid import uuid4
 
+import aiormq
 import asyncpg
 import pytest
 
@@ -42,6 +43,13 @@ async def works(bench: Bench) -> None:
     await until(is_ready, seconds=10, what="the service is ready")
 
 
+def channel_of(bench: Bench) -> aiormq.Channel:
+    """Return the channel on which the service hears its queue now."""
+    channel = bench.runtime.consumers[0].subscription._channel  # noqa: SLF001
+    assert channel is not None
+    return channel
+
+
 async def is_not_ready(bench: Bench) -> bool:
     return not (await bench.runtime.ready())["consumers"]
 
@@ -55,9 +63,7 @@ async def test_a_connection_that_the_broker_closes_comes_back(bench: Bench) -> N
         found = asked(bench, "vhosts", node_host(bench.pair.ccem), "connections")
         return [each["name"] for each in found if each["user"] == own]
 
-    queue = bench.runtime.consumers[0].subscription._subscriber._queue_obj  # noqa: SLF001
-    assert queue is not None
-    channel = await queue.channel.get_underlay_channel()
+    channel = channel_of(bench)
     names = await until(connections, seconds=20, what="the broker counts our connection")
     with Management(bench.pair.server.admin_url) as broker:
         for name in names:
@@ -69,27 +75,17 @@ async def test_a_connection_that_the_broker_closes_comes_back(bench: Bench) -> N
 async def test_a_channel_that_the_broker_closes_comes_back(bench: Bench) -> None:
     await bench.runtime.start()
     await works(bench)
-    consumer = bench.runtime.consumers[0]
-    queue = consumer.subscription._subscriber._queue_obj  # noqa: SLF001
-    assert queue is not None
-    channel = await queue.channel.get_underlay_channel()
+    channel = channel_of(bench)
     await channel.basic_ack(9_999)  # PRECONDITION_FAILED: unknown delivery tag
     await until(lambda: channel.is_closed, seconds=10)
     await works(bench)
 
 
-async def test_a_consumer_that_is_gone_and_that_the_client_library_does_not_miss_is_subscribed_again(
-    bench: Bench,
-) -> None:
+async def test_a_consumer_that_is_gone_while_its_channel_is_open_is_subscribed_again(bench: Bench) -> None:
     await bench.runtime.start()
     await works(bench)
-    subscriber = bench.runtime.consumers[0].subscription._subscriber  # noqa: SLF001
-    queue, tag = subscriber._queue_obj, subscriber._consumer_tag  # noqa: SLF001
-    assert queue is not None
-    assert tag is not None
-    channel = await queue.channel.get_underlay_channel()
-    await channel.basic_cancel(tag)  # the library takes up again what the broker ends, and not this
-    await until(lambda: is_not_ready(bench), seconds=10)
+    await channel_of(bench).basic_cancel(QUEUE)
+    assert await is_not_ready(bench)
     await works(bench)
 
 
@@ -107,9 +103,7 @@ async def test_a_queue_that_goes_and_comes_back_is_heard_again(bench: Bench) -> 
 async def test_a_channel_that_cannot_be_opened_while_the_queue_is_away_is_opened_later(bench: Bench) -> None:
     await bench.runtime.start()
     await works(bench)
-    queue = bench.runtime.consumers[0].subscription._subscriber._queue_obj  # noqa: SLF001
-    assert queue is not None
-    channel = await queue.channel.get_underlay_channel()
+    channel = channel_of(bench)
     with Management(bench.pair.server.admin_url) as broker:
         broker.delete("queues", node_host(bench.pair.ccem), QUEUE)
     await channel.basic_ack(9_999)
@@ -117,23 +111,6 @@ async def test_a_channel_that_cannot_be_opened_while_the_queue_is_away_is_opened
     await until(lambda: is_not_ready(bench), seconds=10)
     bench.pair.agree((bench.pair.ccem, bench.pair.abri))
     await works(bench)
-
-
-async def test_a_closed_channel_that_the_client_library_has_given_up_is_renewed_with_its_consumer(bench: Bench) -> None:
-    await bench.broker.start()  # and nobody who looks after the subscription
-    subscription = bench.runtime.consumers[0].subscription
-    await until(subscription.is_open, seconds=10)
-    queue = subscription._subscriber._queue_obj  # noqa: SLF001
-    assert queue is not None
-    channel = await queue.channel.get_underlay_channel()
-    with Management(bench.pair.server.admin_url) as broker:
-        broker.delete("queues", node_host(bench.pair.ccem), QUEUE)
-    await channel.basic_ack(9_999)
-    await until(lambda: channel.is_closed and queue.channel.is_closed, seconds=10, what="the library gives up")
-    bench.pair.agree((bench.pair.ccem, bench.pair.abri))
-    assert not await subscription.is_open()
-    await subscription.renew()
-    assert await subscription.is_open()
 
 
 async def test_a_consumer_that_meets_a_fault_of_ours_begins_with_the_same_batch_again(
