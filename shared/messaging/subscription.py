@@ -4,7 +4,8 @@ The broker may end it at any time: it closes a channel (a delivery that nobody a
 protocol), or cancels a consumer (the queue has moved, or is gone). So somebody looks, every second (``watch.py``), and
 what is not heard is subscribed again. The client library brings back the connection and nothing else: it would declare
 every queue anew that it had, and where one is gone it would give the whole connection up, and try again for ever. No
-partner's queue may deafen us to the others.
+partner's queue may deafen us to the others: neither one that is gone, nor one that does not answer, as after a broker
+that was killed when the queue was a moment old.
 """
 
 import asyncio
@@ -19,8 +20,11 @@ from shared.messaging.channels import Take, consume, hand_over, open_channel
 from shared.telemetry.logs import get_logger
 
 ANSWER_SECONDS: Final = 10.0
+"""How long a queue has to answer."""
 AGAIN_SECONDS: Final = 5.0
 """How long a queue that is not there is left alone; each look for one is an error in the broker's log."""
+SILENT_SECONDS: Final = 60.0
+"""How long a queue that does not answer is left alone: asking for it costs the others a new connection."""
 LEAST_IN_HAND: Final = 10
 """Messages that each queue may deliver before any is acknowledged, however many queues there are."""
 
@@ -60,15 +64,14 @@ class Subscription:
             OSError, AMQPError, TimeoutError: the broker is away; it may be tried again.
         """
         self._wanted = set(self._queues())
-        self._absent = {queue: at for queue, at in self._absent.items() if queue in self._wanted}
+        self._absent = {queue: until for queue, until in self._absent.items() if queue in self._wanted}
         share = max(LEAST_IN_HAND, self._in_hand // max(1, len(self._wanted)))
         channel = await self._opened()
         for queue in channel.consumers.keys() - self._wanted:
             await channel.basic_cancel(queue, timeout=ANSWER_SECONDS)
         for queue in sorted(self._wanted - channel.consumers.keys()):
-            async with asyncio.timeout(ANSWER_SECONDS):
-                if await self._is_there(queue):
-                    await consume(channel, queue, share)
+            if await self._is_there(queue):
+                await self._hear(queue, share)
 
     async def _opened(self) -> aiormq.Channel:
         if self._channel is None or self._channel.is_closed:
@@ -76,18 +79,36 @@ class Subscription:
             hand_over(self._channel, self._put)
         return self._channel
 
+    async def _hear(self, queue: str, share: int) -> None:
+        """Let ``queue`` deliver.
+
+        One that does not answer takes the channel with it: the rest goes on with another, and what had been heard on
+        it is heard again after the next look.
+        """
+        channel = await self._opened()
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await consume(channel, queue, share)
+        except TimeoutError:
+            self._channel = None
+            log.warning("queue.silent", queue=queue)
+            self._leave_alone(queue, SILENT_SECONDS)
+
+    def _leave_alone(self, queue: str, seconds: float) -> None:
+        self._absent[queue] = asyncio.get_running_loop().time() + seconds
+
     async def _is_there(self, queue: str) -> bool:
         """Look on a channel of its own: asking for a queue that is not there closes the channel."""
-        now = asyncio.get_running_loop().time()
-        if queue in self._absent and now < self._absent[queue] + AGAIN_SECONDS:
+        if queue in self._absent and asyncio.get_running_loop().time() < self._absent[queue]:
             return False
         probe = await open_channel(self._broker)
         try:
-            await probe.queue_declare(queue, passive=True)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await probe.queue_declare(queue, passive=True)
         except ChannelNotFoundEntity:
             if queue not in self._absent:
                 log.warning("queue.absent", queue=queue)
-            self._absent[queue] = now
+            self._leave_alone(queue, AGAIN_SECONDS)
             return False
         self._absent.pop(queue, None)
         await probe.close()

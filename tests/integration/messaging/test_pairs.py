@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import aiormq
 import pytest
 from aiormq.abc import DeliveredMessage
 from faststream.rabbit import RabbitBroker
@@ -12,7 +13,7 @@ from faststream.rabbit import RabbitBroker
 from deploy.broker.management import Management
 from deploy.broker.topology import BrokerRole, user_name
 from shared.contracts.ids import OrganisationId
-from shared.messaging import places
+from shared.messaging import channels, places, subscription
 from shared.messaging.consumer import LARGEST_BATCH, Consumer
 from shared.messaging.delivery import Delivery, Heard, Read
 from shared.messaging.rabbit import make_broker
@@ -158,6 +159,33 @@ async def test_a_queue_that_goes_deafens_to_nobody_also_when_the_connection_goes
     await until(lambda: not ear.subscription.is_open(), seconds=20, what="the connection is gone")
     await until(lambda: ear.hears(pair.ccem), seconds=20, what="it is back")
     await ear.brings(pair.ccem)
+
+
+async def test_a_queue_that_does_not_answer_deafens_to_nobody(ear: Ear, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one whose broker was killed before it had written down where the queue lives."""
+    pair, answers = ear.pair, asyncio.Event()
+    pair.agree((pair.abri, pair.ccem), (pair.abri, pair.accueil))
+    consume, asked = channels.consume, list[aiormq.Channel]()
+
+    async def consumed(channel: aiormq.Channel, queue: str, prefetch: int) -> None:
+        if queue == places.to_queue(pair.abri, pair.accueil):
+            asked.append(channel)
+            await answers.wait()
+        await consume(channel, queue, prefetch)
+
+    monkeypatch.setattr(subscription, "consume", consumed)
+    monkeypatch.setattr(subscription, "ANSWER_SECONDS", 0.5)
+    await ear.subscription.renew()
+    for _ in range(2):
+        assert await ear.hears(pair.ccem)
+        assert ear.subscription.is_open()
+        await ear.brings(pair.ccem)
+    assert len(asked) == 1
+    assert ear.subscription._channel not in asked  # noqa: SLF001 - that one is blocked, and closes when it will
+    answers.set()
+    monkeypatch.setattr(ear.subscription, "_absent", {})  # a minute later
+    assert await ear.hears(pair.accueil)
+    await ear.brings(pair.accueil)
 
 
 class Ledger:
