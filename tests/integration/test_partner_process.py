@@ -69,10 +69,11 @@ class Staffed:
         """Read what came, give a receipt, and say what follows."""
         header = read(message.body).header
         made = Outgoing(header.id, header.recipient, "", header.sequence, message.body, header.expires, None, "")
-        event = self.house.open(made)
+        event, fresh = self.house.open(made), header.id not in self.got
+        self.got[header.id] = event
         if event.type != "receipt.given.v1":
             await self.send(self.house.receipt(made))
-        if header.id not in self.got and event.type in ANSWERS:
+        if fresh and event.type in ANSWERS:
             referral = Referral(str(event.referral), str(event.conversation), "", "")
             for step, data in ANSWERS[event.type]:
                 self.lanes[referral.id] = number = self.lanes.get(referral.id, 0) + 1
@@ -80,7 +81,6 @@ class Staffed:
                 await self.send(parcel)
                 await self.send(parcel)  # delivery is at least once
                 self.events.add(UUID(parcel.labels["ce-id"]))
-        self.got[header.id] = event
         await message.ack()
 
     async def send(self, parcel: Parcel) -> None:
