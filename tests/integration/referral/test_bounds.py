@@ -96,7 +96,7 @@ async def test_what_met_a_fault_of_ours_is_all_kept_and_has_its_effect_once_that
     desk: DeskAtWork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each has its receipt: its sender would never say it again."""
-    voice, offers = desk.partner.voice, [an_offer() for _ in range(BOUND + 3)]
+    voice, offers = desk.other.voice, [an_offer() for _ in range(BOUND + 3)]
     sealed = [voice.seal(offer.model_dump_json(exclude_none=True).encode()) for offer in offers]
     refused = rubbish(voice, BOUND + 2)
     with monkeypatch.context() as faulty:
