@@ -1,6 +1,8 @@
 """Our UUIDs are the standard library's, whoever makes, keeps or sends them."""
 
 import json
+import subprocess
+import sys
 from uuid import UUID
 
 import pytest
@@ -32,6 +34,28 @@ def test_random_ones_are_of_version_4_and_differ() -> None:
     made = {random_uuid() for _ in range(10_000)}
     assert len(made) == 10_000
     assert {(each.version, each.variant) for each in made} == {(4, "specified in RFC 4122")}
+
+
+FORKS = """
+import os
+from shared.uuids import random_uuid
+
+random_uuid()
+reading, writing = os.pipe()
+child = os.fork()
+if child:
+    os.waitpid(child, 0)
+    print(os.read(reading, 36).decode(), random_uuid())
+else:
+    os.write(writing, str(random_uuid()).encode())
+    os._exit(0)
+"""
+
+
+def test_a_process_that_forks_makes_others_than_its_child() -> None:
+    said = subprocess.run([sys.executable, "-c", FORKS], check=True, capture_output=True, text=True).stdout
+    one, other = map(UUID, said.split())
+    assert one != other
 
 
 @pytest.mark.parametrize("value", ["", "x", "1234", b"", b"123", "00000000-0000-0000-0000-00000000000g"])
