@@ -131,7 +131,7 @@ TAKE = "DELETE FROM held WHERE id = ANY($1::uuid[]) RETURNING id"
 
 WAKE = """
 WITH RECURSIVE ready (subject, turn) AS (
-    SELECT * FROM unnest($1::uuid[], $2::integer[])
+    SELECT subject, unnest(ARRAY[0, turn]) FROM unnest($1::uuid[], $2::integer[]) AS changed (subject, turn)
     UNION
     SELECT ready.subject, ready.turn + 1 FROM ready
     WHERE EXISTS (SELECT FROM held WHERE held.subject = ready.subject AND held.turn = ready.turn)
@@ -259,9 +259,7 @@ async def wake(connection: Connection, turns: Mapping[UUID, int], at: datetime) 
     """
     if not turns:
         return False
-    starts = {(subject, turn) for subject, next_ in turns.items() for turn in (0, next_)}
-    subjects, numbers = zip(*starts, strict=True)
-    return await connection.execute(WAKE, subjects, numbers, at) != "UPDATE 0"
+    return await connection.execute(WAKE, list(turns), list(turns.values()), at) != "UPDATE 0"
 
 
 async def wake_for(
