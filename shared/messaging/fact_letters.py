@@ -10,8 +10,6 @@ from itertools import islice
 from typing import Final
 from uuid import UUID
 
-from pydantic_core import to_json
-
 from shared.contracts.codes import Urgency
 from shared.contracts.facts import Audience, Fact, FactCode
 from shared.contracts.ids import FactId
@@ -56,4 +54,5 @@ def parked_fact(held: UUID, at: datetime) -> Fact:
 
 def fact_line(fact: Fact, traceparent: str | None) -> bytes:
     """Return ``fact`` as JSON, which has no line break in it."""
-    return to_json({**fact.__dict__, "traceparent": traceparent}, exclude_none=True)
+    leaving = fact if traceparent is None else fact.model_copy(update={"traceparent": traceparent})
+    return leaving.__pydantic_serializer__.to_json(leaving, exclude_none=True)
