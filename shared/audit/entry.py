@@ -48,7 +48,7 @@ def encode_entry(entry: Entry) -> bytes:
     members: dict[str, object] = {"actor": entry.actor, "at": _timestamp(entry.at.astimezone(UTC))}
     if entry.case is not None:
         members["case"] = str(entry.case)
-    members["code"] = entry.code
+    members["code"] = entry.code.value
     if entry.detail:
         members["detail"] = dict(sorted(entry.detail.items()))
     members |= {"subject": str(entry.subject), "v": VERSION}
