@@ -26,7 +26,7 @@ NAMES_AN_HOUR = frozenset(
 
 def hour_of(data: EventData) -> datetime | None:
     """Return when the person should have come by, as ``data`` of whatever step says; ``None`` where it does not."""
-    hour: datetime | None = getattr(data, "expected", None)
+    hour: datetime | None = vars(data).get("expected")
     return hour
 
 
