@@ -9,7 +9,7 @@ from typing import Final
 from fastapi import FastAPI
 
 from services.intake.awaited_keys import AwaitedKeys
-from services.intake.domain.retention import KEEP_RECEIPTS
+from services.intake.domain.retention import KEEP_RECEIPTS, KEEP_REPORT_KEYS
 from services.intake.gaps import GapWatch
 from services.intake.hears import Door
 from services.intake.report_desk import ReportDesk
@@ -17,6 +17,7 @@ from services.intake.routes import events, quarantine, reports
 from services.intake.routes.entrance import Entrance, Paces
 from services.intake.settings import IntakeSettings
 from services.intake.store import receipts
+from services.intake.store import reports as report_keys
 from services.intake.store.schema import MIGRATIONS
 from shared.contracts.report import Report
 from shared.contracts.services import Service
@@ -43,6 +44,8 @@ LOCALE: Final = Path(__file__).parent / "locale"
 AWAITED_KEYS_SECONDS: Final = 5.0
 GAPS_SECONDS: Final = 10.0
 FORGET_SECONDS: Final = 600.0
+FORGOTTEN_AT_ONCE: Final = 1_000
+"""Rows that are forgotten in one statement, so that it holds nobody up."""
 
 log = get_logger(__name__)
 
@@ -91,7 +94,7 @@ async def build(settings: IntakeSettings) -> AsyncIterator[Parts]:
             rounds=[
                 Round("awaited-keys", AwaitedKeys(directory, heard, base.pool, base.clock).step, AWAITED_KEYS_SECONDS),
                 Round("gaps", GapWatch(base.pool, base.clock).step, GAPS_SECONDS),
-                Round("receipts", partial(forget, base.pool), FORGET_SECONDS),
+                Round("retention", partial(forget, base.pool), FORGET_SECONDS),
                 Round("quarantine", QuarantineWatch(base.pool, base.clock, door.name).step, LOOK_SECONDS),
             ],
         )
@@ -106,12 +109,15 @@ async def build(settings: IntakeSettings) -> AsyncIterator[Parts]:
 
 
 async def forget(pool: Pool) -> bool:
-    """Delete receipts whose envelopes have long expired, and tell whether there may be more of them."""
+    """Delete receipts and keys of reports that nobody may come again for; tell whether there may be more of them."""
     async with pool.acquire() as connection:
-        count = await receipts.forget(connection, KEEP_RECEIPTS)
-    if count:
-        log.info("receipts.forgotten", count=count)
-    return count == receipts.AT_ONCE
+        given = await receipts.forget(connection, KEEP_RECEIPTS, FORGOTTEN_AT_ONCE)
+        keys = await report_keys.forget(connection, KEEP_REPORT_KEYS, FORGOTTEN_AT_ONCE)
+    if given:
+        log.info("receipts.forgotten", count=given)
+    if keys:
+        log.info("report-keys.forgotten", count=keys)
+    return FORGOTTEN_AT_ONCE in {given, keys}
 
 
 def partners_queues(directory: Directory) -> list[str]:

@@ -11,7 +11,7 @@ from shared.contracts.ids import OrganisationId, ReportId
 from shared.contracts.report import ReportTaken
 from shared.messaging.decision import Decision
 from shared.messaging.delivery import Delivery, Heard, Unreadable
-from shared.messaging.desk import Desk, Said
+from shared.messaging.desk import REUSED, Desk, Said
 from shared.messaging.outbox import Letter
 from shared.messaging.sealer import Outgoing, Sealer
 from shared.storage.pool import Connection
@@ -52,8 +52,8 @@ class ReportDesk(Desk[TakeReport, ReportId]):
         return take_report(heard.what, self._us, at)
 
     def repeated(self, state: ReportId | None, heard: Heard[TakeReport], at: datetime) -> Decision[ReportId]:  # noqa: ARG002
-        """Answer with the number that the report was given the first time."""
-        return Decision(state=state)
+        """Answer with the number that the report was given the first time; refuse a key whose report is forgotten."""
+        return Decision.refused(REUSED) if state is None else Decision(state=state)
 
     async def keep(
         self,

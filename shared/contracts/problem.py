@@ -32,7 +32,7 @@ class ProblemCode(StrEnum):
     REFUSED = "request-refused"
     TOO_MANY = "too-many-requests"
     KEY_REUSED = "idempotency-key-reused"
-    """The caller's name for a request stands for another one."""
+    """The caller's name for a request stands for another one, or for one of too long ago to be answered again."""
     BUSY = "too-many-connections"
     """So many are connected already that nothing was read."""
     AWAY = "try-again"

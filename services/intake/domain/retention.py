@@ -1,9 +1,10 @@
-"""How long receipts are kept: for as long as the envelope that each is for may still be taken.
+"""How long intake keeps what it would answer again with: for as long as whoever asked may come again for it.
 
-Whoever brings that envelope again gets the same receipt. Once it has expired it is refused, and its sender seals anew
-what is not proved. That it was here stands in the audit log.
+A receipt is kept for as long as its envelope may be taken: whoever brings that again gets the same one. Once it has
+expired it is refused, and its sender seals anew what is not proved. Which report an idempotency key stands for is kept
+as long; after that the key is refused. That either was here stands in the inbox and in the audit log.
 
-What must never happen: a receipt goes while its envelope may still be taken.
+What must never happen: a receipt goes while its envelope may still be taken; a report is answered for that nobody took.
 """
 
 from datetime import timedelta
@@ -14,3 +15,6 @@ KEEP_RECEIPTS: Final = timedelta(days=32)
 
 The longest life of an envelope, and a day for clocks that differ.
 """
+
+KEEP_REPORT_KEYS: Final = timedelta(days=32)
+"""After a report was taken under a key, by the same clock: far longer than a program tries one report again."""

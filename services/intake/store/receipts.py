@@ -2,14 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Final
 from uuid import UUID
 
 from services.intake.domain.admission import Given
 from shared.storage.pool import Connection
-
-AT_ONCE: Final = 1_000
-"""Receipts that are forgotten in one statement, so that it holds nobody up."""
 
 FIND = "SELECT message, event, at, note FROM receipt WHERE message = ANY($1::uuid[])"
 
@@ -17,7 +13,6 @@ KEEP = """
 INSERT INTO receipt (message, event, at, note)
 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[])
 """
-
 
 FORGET = """
 DELETE FROM receipt WHERE message IN (SELECT message FROM receipt WHERE at < now() - $1::interval ORDER BY at LIMIT $2)
@@ -43,6 +38,6 @@ async def keep(connection: Connection, given: Mapping[UUID, Given]) -> None:
         )
 
 
-async def forget(connection: Connection, kept: timedelta) -> int:
-    """Delete receipts that were given longer ago than ``kept``, so many at once, and return how many went."""
-    return int((await connection.execute(FORGET, kept, AT_ONCE)).removeprefix("DELETE "))
+async def forget(connection: Connection, kept: timedelta, limit: int) -> int:
+    """Delete up to ``limit`` receipts that were given longer ago than ``kept``, and return how many went."""
+    return int((await connection.execute(FORGET, kept, limit)).removeprefix("DELETE "))

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,6 +13,8 @@ import asyncpg
 import pytest
 
 from deploy.local.databases import DatabaseRole, role_name
+from services.intake.app import forget
+from services.intake.domain.retention import KEEP_REPORT_KEYS
 from services.intake.routes import events, reports
 from shared.contracts.report import ReportTaken
 from shared.sealing.envelope import open_body, parse
@@ -190,6 +193,20 @@ async def test_a_report_that_is_made_twice_is_taken_once(door: AtWork, knocking:
     await taken(door, knocking, apart.json()["report"])
     events_taken = [read_own(message.body, knocking) for message in door.forwarded]
     assert [str(each.report) for each in events_taken if each].count(first.json()["report"]) == 1
+
+
+async def test_the_key_of_a_report_is_kept_for_a_month_and_is_then_refused(door: AtWork, knocking: Knocking) -> None:
+    young, old = ({"idempotency-key": str(uuid4())} for _ in range(2))
+    first, other = await door.report(TOLD, **young), await door.report(TOLD, **old)
+    aged = "UPDATE report SET at = now() - $2::interval WHERE report = $1"
+    await door.owner.execute(aged, UUID(first.json()["report"]), KEEP_REPORT_KEYS - timedelta(minutes=1))
+    await door.owner.execute(aged, UUID(other.json()["report"]), KEEP_REPORT_KEYS + timedelta(minutes=1))
+    await forget(door.app.state.entrance.pool)
+    assert (await door.report(TOLD, **young)).json() == first.json()
+    assert is_problem(await door.report(TOLD, **old), 409, "idempotency-key-reused")
+    await taken(door, knocking, (await door.report(TOLD)).json()["report"])
+    events_taken = [read_own(message.body, knocking) for message in door.forwarded]
+    assert [str(each.report) for each in events_taken if each].count(other.json()["report"]) == 1
 
 
 async def test_what_is_kept_of_a_report_is_its_key_and_of_one_without_a_key_nothing(door: AtWork) -> None:
