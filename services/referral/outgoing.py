@@ -25,6 +25,7 @@ from services.referral.domain.retelling import Papers
 from services.referral.domain.ruling import Act
 from services.referral.known import Erased, Known, Sent
 from services.referral.loading import asked_by_the_gate
+from services.referral.once import Once
 from services.referral.recipients import Recipients
 from services.referral.store import papers, proofs
 from services.referral.store.referrals import Referrals
@@ -34,13 +35,14 @@ from shared.contracts.event import type_of
 from shared.contracts.exchange import ReferralEvent
 from shared.contracts.ids import MessageId, OrganisationId
 from shared.messaging import outbox, places
-from shared.messaging.delivery import Delivery
+from shared.messaging.delivery import Delivery, Later
 from shared.messaging.desk import Said
 from shared.messaging.fact_letters import fact_letters
 from shared.messaging.outbox import Letter
 from shared.messaging.sealer import Outgoing, Sealer
 from shared.sealing.envelope import parse
 from shared.storage.pool import Connection, will_pass
+from shared.telemetry import metrics
 from shared.telemetry.logs import get_logger
 from shared.uuids import random_uuid
 from shared.values import dataclass
@@ -67,6 +69,7 @@ class OutgoingMail:
         self._referrals = referrals
         self._recipients = recipients
         self._sealer = sealer
+        self._told = Once()
 
     async def review(self, connection: Connection, letters: Sequence[Letter], at: datetime) -> Sequence[Letter]:
         """Return what may leave of ``letters``, which are claimed: facts as they are, events by the gate."""
@@ -88,8 +91,17 @@ class OutgoingMail:
             if will_pass(error):
                 raise
             # one that cannot be looked at must not hold up the others
-            log.warning("letter.stuck", message_id=letter.id, referral_id=sent.referral, error=type(error).__name__)
+            self._stuck(letter, sent, error)
             return None
+
+    def _stuck(self, letter: Letter, sent: Sent, why: Exception) -> None:
+        """Name a letter that stays, once; where it waits for what is ours to bring back, each try counts."""
+        code = why.code if isinstance(why, Later) else None
+        if code is not None:
+            metrics.MESSAGES_HANDLED.add(service=places.REFERRAL, outcome=metrics.Outcome.RETRIED, code=code)
+        if self._told.first(letter.id):
+            error = type(why).__name__
+            log.warning("letter.stuck", message_id=letter.id, referral_id=sent.referral, code=code, error=error)
 
     async def _now(self, connection: Connection, letter: Letter, sent: Sent, at: datetime) -> Letter | None:
         """Return what leaves of ``letter`` now; ``None`` where nothing does."""

@@ -164,7 +164,7 @@ MESSAGES_RECEIVED: Final = Counter(
 )
 MESSAGES_HANDLED: Final = Counter(
     "relais_messages_handled_total",
-    "What became of received messages, and for those that were kept back or put off, the code of why.",
+    "What became of received messages; for what was kept back or put off, letters of ours too, the code of why.",
     "service",
     "outcome",
     "code",

@@ -16,6 +16,7 @@ from asyncpg import UniqueViolationError
 from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
 from services.referral.known import Erased, Known, Newer
+from services.referral.once import Once
 from services.referral.store import folders
 from services.referral.store.rows import UNKNOWN, ReferralRow, from_row, to_row
 from shared.contracts.codes import Status
@@ -165,8 +166,7 @@ class Referrals:
         """Take whose copies they are, and what opens the keys of their cases."""
         self._us = us
         self._vault = vault
-        self._told: set[UUID] = set()
-        """The referrals of which it was said that they cannot be read: once each, while the process runs."""
+        self._told = Once()
 
     async def lock(
         self, connection: Connection, ids: Collection[UUID], of: Collection[UUID] = ()
@@ -241,7 +241,6 @@ class Referrals:
 
     def _tell(self, referral: UUID, why: Exception) -> None:
         """Tell whoever runs the node, once, that this version cannot read a referral."""
-        if referral not in self._told:
-            self._told.add(referral)
+        if self._told.first(referral):
             log.error("referral.unreadable", referral_id=referral, code=Refused.NEWER, error=type(why).__name__)
             metrics.UNREADABLE.add(service=places.REFERRAL)

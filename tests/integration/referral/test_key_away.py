@@ -1,20 +1,29 @@
 """A storage key that the keyring has not: what it wraps waits for it, nothing of it is lost, and the rest goes on."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from io import StringIO
 from uuid import UUID
 
 import pytest
 
 from shared.contracts.codes import Status, Step
 from shared.contracts.event_data import WithdrawnData
+from shared.telemetry import metrics
 from tests.integration.referral.test_erased import case_of
 from tests.integration.referral.test_leaving import ASKED, accepted, another_try, brokers_away, disclosed, has_words
 from tests.support.desk import DeskAtWork, an_offer, further
 
 NEVER_MADE = 99
 """A storage key that no keyring has."""
+
+
+def waited_for_a_key() -> float:
+    """Return how often something was tried in vain for want of a key, as the metrics have it."""
+    labels = {"service": "referral", "outcome": "retried", "code": "keyring-key-missing"}
+    return metrics.REGISTRY.get_sample_value("relais_messages_handled_total", labels) or 0.0
 
 
 @asynccontextmanager
@@ -51,7 +60,7 @@ async def test_what_a_missing_storage_key_wraps_waits_for_it_and_nothing_else_do
 
 @pytest.mark.usefixtures("own_clock")
 async def test_what_has_no_words_leaves_while_the_key_of_its_case_is_away_and_what_has_some_waits(
-    desk: DeskAtWork,
+    desk: DeskAtWork, lines: StringIO
 ) -> None:
     (case, given, referral), (other_case, _, other) = await accepted(desk), await accepted(desk)
     with brokers_away():
@@ -64,6 +73,12 @@ async def test_what_has_no_words_leaves_while_the_key_of_its_case_is_away_and_wh
         desk.move_clock(timedelta(minutes=2))
         await desk.partner.told(referral, Step.CONSENT_WITHDRAWN)
         await another_try(desk, other, 2)
+        before = waited_for_a_key()
+        desk.move_clock(timedelta(minutes=5))
+        await another_try(desk, other, 3)
         assert not disclosed(desk, other), "whether its words may leave, nobody could look"
-    desk.move_clock(timedelta(minutes=10))
+        assert waited_for_a_key() > before, "the alarm rings for as long as it lasts"
+    said = [json.loads(line) for line in lines.getvalue().splitlines() if "letter.stuck" in line]
+    assert [(line["referral_id"], line["code"]) for line in said] == [(str(other), "keyring-key-missing")]
+    desk.move_clock(timedelta(minutes=20))
     assert has_words((await desk.partner.told(other, Step.DISCLOSED))[1])
