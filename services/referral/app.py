@@ -20,6 +20,7 @@ from services.referral.routes import cases, referrals, reports
 from services.referral.routes.office import Office
 from services.referral.settings import ReferralSettings
 from services.referral.store.referrals import Referrals
+from services.referral.store.reports import Reports
 from services.referral.store.schema import MIGRATIONS
 from services.referral.watch import Watch
 from shared.contracts.ids import OrganisationId
@@ -73,7 +74,7 @@ async def build(settings: ReferralSettings) -> AsyncIterator[Parts]:
         node = make_broker(settings.referral_node_broker.get_secret_value(), description="What referral hears")
         exchange = make_broker(settings.referral_exchange_broker.get_secret_value(), description="What referral says")
         hours = Hours(ZoneInfo(settings.referral_time_zone))
-        desk, kept, sealer = make_desk(us, base.keyring, directory, hours)
+        desk, kept, kept_reports, sealer = make_desk(us, base.keyring, directory, hours)
         recipients = Recipients(us, directory, hours)
         mail = OutgoingMail(kept, recipients, sealer)
         post = base.post({Broker.NODE: node, Broker.EXCHANGE: exchange}, mail.review)
@@ -98,23 +99,23 @@ async def build(settings: ReferralSettings) -> AsyncIterator[Parts]:
                 ),
             ],
         )
-        office = Office(us, base.pool, shell, directory, base.clock, kept, recipients)
+        office = Office(us, base.pool, shell, directory, base.clock, kept, kept_reports, recipients)
         yield Parts(base.staff, runtime, {"office": office})
 
 
 def make_desk(
     us: OrganisationId, keyring: Keyring, directory: Directory, hours: Hours
-) -> tuple[ReferralDesk, Referrals, Sealer]:
-    """Return the desk of the organisation ``us``, the referrals that it has, and what seals in its name."""
+) -> tuple[ReferralDesk, Referrals, Reports, Sealer]:
+    """Return the desk of the organisation ``us``, the referrals and reports that it has, and what seals in its name."""
     vault, sealer = Vault(keyring.storage_keys()), Sealer(us, keyring, directory, KeyPurpose.SIGNING)
-    kept = Referrals(us, vault)
+    kept, kept_reports = Referrals(us, vault), Reports(vault)
     desk = ReferralDesk(
         us,
         directory=directory,
         opener=Opener(us, directory, keyring),
-        loading=Loading(kept, vault),
+        loading=Loading(kept, kept_reports, vault),
         sealer=sealer,
         vault=vault,
         hours=hours,
     )
-    return desk, kept, sealer
+    return desk, kept, kept_reports, sealer

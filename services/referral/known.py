@@ -11,7 +11,7 @@ from services.referral.domain.casefile import CaseFile
 from services.referral.domain.retelling import Papers
 from services.referral.domain.ruling import Ruling, Tell
 from shared.contracts.facts import Fact
-from shared.contracts.ids import Alias, CaseId, MessageId, ReferralId
+from shared.contracts.ids import Alias, CaseId, MessageId, ReferralId, ReportId
 from shared.messaging.decision import Decision
 from shared.storage.vault import CaseCipher, WrappedKey
 from shared.values import dataclass
@@ -85,6 +85,14 @@ class Newer:
     alias: Alias
     case: CaseId
     offered_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewerReport:
+    """A report that this version of Relais cannot read, because a newer one has written it."""
+
+    id: ReportId
+    taken_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from services.referral.domain.leaving import says_words
 from services.referral.domain.referral import Referral
 from services.referral.known import About, Erased, Files, Folder, Known, Sent
 from services.referral.opening import Message, Receipted, Spoken
-from services.referral.store import cases, papers, proofs, reports
+from services.referral.store import cases, papers, proofs
 from services.referral.store.referrals import Referrals
+from services.referral.store.reports import Reports
 from shared.contracts.codes import Category
 from shared.contracts.exchange import ReferralArrived
 from shared.contracts.ids import MessageId
@@ -35,9 +36,10 @@ Locked: TypeAlias = Mapping[About, Mapping[UUID, Known[Any] | Erased[Any]]]
 class Loading:
     """The store, as decisions look at it."""
 
-    def __init__(self, referrals: Referrals, vault: Vault) -> None:
-        """Take where referrals are, and what opens the keys of cases."""
+    def __init__(self, referrals: Referrals, reports: Reports, vault: Vault) -> None:
+        """Take where referrals and reports are, and what opens the keys of cases."""
         self._referrals = referrals
+        self._reports = reports
         self._vault = vault
 
     async def locate(self, connection: Connection, heard: Sequence[Heard[What]]) -> Sequence[Heard[What]]:
@@ -87,7 +89,7 @@ class Loading:
         in_cases = await cases.lock(connection, self._vault, named, of)
         all_of = list(in_cases) if whole or arrivals else ()
         in_referrals = await self._referrals.lock(connection, keys[About.REFERRAL], all_of)
-        in_reports = await reports.lock(connection, self._vault, keys[About.REPORT])
+        in_reports = await self._reports.lock(connection, keys[About.REPORT])
         return {About.CASE: in_cases, About.REFERRAL: in_referrals, About.REPORT: in_reports}
 
     async def _complete(

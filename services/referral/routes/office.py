@@ -19,13 +19,14 @@ from fastapi.exceptions import RequestValidationError
 from services.referral.commands import Command, NewCase
 from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
-from services.referral.known import Erased, Files, Folder, Kept, Newer
+from services.referral.known import Erased, Files, Folder, Kept, Newer, NewerReport
 from services.referral.loading import What
 from services.referral.recipients import Recipients
 from services.referral.routes.shown import NewerShown, ReferralShown
 from services.referral.store import papers
 from services.referral.store.papers import KeptPaper
 from services.referral.store.referrals import Referrals, of_alias
+from services.referral.store.reports import Reports
 from shared.clock import Clock
 from shared.contracts.ids import Alias, OrganisationId, ReferralId
 from shared.contracts.personal import Moment
@@ -168,6 +169,7 @@ class Office:
     directory: Directory
     clock: Clock
     referrals: Referrals
+    reports: Reports
     recipients: Recipients
 
     async def act(self, asked: Caller, key: UUID, command: Command | NewCase) -> Kept:
@@ -229,7 +231,9 @@ class Office:
         async with self.pool.acquire() as connection:
             return await papers.about(connection, key, folder)
 
-    async def read(self, question: Callable[[Connection], Awaitable[Answer | Erased[Answer] | Newer | None]]) -> Answer:
+    async def read(
+        self, question: Callable[[Connection], Awaitable[Answer | Erased[Answer] | Newer | NewerReport | None]]
+    ) -> Answer:
         """Return what ``question`` finds.
 
         Raises:
@@ -241,7 +245,7 @@ class Office:
             raise Problem(404, NOT_FOUND)
         if isinstance(answer, Erased):
             raise Problem(410, Refused.ERASED)
-        if isinstance(answer, Newer):
+        if isinstance(answer, Newer | NewerReport):
             raise _problem(Refusal(Refused.NEWER))
         return answer
 

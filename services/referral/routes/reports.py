@@ -11,9 +11,18 @@ from services.referral.domain.reading import read_report
 from services.referral.domain.reports import ReportFile, ReportStatus
 from services.referral.domain.ruling import Act, Ruling
 from services.referral.routes.asked import LinkAsked, ReorientAsked
-from services.referral.routes.office import CASEWORKERS, REFUSALS, Asked, Caller, Office, Reader, TheOffice, ThePage
-from services.referral.routes.shown import PaperShown, ReportShown
-from services.referral.store import reports as store
+from services.referral.routes.office import (
+    CASEWORKERS,
+    REFUSALS,
+    Asked,
+    Caller,
+    Office,
+    Reader,
+    TheOffice,
+    ThePage,
+    TheWords,
+)
+from services.referral.routes.shown import NewerReportShown, PaperShown, ReportShown
 from shared.contracts.ids import ReportId
 
 router = APIRouter(prefix="/reports", tags=["reports"], responses=REFUSALS, dependencies=[Depends(CASEWORKERS)])
@@ -27,10 +36,12 @@ async def list_reports(
     *,
     status: ReportStatus | None = None,
     page: ThePage,
-) -> list[ReportShown]:
+    say: TheWords,
+) -> list[ReportShown | NewerReportShown]:
     """List reports, newest first; ``before`` and ``before_id`` of the last one, together, lead to the next page."""
     async with office.pool.acquire() as connection:
-        return [ReportShown.of(report) for report in await store.page(connection, status, page.after, page.limit)]
+        found = await office.reports.page(connection, status, page.after, page.limit)
+    return [ReportShown.of(each) if isinstance(each, ReportFile) else NewerReportShown.of(each, say) for each in found]
 
 
 @router.get("/{report}/papers")
@@ -77,4 +88,4 @@ async def _settle(
 async def _settled(office: Office, asked: Caller, report: ReportId, command: Command) -> ReportShown:
     """Do what is asked, and show what has become of the report."""
     await office.act(asked, report, command)
-    return ReportShown.of(await office.read(lambda connection: store.find(connection, report)))
+    return ReportShown.of(await office.read(lambda connection: office.reports.find(connection, report)))

@@ -16,7 +16,7 @@ from services.referral.domain.referral import Referral
 from services.referral.domain.refusals import Refused
 from services.referral.domain.reports import ReportFile, ReportStatus
 from services.referral.domain.responsibility import responsible
-from services.referral.known import Newer
+from services.referral.known import Newer, NewerReport
 from services.referral.store.papers import KeptPaper
 from services.referral.store.proofs import Proof
 from shared.contracts.codes import (
@@ -254,3 +254,18 @@ class ReportShown(Shown):
             case=report.case,
             reoriented_to=report.reoriented_to,
         )
+
+
+class NewerReportShown(Shown):
+    """A report of a list that this version of Relais cannot read, because a newer one has written it."""
+
+    id: ReportId
+    taken_at: datetime
+    code: str
+    title: str
+    """What the code says, in the language that was asked for."""
+
+    @classmethod
+    def of(cls, newer: NewerReport, say: Callable[[str], str]) -> "NewerReportShown":
+        """Show ``newer``; ``say`` finds the words."""
+        return cls(id=newer.id, taken_at=newer.taken_at, code=Refused.NEWER, title=say(Refused.NEWER))

@@ -14,9 +14,12 @@ from services.referral.routes.office import LONGEST_PAGE
 from shared.contracts.codes import Status, Step
 from shared.contracts.event_data import AcceptedData, ArrivedData, WithdrawnData
 from shared.messaging import places
+from shared.sealing.keys import KeyPurpose
 from shared.telemetry import metrics
+from tests.integration.referral.test_hearing import taken, the_report
 from tests.integration.referral.test_leaving import brokers_away
 from tests.support.desk import DeskAtWork, NewDesk, an_offer, further, meeting
+from tests.support.partners import Sender
 from tests.support.wait import until
 
 NEEDED = "newer-version-needed"
@@ -179,3 +182,50 @@ async def test_clocks_and_what_is_said_again_pass_it_by_and_it_is_told_of_once(
         assert alarms() == before + 1
         desk.move_clock(timedelta(minutes=45))
         await came(desk, referral, 2)
+
+
+@asynccontextmanager
+async def newer_report(desk: DeskAtWork, report: UUID, column: str) -> AsyncIterator[None]:
+    """Let a newer version have written a report, and bring that version back afterwards."""
+    before = await desk.owner.fetchval(f"SELECT {column} FROM report WHERE id = $1", report)  # noqa: S608 - of the test
+    write = f"UPDATE report SET {column} = $2 WHERE id = $1"  # noqa: S608 - of the test
+    await desk.owner.execute(write, report, "of-tomorrow")
+    try:
+        yield
+    finally:
+        await desk.owner.execute(write, report, before)
+
+
+@pytest.mark.parametrize("column", ["status", "verdict", "urgency", "reoriented_to"])
+async def test_a_report_that_a_newer_version_has_written_is_listed_and_left_as_it_is(
+    desk: DeskAtWork, column: str, lines: StringIO
+) -> None:
+    intake, (event, other) = Sender.of(desk.us, desk.us, KeyPurpose.RECEIPT), (taken(desk.us), taken(desk.us))
+    for each in (event, other):
+        await desk.hear(each, intake)
+        await the_report(desk, each.report)
+    case, before = await desk.new_case(), alarms()
+    async with newer_report(desk, event.report, column):
+        written = tuple(await desk.owner.fetchrow("SELECT * FROM report WHERE id = $1", event.report) or ())
+        headers = {**desk.signed_in("noor"), "Accept-Language": "en"}
+        page = (await desk.client.get("/reports", params={"limit": LONGEST_PAGE}, headers=headers)).json()
+        found = {UUID(each["id"]): each for each in page}
+        assert found[other.report]["status"] == "waiting"
+        assert found[event.report].keys() == {"id", "taken_at", "code", "title"}
+        assert found[event.report]["code"] == NEEDED
+        assert "newer version" in found[event.report]["title"]
+        for answer in (
+            await desk.get(f"/reports/{event.report}/papers"),
+            await desk.post(f"/reports/{event.report}/open-case"),
+            await desk.post(f"/reports/{event.report}/link", {"case": str(case)}),
+            await desk.post(f"/reports/{event.report}/reorient", {"to": "labour_inspectorate"}),
+        ):
+            assert (answer.status_code, answer.json()["code"]) == (503, NEEDED)
+        again = await desk.hear(event, intake)
+        assert await desk.waits(again) == NEEDED
+        assert tuple(await desk.owner.fetchrow("SELECT * FROM report WHERE id = $1", event.report) or ()) == written
+        assert (await desk.post(f"/reports/{other.report}/open-case")).status_code == 200
+    said = [json.loads(line) for line in lines.getvalue().splitlines() if "report.unreadable" in line]
+    assert [(line["report_id"], line["code"]) for line in said] == [(str(event.report), NEEDED)]
+    assert alarms() == before + 1
+    assert (await desk.post(f"/reports/{event.report}/open-case")).status_code == 200
