@@ -127,20 +127,23 @@ class Door(Desk[Arrival, Given]):
         """Return the receipts that were given already."""
         return await receipts.find(connection, keys)
 
-    def decide(self, state: Given | None, heard: Heard[Arrival], at: datetime) -> Decision[Given]:  # noqa: ARG002
-        """Let it in or refuse it.
+    def decide(self, state: Given | None, heard: Heard[Arrival], at: datetime) -> Decision[Given]:
+        """Let it in or refuse it; what was let in while this copy of it was held has its receipt, and gets it again.
 
         Raises:
             Later: our own key has run out, and no receipt can be given.
         """
-        admission = admit(heard.what, self._us, at)
-        if _gives_receipt(admission) and not self._keyring.holds(KeyPurpose.RECEIPT, at):
-            raise Later(KeyringCode.KEY_MISSING, ours=True)
-        return admission
+        if state is not None:
+            return self.repeated(state, heard, at)
+        return self._with_receipt(admit(heard.what, self._us, at), at)
 
-    def repeated(self, state: Given | None, heard: Heard[Arrival], at: datetime) -> Decision[Given]:  # noqa: ARG002
-        """Give the same receipt again."""
-        return admit_again(heard.what, state)
+    def repeated(self, state: Given | None, heard: Heard[Arrival], at: datetime) -> Decision[Given]:
+        """Give the same receipt again; where it has none, let it in if that can be by now.
+
+        Raises:
+            Later: as :meth:`decide`.
+        """
+        return self._with_receipt(admit_again(heard.what, state, self._us, at), at)
 
     def reused(self, state: Given | None, heard: Heard[Arrival], at: datetime) -> Decision[Given]:  # noqa: ARG002
         """Refuse other bytes under an id that was taken, and write down that they came."""
@@ -163,6 +166,7 @@ class Door(Desk[Arrival, Given]):
         A partner that has published no key to seal to gets no receipt over the exchange; the log says so.
 
         Raises:
+            ContendedError: another worker has given one of the receipts meanwhile.
             KeyringError: ``keyring-key-missing``: our receipt key has run out; nothing that needs it is decided then.
         """
         given = {
@@ -192,6 +196,17 @@ class Door(Desk[Arrival, Given]):
     def parked(self, held: UUID, code: str, at: datetime) -> tuple[object, ...]:  # noqa: ARG002
         """Tell an operator that something is kept back."""
         return (parked_fact(held, at),)
+
+    def _with_receipt(self, admission: Admission, at: datetime) -> Admission:
+        """Return ``admission``, if the receipt that it gives can be signed.
+
+        Raises:
+            Later: our own key has run out.
+        """
+        gives = any(isinstance(each, GiveReceipt) for each in admission.says)
+        if gives and not self._keyring.holds(KeyPurpose.RECEIPT, at):
+            raise Later(KeyringCode.KEY_MISSING, ours=True)
+        return admission
 
     def _given(self, wanted: GiveReceipt, leaf: bytes) -> Given:
         arrival, at = wanted.arrival, wanted.at
@@ -261,7 +276,3 @@ def _arrival(delivery: Delivery, envelope: Envelope, published: PublishedKey, bo
         opens_until=book.opens_until(book.us, header.inbox_keys, envelope.suite),
         answered=delivery.source == HTTP,
     )
-
-
-def _gives_receipt(admission: Admission) -> bool:
-    return any(isinstance(each, GiveReceipt) for each in admission.says)

@@ -94,7 +94,13 @@ class Desk(ABC, Generic[What, State]):
         """
 
     def repeated(self, state: State | None, heard: Heard[What], at: datetime) -> Decision[State]:  # noqa: ARG002
-        """Say what follows when the same bytes come again: nothing, unless a desk answers again."""
+        """Say what follows when the same bytes come again: nothing, unless a desk answers again.
+
+        Of those that come together only the first is asked about.
+
+        Raises:
+            Later: it is tried again.
+        """
         return Decision()
 
     def reused(self, state: State | None, heard: Heard[What], at: datetime) -> Decision[State]:  # noqa: ARG002

@@ -241,7 +241,14 @@ class Shell(Generic[What, State]):
     ) -> Work[State]:
         work = Work(states)
         known = dict(repeats)
+        here = set[tuple[UUID | None, bytes]]()
         for item in items:
+            message = (item.heard.id, item.heard.digest)
+            if item.heard.id is not None and message in here:
+                work.became[Outcome.DUPLICATE] += 1
+                work.outcomes[item.slot] = Decision()
+                continue
+            here.add(message)
             earlier = None if item.admitted or item.heard.id is None else known.get(item.heard.id)
             if item.heard.id is not None:
                 known.setdefault(item.heard.id, item.heard.digest)
@@ -272,10 +279,13 @@ class Shell(Generic[What, State]):
     def _again(self, item: Item[What], work: Work[State], at: datetime, *, same: bool) -> None:
         """Answer a message that comes again; park other bytes under its id, so that a replay meets the inbox again."""
         state = work.states.get(item.heard.key)
-        decision = (self.desk.repeated if same else self.desk.reused)(state, item.heard, at)
+        try:
+            decision = (self.desk.repeated if same else self.desk.reused)(state, item.heard, at)
+        except Later as reason:
+            return self._put_off(item, work, reason, at, admitted=False)
         if decision.refusal is None or item.delivery is None:
             work.became[Outcome.DUPLICATE] += 1
-        self._conclude(work, item, decision, at, admitted=False)
+        return self._conclude(work, item, decision, at, admitted=False)
 
     def _conclude(
         self, work: Work[State], item: Item[What], decision: Decision[State], at: datetime, *, admitted: bool
@@ -292,10 +302,17 @@ class Shell(Generic[What, State]):
         return None
 
     def _put_off(
-        self, item: Item[What], work: Work[State], reason: Later, at: datetime, early: Early | None = None
+        self,
+        item: Item[What],
+        work: Work[State],
+        reason: Later,
+        at: datetime,
+        early: Early | None = None,
+        *,
+        admitted: bool = True,
     ) -> None:
         if item.delivery is not None:
-            work.holds.append(hold(self.desk.name, item.delivery, reason, at, early=early, admitted=True))
+            work.holds.append(hold(self.desk.name, item.delivery, reason, at, early=early, admitted=admitted))
         work.outcomes[item.slot] = Decision.refused(reason.code)
 
     def _gather(self, work: Work[State], item: Item[What], decision: Decision[State]) -> None:

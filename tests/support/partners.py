@@ -1,6 +1,6 @@
 """Organisations with real keys, and the envelopes that they seal: honest ones, and ones that a door must refuse."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -72,14 +72,15 @@ class Organisation:
 
     def publish_inbox(self, *ended: timedelta) -> list[InboxPublicKey]:
         """Publish inbox keys to ourselves that ended so long ago, each of a week, and return them."""
-        now = datetime.now(UTC).replace(microsecond=0)
         keys = [InboxKey.generate(KeyKind.X_WING).public for _ in ended]
-        weeks = [
-            publish(key, KeyPurpose.INBOX, now - ago - INBOX_LIFETIME, now - ago)
-            for key, ago in zip(keys, ended, strict=True)
-        ]
-        self._publish((*self.directory.book.document(self.id).keys, *weeks), self)
+        self.hear_of_inbox(dict(zip(keys, ended, strict=True)))
         return keys
+
+    def hear_of_inbox(self, ended: Mapping[InboxPublicKey, timedelta]) -> None:
+        """Publish to ourselves inbox keys of ours that have ended so long ago, each of a week."""
+        now = datetime.now(UTC).replace(microsecond=0)
+        weeks = [publish(key, KeyPurpose.INBOX, now - ago - INBOX_LIFETIME, now - ago) for key, ago in ended.items()]
+        self._publish((*self.directory.book.document(self.id).keys, *weeks), self)
 
     def inbox_key(self, of: OrganisationId) -> InboxPublicKey:
         """Return the key to seal to, as this organisation's directory has it."""

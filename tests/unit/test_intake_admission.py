@@ -47,6 +47,10 @@ ARRIVAL = Arrival(
 GIVEN = Given(UUID(int=3), NOW, "a note\n")
 
 
+def again(arrival: Arrival, given: Given | None) -> Admission:
+    return admit_again(arrival, given, US, NOW)
+
+
 def admitted(arrival: Arrival, at: datetime = NOW) -> Admission:
     return admit(arrival, US, at)
 
@@ -132,9 +136,16 @@ def test_a_number_counts_only_when_it_is_for_us_and_under_a_key_that_holds(arriv
 
 
 def test_the_same_message_again_gets_the_same_receipt_and_nothing_else() -> None:
-    assert admit_again(ARRIVAL, GIVEN) == Admission(says=(SendReceiptAgain(THEM, ARRIVAL.id, GIVEN),))
-    assert admit_again(ARRIVAL, None) == Admission()
-    assert admit_again(replace(ARRIVAL, answered=True), GIVEN) == Admission()
+    assert again(ARRIVAL, GIVEN) == Admission(says=(SendReceiptAgain(THEM, ARRIVAL.id, GIVEN),))
+    assert again(replace(ARRIVAL, answered=True), GIVEN) == Admission()
+    receipt = replace(ARRIVAL, speaker=Speaker.INTAKE)
+    assert again(receipt, None) == Admission(), "a receipt has none, whether it was let in or not"
+
+
+def test_what_has_no_receipt_is_let_in_when_it_comes_again_once_nothing_speaks_against_it() -> None:
+    assert again(ARRIVAL, None) == replace(admitted(ARRIVAL), numbered=None)
+    for wrong in (replace(ARRIVAL, heard_until=None), replace(ARRIVAL, opens_until=None)):
+        assert again(wrong, None) == Admission(), "that it was refused is kept already"
 
 
 def test_a_message_id_that_is_used_twice_is_written_down() -> None:

@@ -12,7 +12,7 @@ a key for speaking; a receipt is given for what no key of ours opens; a receipt 
 never end; the same message has two effects; a number counts as the sender's word to us that is not.
 """
 
-from dataclasses import field
+from dataclasses import field, replace
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -148,11 +148,18 @@ def admit(arrival: Arrival, us: OrganisationId, at: datetime) -> Admission:
     )
 
 
-def admit_again(arrival: Arrival, given: Given | None) -> Admission:
-    """Decide on a message that comes again with the same bytes: the same receipt, and nothing else."""
-    if given is None or arrival.answered:
+def admit_again(arrival: Arrival, given: Given | None, us: OrganisationId, at: datetime) -> Admission:
+    """Decide on a message that comes again with the same bytes: the same receipt, and nothing else.
+
+    One that should have a receipt and has none was never let in. It is let in now if nothing speaks against it any
+    more; its number has been counted. If something does, nothing follows: that it was refused is kept already.
+    """
+    if given is not None:
+        again = SendReceiptAgain(arrival.sender, arrival.id, given)
+        return Admission() if arrival.answered else Admission(says=(again,))
+    if arrival.speaker is not Speaker.REFERRAL or _fault(arrival, us, at) is not None:
         return Admission()
-    return Admission(says=(SendReceiptAgain(arrival.sender, arrival.id, given),))
+    return replace(admit(arrival, us, at), numbered=None)
 
 
 def refuse(arrival: Arrival, us: OrganisationId, code: str, at: datetime) -> Admission:

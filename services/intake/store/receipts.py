@@ -5,13 +5,15 @@ from datetime import timedelta
 from uuid import UUID
 
 from services.intake.domain.admission import Given
-from shared.storage.pool import Connection
+from shared.storage.pool import Connection, ContendedError
 
 FIND = "SELECT message, event, at, note FROM receipt WHERE message = ANY($1::uuid[])"
 
 KEEP = """
 INSERT INTO receipt (message, event, at, note)
-SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[])
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[]) AS given (message, event, at, note)
+ORDER BY message
+ON CONFLICT (message) DO NOTHING
 """
 
 FORGET = """
@@ -26,16 +28,23 @@ async def find(connection: Connection, messages: Sequence[UUID]) -> dict[UUID, G
 
 
 async def keep(connection: Connection, given: Mapping[UUID, Given]) -> None:
-    """Keep the receipts that are given now."""
-    if given:
-        receipts = given.values()
-        await connection.execute(
-            KEEP,
-            list(given),
-            [receipt.event for receipt in receipts],
-            [receipt.at for receipt in receipts],
-            [receipt.note for receipt in receipts],
-        )
+    """Keep the receipts that are given now, each the first of its message.
+
+    Raises:
+        ContendedError: another worker has given one of them meanwhile: its message is let in already.
+    """
+    if not given:
+        return
+    receipts = given.values()
+    kept = await connection.execute(
+        KEEP,
+        list(given),
+        [receipt.event for receipt in receipts],
+        [receipt.at for receipt in receipts],
+        [receipt.note for receipt in receipts],
+    )
+    if kept != f"INSERT 0 {len(given)}":
+        raise ContendedError
 
 
 async def forget(connection: Connection, kept: timedelta, limit: int) -> int:
