@@ -52,24 +52,27 @@ class Counting:
 async def run(site: Site, watch: Stopwatch) -> Took:
     """Take every offer of ``site`` by the ``watch``."""
     clock, service = Clock(), places.REFERRAL
-    broker = make_broker(site.urls[BrokerRole.REFERRAL], description="What referral hears")
-    told = Counting(RabbitPublisher(broker), len(site.offers))
+    hears = make_broker(site.urls[BrokerRole.REFERRAL], description="What referral hears")
+    to_node = make_broker(site.urls[BrokerRole.REFERRAL], description="What referral says in its node")
+    told = Counting(RabbitPublisher(to_node), len(site.offers))
     pool = await open_pool(site.dsn, schema=SCHEMA, application=service)
     post = PostOffice(pool, {"node": told}, clock, service)
     keyring = read_keyring(site.folder, Holder.REFERRAL, site.passphrase)
     desk, *_ = make_desk(site.us, keyring, Directory(site.folder), Hours(UTC))
     shell = Shell(desk, pool=pool, post=post, clock=clock, service=service)
-    consumer = Consumer(broker, places.node_queue(service), shell)
-    await connect(broker, "node")
+    consumer = Consumer(hears, places.node_queue(service), shell)
+    await connect(hears, "node")
+    await connect(to_node, "node")
     watch.start()
     working = asyncio.create_task(consumer.run())
-    await broker.start()
+    await hears.start()
     await consumer.subscription.renew()
     await told.done.wait()
     await post.drain()
     took = watch.stop()
     consumer.stop()
     await working
-    await broker.stop()
+    await hears.stop()
+    await to_node.stop()
     await pool.close()
     return took

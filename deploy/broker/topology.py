@@ -87,8 +87,8 @@ class BrokerRole(StrEnum):
     PARTNER = "partner"
 
 
-OF_A_SERVICE: Final[UserLimits] = {"max-connections": 20, "max-channels": 200}
-"""Ten processes of two connections, with ten channels on each: RabbitMQ counts a closed one for a moment longer."""
+OF_A_SERVICE: Final[UserLimits] = {"max-connections": 30, "max-channels": 300}
+"""Ten processes of three connections, with ten channels on each: RabbitMQ counts a closed one for a moment longer."""
 MOST: Final[Mapping[BrokerRole, UserLimits]] = {
     BrokerRole.INTAKE: OF_A_SERVICE,
     BrokerRole.REFERRAL: OF_A_SERVICE,

@@ -74,22 +74,26 @@ async def build(settings: IntakeSettings) -> AsyncIterator[Parts]:
     us, database, passphrase = settings.organisation, settings.intake_database, settings.intake_passphrase
     async with opened(SERVICE, settings, database=database, passphrase=passphrase, migrations=MIGRATIONS) as base:
         directory = base.directory
-        node = make_broker(settings.intake_node_broker.get_secret_value(), description="What intake says in its node")
-        exchange = make_broker(settings.intake_exchange_broker.get_secret_value(), description="What intake hears")
-        post = base.post({Broker.NODE: node, Broker.EXCHANGE: exchange})
+        at_node = settings.intake_node_broker.get_secret_value()
+        at_exchange = settings.intake_exchange_broker.get_secret_value()
+        hears = make_broker(at_exchange, description="What intake hears")
+        to_node = make_broker(at_node, description="What intake says in its node")
+        to_partners = make_broker(at_exchange, description="What intake says to partners")
+        post = base.post({Broker.NODE: to_node, Broker.EXCHANGE: to_partners})
         sealer = Sealer(us, base.keyring, directory, KeyPurpose.RECEIPT)
         door = Door(us, directory, base.keyring, sealer, base.clock)
         heard, taken = base.shell(door, post), base.shell(ReportDesk(us, sealer), post)
         parked = places.parked_queue(us)
         runtime = base.runtime(
-            connections={
-                Dependency.NODE: Connected(node, exchanges=[places.node_exchange(SERVICE)]),
-                Dependency.EXCHANGE: Connected(exchange, queues=[parked], exchanges=[places.from_exchange(us)]),
-            },
+            connections=[
+                Connected(Dependency.NODE, to_node, exchanges=[places.node_exchange(SERVICE)]),
+                Connected(Dependency.EXCHANGE, to_partners, exchanges=[places.from_exchange(us)]),
+                Connected(Dependency.EXCHANGE, hears, queues=[parked]),
+            ],
             post=post,
             consumers=[
-                Consumer(exchange, places.to_queues(us), heard, queues=partial(partners_queues, directory)),
-                Consumer(exchange, parked, heard, parked=True),
+                Consumer(hears, places.to_queues(us), heard, queues=partial(partners_queues, directory)),
+                Consumer(hears, parked, heard, parked=True),
             ],
             rounds=[
                 Round("awaited-keys", AwaitedKeys(directory, heard, base.pool, base.clock).step, AWAITED_KEYS_SECONDS),

@@ -73,7 +73,7 @@ async def build(settings: NotifySettings) -> AsyncIterator[Parts]:
     server = MailServer.at(settings.notify_smtp.get_secret_value(), settings.notify_mail_from)
     async with opened(SERVICE, settings, database=database, passphrase=passphrase, migrations=MIGRATIONS) as base:
         bell, voice, everybody = Bell(database.get_secret_value()), Voice(), people(base.staff)
-        broker = make_broker(settings.notify_node_broker.get_secret_value(), description="What notify hears")
+        hears = make_broker(settings.notify_node_broker.get_secret_value(), description="What notify hears")
         post = base.post({})
         shell = base.shell(NotifyDesk(everybody, us, base.clock), post)
         mail = MailDelivery(
@@ -87,11 +87,11 @@ async def build(settings: NotifySettings) -> AsyncIterator[Parts]:
             site=str(settings.public_url),
         )
         runtime = base.runtime(
-            connections={Dependency.NODE: Connected(broker, queues=[QUEUE, PARKED])},
+            connections=[Connected(Dependency.NODE, hears, queues=[QUEUE, PARKED])],
             post=post,
             consumers=[
-                Consumer(broker, QUEUE, shell, split=lines_of),
-                Consumer(broker, PARKED, shell, split=lines_of, parked=True),
+                Consumer(hears, QUEUE, shell, split=lines_of),
+                Consumer(hears, PARKED, shell, split=lines_of, parked=True),
             ],
             rounds=[
                 Round("bell", bell.listen, BELL_SECONDS),

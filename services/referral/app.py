@@ -71,23 +71,27 @@ async def build(settings: ReferralSettings) -> AsyncIterator[Parts]:
     us, database, passphrase = settings.organisation, settings.referral_database, settings.referral_passphrase
     async with opened(SERVICE, settings, database=database, passphrase=passphrase, migrations=MIGRATIONS) as base:
         directory = base.directory
-        node = make_broker(settings.referral_node_broker.get_secret_value(), description="What referral hears")
-        exchange = make_broker(settings.referral_exchange_broker.get_secret_value(), description="What referral says")
+        at_node = settings.referral_node_broker.get_secret_value()
+        at_exchange = settings.referral_exchange_broker.get_secret_value()
+        hears = make_broker(at_node, description="What referral hears")
+        to_node = make_broker(at_node, description="What referral says in its node")
+        to_partners = make_broker(at_exchange, description="What referral says to partners")
         hours = Hours(ZoneInfo(settings.referral_time_zone))
         desk, kept, kept_reports, sealer = make_desk(us, base.keyring, directory, hours)
         recipients = Recipients(us, directory, hours)
         mail = OutgoingMail(kept, recipients, sealer)
-        post = base.post({Broker.NODE: node, Broker.EXCHANGE: exchange}, mail.review)
+        post = base.post({Broker.NODE: to_node, Broker.EXCHANGE: to_partners}, mail.review)
         shell = base.shell(desk, post)
         runtime = base.runtime(
-            connections={
-                Dependency.NODE: Connected(node, queues=[QUEUE, PARKED], exchanges=[places.node_exchange(SERVICE)]),
-                Dependency.EXCHANGE: Connected(exchange, exchanges=[places.from_exchange(us)]),
-            },
+            connections=[
+                Connected(Dependency.NODE, to_node, exchanges=[places.node_exchange(SERVICE)]),
+                Connected(Dependency.EXCHANGE, to_partners, exchanges=[places.from_exchange(us)]),
+                Connected(Dependency.NODE, hears, queues=[QUEUE, PARKED]),
+            ],
             post=post,
             consumers=[
-                Consumer(node, QUEUE, shell),
-                Consumer(node, PARKED, shell, parked=True),
+                Consumer(hears, QUEUE, shell),
+                Consumer(hears, PARKED, shell, parked=True),
             ],
             rounds=[
                 Round("quarantine", QuarantineWatch(base.pool, base.clock, desk.name).step, LOOK_SECONDS),

@@ -31,7 +31,7 @@ class Letter:
     id: UUID
     """The AMQP message id, by which a letter that comes back is known."""
     broker: str
-    """Which of the process's two connections: a :class:`shared.messaging.places.Broker`."""
+    """Which of the two that the process speaks to: a :class:`shared.messaging.places.Broker`."""
     exchange: str
     routing_key: str
     headers: Mapping[str, str]

@@ -6,7 +6,7 @@ broker. Who opened the database has done so before, and closes it after.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import field
 from functools import partial
@@ -37,8 +37,13 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """A connection to one broker, and what must be there for the service to work."""
+    """A connection to one broker, and what must be there for the service to work.
 
+    What speaks is never what hears: a broker that has an alarm reads nothing from a connection on which something was
+    published, not even acknowledgements (RabbitMQ, "Memory and Disk Alarms").
+    """
+
+    dependency: Dependency
     broker: RabbitBroker
     queues: Sequence[str] = ()
     exchanges: Sequence[str] = ()
@@ -50,7 +55,7 @@ class Runtime:
 
     service: str
     pool: Pool
-    connections: Mapping[str, Connected]
+    connections: Sequence[Connected]
     post: PostOffice
     consumers: Sequence[Consumer[Any, Any]]
     rounds: Sequence[Round] = ()
@@ -65,12 +70,12 @@ class Runtime:
         Raises:
             BrokerError: the broker refuses us, or lacks a queue or an exchange.
         """
-        for name, connected in self.connections.items():
-            await connect(connected.broker, name)
+        for connected in self.connections:
+            await connect(connected.broker, connected.dependency)
             await check_topology(connected.broker, queues=connected.queues, exchanges=connected.exchanges)
         self._working += [asyncio.create_task(keep_working(consumer)) for consumer in self.consumers]
         self._come_round(self._every_round())
-        for connected in self.connections.values():
+        for connected in self.connections:
             await connected.broker.start()
         for consumer in self.consumers:
             await consumer.subscription.renew()
@@ -91,7 +96,7 @@ class Runtime:
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_SECONDS):
                 await self.post.drain()
-        for connected in self.connections.values():
+        for connected in self.connections:
             await connected.broker.stop()
         log.info("service.stopped", service=self.service)
 
@@ -103,7 +108,8 @@ class Runtime:
 
     async def _answering(self) -> dict[str, bool]:
         """Say whether the database and each broker answer now."""
-        answers = {name: await connected.broker.ping(READY_SECONDS) for name, connected in self.connections.items()}
+        away = {each.dependency for each in self.connections if not await each.broker.ping(READY_SECONDS)}
+        answers: dict[str, bool] = {each.dependency: each.dependency not in away for each in self.connections}
         try:
             async with asyncio.timeout(READY_SECONDS), self.pool.acquire() as connection:
                 await connection.execute("SELECT 1")

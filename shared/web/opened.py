@@ -70,7 +70,7 @@ class Opened:
     def runtime(
         self,
         *,
-        connections: Mapping[str, Connected],
+        connections: Sequence[Connected],
         post: PostOffice,
         consumers: Sequence[Consumer[Any, Any]],
         rounds: Sequence[Round] = (),

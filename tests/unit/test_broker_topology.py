@@ -127,7 +127,7 @@ def test_nobody_is_an_administrator_and_no_password_is_in_the_file() -> None:
 
 def test_nobody_has_connections_or_channels_without_end() -> None:
     for user in rendered(THREE, [])["users"]:
-        assert 0 < user["limits"]["max-connections"] <= user["limits"]["max-channels"] <= 200, user["name"]
+        assert 0 < user["limits"]["max-connections"] <= user["limits"]["max-channels"] <= 300, user["name"]
 
 
 def test_notify_has_no_way_out() -> None:

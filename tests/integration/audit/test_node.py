@@ -76,7 +76,7 @@ class NodeOnDisk:
         pool = await open_pool(self.node.databases[service], schema=service.value, application="audit-test")
         try:
             base = Opened(service, Clock(offset), keyring, Directory(folder), StaffBook([]), pool)
-            runtime = base.runtime(connections={}, post=base.post({}), consumers=[])
+            runtime = base.runtime(connections=[], post=base.post({}), consumers=[])
             (sequencer,) = runtime.rounds
 
             async def number(at: datetime) -> bool:

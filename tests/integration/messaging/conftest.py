@@ -26,6 +26,7 @@ from shared.messaging.runtime import Connected, Runtime
 from shared.messaging.shell import Shell
 from shared.storage.migrate import migrate
 from shared.storage.pool import Pool, open_pool
+from shared.telemetry.metrics import Dependency
 from tests.support.parcels import TABLES, Add, Parcel, ParcelDesk
 from tests.support.servers import BrokerPair, FreshDatabase, Rabbit, make_broker_pair
 
@@ -43,7 +44,8 @@ class Bench:
     node: NodeDatabase
     desk: ParcelDesk
     pool: Pool
-    broker: RabbitBroker
+    hears: RabbitBroker
+    speaks: RabbitBroker
     runtime: Runtime
     shell: Shell[Add, Parcel]
     clock_file: Path
@@ -105,19 +107,22 @@ async def make_bench(
     clock_file = folder / "clock"
     clock = Clock(clock_file)
     pool = await open_pool(node.dsn(DatabaseRole.REFERRAL), schema="referral", application="parcels")
-    broker = make_broker(pair.url(pair.ccem, BrokerRole.REFERRAL), description="parcels")
-    post = PostOffice(pool, {"node": RabbitPublisher(broker)}, clock, "referral")
+    hears, speaks = (make_broker(pair.url(pair.ccem, BrokerRole.REFERRAL), description="parcels") for _ in range(2))
+    post = PostOffice(pool, {"node": RabbitPublisher(speaks)}, clock, "referral")
     desk = ParcelDesk()
     shell = Shell(desk, pool=pool, post=post, clock=clock, service="referral")
     consumers = [
-        Consumer(broker, QUEUE, shell, largest_batch=largest_batch, split=lines_of),
-        Consumer(broker, places.parked_queue(places.REFERRAL), shell, parked=True),
+        Consumer(hears, QUEUE, shell, largest_batch=largest_batch, split=lines_of),
+        Consumer(hears, places.parked_queue(places.REFERRAL), shell, parked=True),
     ]
-    connected = Connected(broker, queues=[QUEUE], exchanges=[OURS])
-    runtime = Runtime("referral", pool, {"node": connected}, post, consumers)
+    connections = [
+        Connected(Dependency.NODE, speaks, exchanges=[OURS]),
+        Connected(Dependency.NODE, hears, queues=[QUEUE]),
+    ]
+    runtime = Runtime("referral", pool, connections, post, consumers)
     sender = await aio_pika.connect(pair.url(pair.ccem, BrokerRole.INTAKE))
     listener = await aio_pika.connect(pair.url(pair.ccem, BrokerRole.NOTIFY))
-    return Bench(pair, node, desk, pool, broker, runtime, shell, clock_file, clock, sender, listener)
+    return Bench(pair, node, desk, pool, hears, speaks, runtime, shell, clock_file, clock, sender, listener)
 
 
 @pytest.fixture

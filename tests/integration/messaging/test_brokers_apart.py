@@ -34,7 +34,7 @@ async def exchange_behind(bench: Bench) -> AsyncIterator[Relay]:
         exchange = make_broker(url.replace(f":{port}/", f":{way.port}/"), description="exchange")
         await connect(exchange, Broker.EXCHANGE)
         publishers: dict[str, Publisher] = {
-            Broker.NODE: RabbitPublisher(bench.broker),
+            Broker.NODE: RabbitPublisher(bench.speaks),
             Broker.EXCHANGE: RabbitPublisher(exchange),
         }
         bench.runtime.post = PostOffice(bench.pool, publishers, bench.clock, "referral")

@@ -205,6 +205,6 @@ async def test_a_broker_that_does_not_answer_is_told_to_the_metrics_though_there
 
     await bench.runtime.start()
     await until(lambda: (says("node"), says("database")) == (1, 1), seconds=20)
-    await bench.broker.stop()
+    await bench.hears.stop()
     await bench.runtime._tell_available()  # noqa: SLF001
     assert (says("node"), says("database")) == (0, 1)

@@ -66,9 +66,9 @@ async def test_1_a_message_whose_batch_fails_stays_on_the_queue_and_is_not_tried
 
 async def test_2_and_4_what_is_published_is_persistent_and_has_the_letters_own_id(bench: Bench) -> None:
     await bench.listen()
-    await connect(bench.broker, "node")
+    await connect(bench.speaks, "node")
     sent = letter()
-    outcomes = await RabbitPublisher(bench.broker).publish(sent.exchange, [sent], within=10)
+    outcomes = await RabbitPublisher(bench.speaks).publish(sent.exchange, [sent], within=10)
     assert outcomes == {sent.id: Sent.CONFIRMED}
     await until(lambda: bench.said)
     [got] = bench.said
@@ -79,9 +79,9 @@ async def test_2_and_4_what_is_published_is_persistent_and_has_the_letters_own_i
 
 
 async def test_3_a_letter_that_no_queue_takes_is_not_taken_for_sent(bench: Bench) -> None:
-    await connect(bench.broker, "node")
+    await connect(bench.speaks, "node")
     lost, good = letter("nobody"), letter()
-    outcomes = await RabbitPublisher(bench.broker).publish(lost.exchange, [lost, good], within=10)
+    outcomes = await RabbitPublisher(bench.speaks).publish(lost.exchange, [lost, good], within=10)
     assert outcomes == {lost.id: Sent.UNROUTABLE, good.id: Sent.CONFIRMED}
     post = bench.runtime.post
     async with bench.pool.acquire() as connection:
@@ -94,7 +94,7 @@ async def test_3_a_letter_that_no_queue_takes_is_not_taken_for_sent(bench: Bench
 async def test_4_a_confirm_that_never_comes_ends_the_wait_and_keeps_the_letter(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await connect(bench.broker, "node")
+    await connect(bench.speaks, "node")
     monkeypatch.setattr("shared.messaging.post.CONFIRM_SECONDS", 0.0)
     kept, post = letter(), bench.runtime.post
     async with bench.pool.acquire() as connection:
@@ -105,8 +105,8 @@ async def test_4_a_confirm_that_never_comes_ends_the_wait_and_keeps_the_letter(
 
 
 async def test_4_who_stops_waiting_does_not_mix_up_the_answers_to_the_others(bench: Bench) -> None:
-    await connect(bench.broker, "node")
-    publisher = RabbitPublisher(bench.broker)
+    await connect(bench.speaks, "node")
+    publisher = RabbitPublisher(bench.speaks)
 
     async def hurried(seconds: float) -> None:
         await publisher.publish(OURS, [letter("nobody"), letter()], within=seconds)
@@ -122,8 +122,8 @@ async def test_4_who_stops_waiting_does_not_mix_up_the_answers_to_the_others(ben
 async def test_4_a_letter_is_never_on_the_wire_twice_and_what_came_back_is_never_taken_for_confirmed(
     bench: Bench,
 ) -> None:
-    await connect(bench.broker, "node")
-    publisher, again = RabbitPublisher(bench.broker), letter("nobody")
+    await connect(bench.speaks, "node")
+    publisher, again = RabbitPublisher(bench.speaks), letter("nobody")
     at_once = await asyncio.gather(
         *(publisher.publish(OURS, [again], within=10 if n == 0 else n / 1_000) for n in range(10))
     )
@@ -134,17 +134,17 @@ async def test_4_a_letter_is_never_on_the_wire_twice_and_what_came_back_is_never
 
 async def test_4_letters_of_any_size_go_in_one_batch(bench: Bench) -> None:
     await bench.listen()
-    await connect(bench.broker, "node")
+    await connect(bench.speaks, "node")
     letters = [letter(body=b"x" * size) for size in (0, 1, 131_063, 131_064, 131_065, 262_144, 1 << 20, 1 << 20, 7)]
-    outcomes = await RabbitPublisher(bench.broker).publish(OURS, letters, within=30)
+    outcomes = await RabbitPublisher(bench.speaks).publish(OURS, letters, within=30)
     assert outcomes == dict.fromkeys((sent.id for sent in letters), Sent.CONFIRMED)
     await until(lambda: len(bench.said) == len(letters))
     assert [got.body for got in bench.said] == [sent.body for sent in letters]
 
 
 async def test_4_a_channel_that_the_broker_closes_ends_the_wait_and_the_next_batch_has_a_new_one(bench: Bench) -> None:
-    await connect(bench.broker, "node")
-    publisher, good = RabbitPublisher(bench.broker), letter()
+    await connect(bench.speaks, "node")
+    publisher, good = RabbitPublisher(bench.speaks), letter()
     refused = replace(good, exchange="exchange-that-is-not-there")
     began = monotonic()
     assert await publisher.publish(refused.exchange, [refused], within=60) == {}
@@ -199,12 +199,12 @@ async def test_6_each_subscriber_has_a_limited_channel_of_its_own(bench: Bench) 
 
 
 async def test_7_a_missing_queue_or_exchange_is_found_at_the_start(bench: Bench) -> None:
-    await connect(bench.broker, "node")
-    await check_topology(bench.broker, queues=[QUEUE], exchanges=[OURS])
+    await connect(bench.speaks, "node")
+    await check_topology(bench.speaks, queues=[QUEUE], exchanges=[OURS])
     with pytest.raises(BrokerError, match="broker-topology-missing"):
-        await check_topology(bench.broker, queues=["nowhere.in"], exchanges=[])
+        await check_topology(bench.speaks, queues=["nowhere.in"], exchanges=[])
     with pytest.raises(BrokerError, match="broker-topology-missing"):
-        await check_topology(bench.broker, queues=[], exchanges=["from.nowhere"])
+        await check_topology(bench.speaks, queues=[], exchanges=["from.nowhere"])
 
 
 async def test_7_a_wrong_password_is_said_at_once(bench: Bench) -> None:
@@ -215,12 +215,12 @@ async def test_7_a_wrong_password_is_said_at_once(bench: Bench) -> None:
 
 
 async def test_whoever_asks_for_the_connection_at_the_same_time_gets_the_same(bench: Bench) -> None:
-    connections = await asyncio.gather(*(bench.broker.connect() for _ in range(3)))
+    connections = await asyncio.gather(*(bench.speaks.connect() for _ in range(3)))
     assert len(set(map(id, connections))) == 1
 
 
 async def test_9_a_service_is_ready_only_when_its_consumers_are(bench: Bench) -> None:
-    await connect(bench.broker, "node")
+    await connect(bench.speaks, "node")
     assert not all((await bench.runtime.ready()).values())
     await bench.runtime.start()
     assert await bench.runtime.ready() == {"node": True, "consumers": True, "keys": True, "database": True}
@@ -242,7 +242,7 @@ async def test_10_stopping_finishes_the_batch_and_leaves_the_rest_to_the_broker(
 async def test_10_stopping_lets_letters_leave_before_the_broker_goes(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publish, stop, publishing, leave = RabbitPublisher.publish, bench.broker.stop, asyncio.Event(), asyncio.Event()
+    publish, stop, publishing, leave = RabbitPublisher.publish, bench.speaks.stop, asyncio.Event(), asyncio.Event()
     left_behind = list[int]()
 
     async def slow(self: RabbitPublisher, exchange: str, letters: Sequence[Letter], *, within: float) -> Any:  # noqa: ANN401 - passed on
@@ -255,7 +255,7 @@ async def test_10_stopping_lets_letters_leave_before_the_broker_goes(
         await stop()
 
     monkeypatch.setattr(RabbitPublisher, "publish", slow)
-    monkeypatch.setattr(bench.broker, "stop", noted)
+    monkeypatch.setattr(bench.speaks, "stop", noted)
     await bench.runtime.start()
     await bench.send([message(uuid4(), 1)])
     await publishing.wait()
@@ -322,7 +322,7 @@ async def test_a_letter_left_by_a_crash_is_swept_up_and_goes_out_once(bench: Ben
 
 async def test_all_that_was_left_is_swept_up_at_once_and_in_order(bench: Bench) -> None:
     await bench.listen()
-    await connect(bench.broker, "node")
+    await connect(bench.speaks, "node")
     left = [letter() for _ in range(5)]
     async with bench.pool.acquire() as connection:
         await outbox.put(connection, left, bench.clock.now())
