@@ -202,8 +202,8 @@ class Shell(Generic[What, State]):
             if batch.announced:
                 work.said += self._announce(work.holds, at)
             letters = await self._keep(connection, work, at)
-        self._count(work)
         self._post.send(letters)
+        self._tell_of(work)
         return work.outcomes
 
     async def _write_down(self, leaves: Sequence[audit.Leaf], states: Mapping[UUID, State]) -> None:
@@ -355,6 +355,13 @@ class Shell(Generic[What, State]):
         if await held.wake(connection, turns, at):
             self.woken.set()
         return letters
+
+    def _tell_of(self, work: Work[State]) -> None:
+        """Count what is committed, and log what a person must look at; what fails in that undoes nothing."""
+        try:
+            self._count(work)
+        except Exception:  # a fault of ours in counting: what is committed has happened
+            log.exception("committed.uncounted")
 
     def _count(self, work: Work[State]) -> None:
         """Tell the metrics, and the log what a person must look at: after the commit, because now it is true."""

@@ -326,6 +326,24 @@ async def test_what_became_of_each_message_is_counted_once_and_after_the_commit(
     assert _handled() - before == Counter({"decided": 10, "duplicate": 2, "parked": 5})
 
 
+async def test_what_fails_after_the_commit_neither_parks_what_has_happened_nor_answers_as_if_it_had_not(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parcel = uuid4()
+
+    def committed(_decisions: object, _said: object) -> None:
+        raise NameError
+
+    monkeypatch.setattr(bench.desk, "committed", committed)
+    await bench.runtime.start()
+    await bench.listen()
+    await bench.take([Delivery(message(parcel, 5)[1], {}, "test"), Delivery(b"no parcel", {}, "test")])
+    assert (await bench.shell.act(bench.desk.read(Delivery(message(parcel, 2)[1], {}, "http")))).state is not None
+    assert await bench.total(parcel) == 7
+    assert await bench.count("held") == 1
+    await until(lambda: len(bench.said) == 2, seconds=10, what="both letters have left")
+
+
 async def test_while_nothing_can_be_dealt_with_everything_waits_and_nothing_is_parked(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
