@@ -15,7 +15,7 @@ from services.referral.domain.life import BEFORE_ARRIVAL, SAID_BY, Side
 from services.referral.domain.referral import Repeat
 from services.referral.domain.ruling import Ruling
 from services.referral.domain.saying import refusal_of
-from services.referral.store.rows import from_row, to_row
+from services.referral.store.rows import MEMBERS, UNKNOWN, ReferralRow, from_row, to_row
 from shared.contracts.codes import Purpose, Status, Step
 from shared.contracts.event import encode
 from shared.contracts.event_data import Terms
@@ -111,6 +111,25 @@ def test_a_row_of_before_receipts_were_kept_count_of_can_still_be_read() -> None
     course["deadlines"].insert(0, course["deadlines"][0])
     before = row._replace(course=json.dumps(course))
     assert to_row(from_row(before, SENDER)) == row
+
+
+def with_course(row: ReferralRow, **members: object) -> ReferralRow:
+    """Return ``row`` as a version writes it that says ``members`` in its course."""
+    return row._replace(course=json.dumps({**json.loads(row.course), **members}))
+
+
+def test_a_course_that_says_more_than_this_version_knows_is_not_read() -> None:
+    row = to_row(state(offered()))
+    course = json.loads(row.course)
+    assert course.keys() == MEMBERS
+    for more in (
+        {"frozen": True},
+        {"terms": {**course["terms"], "only_at_night": True}},
+        {"deadlines": [*course["deadlines"], course["deadlines"][0]]},
+        {"sender": [[*course["sender"][0], "further"]]},
+    ):
+        with pytest.raises(UNKNOWN):
+            from_row(with_course(row, **more), SENDER)
 
 
 def test_overdue_is_a_column_and_a_clock_that_has_rung_is_not_due() -> None:

@@ -89,7 +89,7 @@ async def record(connection: Connection, grants: Sequence[tuple[Grant, Folder]])
             [grant.id for grant, _ in grants],
             [grant.case for grant, _ in grants],
             [grant.withdrawn_at for grant, _ in grants],
-            [folder.cipher.seal(_GRANT.dump_json(grant), _label(grant.id)) for grant, folder in grants],
+            [folder.cipher.seal(written(grant), _label(grant.id)) for grant, folder in grants],
         )
 
 
@@ -102,8 +102,22 @@ async def grants(connection: Connection, folder: Folder) -> tuple[Grant, ...]:
     return tuple(grant for grant in found if grant is not None)
 
 
+def written(grant: Grant) -> bytes:
+    """Return ``grant`` as it is kept: without what it leaves at its default, which an older version need not know."""
+    return _GRANT.dump_json(grant, exclude_defaults=True)
+
+
+def read_grant(text: bytes | str) -> Grant:
+    """Return the grant that was written as ``text``.
+
+    Raises:
+        ValueError: it says something that this version does not know, and which may narrow it.
+    """
+    return _GRANT.validate_json(text, extra="forbid")
+
+
 def _grant(id_: UUID, withdrawn_at: datetime | None, body: bytes, folder: Folder) -> Grant:
-    return replace(_GRANT.validate_json(folder.cipher.open(body, _label(id_))), withdrawn_at=withdrawn_at)
+    return replace(read_grant(folder.cipher.open(body, _label(id_))), withdrawn_at=withdrawn_at)
 
 
 def _label(grant: UUID) -> bytes:

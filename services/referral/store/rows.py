@@ -23,8 +23,26 @@ from shared.contracts.event import EventId
 from shared.contracts.event_data import Terms
 from shared.contracts.ids import Alias, CaseId, ConversationId, OrganisationId, ReferralId, StaffId
 
+MEMBERS: Final = frozenset(
+    {
+        "sender",
+        "receiver",
+        "terms",
+        "deadlines",
+        "arrival",
+        "fired",
+        "unproved",
+        "missing",
+        "repeats",
+        "emptied",
+        "ahead",
+        "shut",
+    }
+)
+"""All that a course says. One that says more is a newer version's: read here, it would be written back without it."""
+
 UNKNOWN: Final = (ValueError, LookupError, TypeError, AttributeError, LanesTangledError)
-"""What a row ends in that holds what this version does not know: a step, a code, a form."""
+"""What a row ends in that holds what this version does not know: a step, a code, a member, a form."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -95,10 +113,12 @@ def from_row(row: ReferralRow, me: OrganisationId) -> Referral:
     side = Side(row.side)
     partner = OrganisationId(row.partner)
     course = from_json(row.course)
+    if not course.keys() <= MEMBERS:
+        raise LookupError
     lanes = Lanes(_lane(course["sender"]), _lane(course["receiver"]))
     own, unproved = range(1, len(lanes.of(side)) + 1), course.get("unproved", ())
     repeats = course.get("repeats", [(n, 1, 0) for n in unproved])
-    first_read, decision = map(_moment, course["deadlines"][-2:])
+    first_read, decision = map(_moment, course["deadlines"] if "unproved" in course else course["deadlines"][1:])
     return Referral(
         id=ReferralId(row.id),
         alias=Alias(row.alias),

@@ -14,7 +14,9 @@ from services.referral.routes.office import LONGEST_PAGE
 from shared.contracts.codes import Status, Step
 from shared.contracts.event_data import AcceptedData, ArrivedData, WithdrawnData
 from shared.messaging import places
+from shared.sealing.keyring import Holder
 from shared.sealing.keys import KeyPurpose
+from shared.storage.vault import Vault, WrappedKey
 from shared.telemetry import metrics
 from tests.integration.referral.test_hearing import taken, the_report
 from tests.integration.referral.test_leaving import brokers_away
@@ -109,6 +111,25 @@ async def test_nothing_is_decided_about_it_or_from_it_and_all_else_goes_on(desk:
         assert (await desk.do(elsewhere, "withdraw", {"reason": "unsafe"}))["status"] == Status.WITHDRAWN
     assert (await desk.post(f"/cases/{case}/grants/{given}/withdraw")).status_code == 204
     assert await desk.status(referral) is Status.WITHDRAWN
+
+
+async def test_a_grant_that_says_more_than_this_version_knows_allows_nothing_and_stays_as_it_is(
+    desk: DeskAtWork,
+) -> None:
+    case = await desk.new_case()
+    given = await desk.grant(case)
+    folder = await desk.owner.fetchrow("SELECT epoch, wrapped FROM folder WHERE id = $1", case)
+    vault, label = Vault(desk.us.keyring(Holder.REFERRAL).storage_keys()), b"consent\0" + given.bytes
+    cipher = vault.case(case, WrappedKey(*(folder or ())))
+    body = await desk.owner.fetchval("SELECT body FROM consent WHERE id = $1", given)
+    narrower = cipher.seal(json.dumps({**json.loads(cipher.open(body, label)), "only_at_night": True}).encode(), label)
+    await desk.owner.execute("UPDATE consent SET body = $2 WHERE id = $1", given, narrower)
+    answer = await desk.offer(case)
+    assert (answer.status_code, answer.json()["detail"]) == (409, {"summary": "no-grant"})
+    assert (await desk.get(f"/cases/{case}/grants")).json() == []
+    assert await desk.owner.fetchval("SELECT body FROM consent WHERE id = $1", given) == narrower
+    await desk.grant(case)
+    assert (await desk.offer(case)).status_code == 201
 
 
 async def test_what_a_partner_says_about_it_waits_whole_and_counts_when_the_newer_version_is_back(
